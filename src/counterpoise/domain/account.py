@@ -1,0 +1,143 @@
+"""Positions, balances and what the venue says about them."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from counterpoise.domain.orders import OrderState, Side
+
+
+class TradingState(StrEnum):
+    """What the daemon may do (see `engine.trading_state` for the moves between them)."""
+
+    #: Trades both ways.
+    ACTIVE = "active"
+    #: Only lowers risk.
+    REDUCING = "reducing"
+    #: No strategy orders; cancels, the guard and an operator's flatten still work.
+    HALTED = "halted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """One held position."""
+
+    #: Instrument held.
+    instrument_id: str
+    #: Signed base units, + long; 0 = flat.
+    quantity: Decimal
+    #: Average entry price, quote; None exactly when flat.
+    entry_price: Decimal | None
+    #: Unrealised PnL at mark as the venue reports it, quote; None = not reported.
+    unrealised_pnl: Decimal | None = None
+    #: Liquidation price as the venue estimates it, quote; None = none or not reported.
+    liquidation_price: Decimal | None = None
+    #: Venue clock of the last change, ns.
+    event_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that may still fill, whoever sent it."""
+
+    #: Ours; None = foreign or sent without one.
+    client_order_id: str | None
+    #: None while the venue has not answered.
+    venue_order_id: str | None
+    #: Instrument.
+    instrument_id: str
+    #: Direction.
+    side: Side
+    #: Base units ordered.
+    quantity: Decimal
+    #: Base units filled so far.
+    filled_quantity: Decimal
+    #: Quote; None = market.
+    price_limit: Decimal | None
+    #: True = cannot grow the position.
+    reduce_only: bool
+    #: Lifecycle state; never a terminal one.
+    state: OrderState
+
+    @property
+    def remaining(self) -> Decimal:
+        """Base units that may still fill."""
+        return self.quantity - self.filled_quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """Cash and margin of the account in its settlement currency."""
+
+    #: Settlement currency, "USDT".
+    currency: str
+    #: Cash without unrealised PnL, quote.
+    wallet_balance: Decimal
+    #: Cash + unrealised PnL at mark as the venue figures it, quote.
+    equity: Decimal
+    #: Quote; None = not reported.
+    available_margin: Decimal | None
+    #: Quote; None = not reported.
+    initial_margin: Decimal | None
+    #: Quote; None = not reported.
+    maintenance_margin: Decimal | None
+    #: Venue clock, ns.
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSnapshot:
+    """The whole account as the venue's REST answers it; truth at `event_ns`."""
+
+    #: The venue's own name of the account (OKX uid).
+    account_id: str
+    #: Cash and margin.
+    balance: Balance
+    #: Every position that is not flat.
+    positions: tuple[Position, ...]
+    #: Every open order.
+    open_orders: tuple[OpenOrder, ...]
+    #: Venue clock, ns.
+    event_ns: int
+    #: Our clock when the last answer arrived, ns.
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attestation:
+    """What the venue says of the account's set-up, checked before anything trades."""
+
+    #: The venue's own name of the account.
+    account_id: str
+    #: True = one signed position per instrument (net, one-way).
+    one_way: bool
+    #: True = margin shared by all positions.
+    cross_margin: bool
+    #: Leverage setting per instrument; None = not reported.
+    leverage_settings: dict[str, Decimal | None]
+    #: Permissions of the key as the venue names them ("trade", "read_only", "withdraw").
+    permissions: tuple[str, ...]
+    #: Taker fee, bps; None = not reported.
+    taker_fee_bps: Decimal | None
+    #: Venue clock minus ours, ms.
+    clock_offset_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """What a decision may know of the account: positions at a moment, and why not if unknown."""
+
+    #: Quote, at mark, as invariant 1 defines it; None = unknown, and nothing may increase.
+    equity: Decimal | None
+    #: Quote; None = unknown.
+    wallet_balance: Decimal | None
+    #: Signed base units per instrument; an instrument that is not there is flat.
+    quantities: dict[str, Decimal]
+    #: Average entry per held instrument, quote per base.
+    entry_prices: dict[str, Decimal]
+    #: Deposits minus withdrawals since the decision before, quote; buys or sells NAV units.
+    transfers: Decimal
+    #: Age of the last proof of life of the account stream, ms; None = never.
+    age_ms: int | None
+    #: Codes of what is missing ("ACCOUNT_STALE"); empty = complete.
+    missing: tuple[str, ...]

@@ -1,0 +1,298 @@
+"""Everything that enters the engine. Each carries the times it needs; nothing reads a clock."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.orders import Fill, OrderState
+
+
+class StreamName(StrEnum):
+    """Sockets whose liveness is proven one by one."""
+
+    #: Order books and public trades.
+    BOOKS = "books"
+    #: Marks, index prices and funding, on a socket of their own.
+    MARKS = "marks"
+    #: Orders, fills, positions and balance.
+    ACCOUNT = "account"
+
+
+#: Price and quantity as the venue wrote them; a quantity of "0" deletes the level.
+Level = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookSnapshot:
+    """A whole order book. Its parser has checked the sequence."""
+
+    instrument_id: str
+    #: Best first is not promised.
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    #: Base units in one unit of a level's quantity (a contract's size; 1 where there is none).
+    quantity_unit: Decimal
+    #: The venue's sequence number after this message.
+    sequence: int
+    #: Venue clock, ns.
+    event_ns: int
+    #: Our clock, ns.
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookDelta:
+    """Changed levels of a book that follow the message before without a gap."""
+
+    instrument_id: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    sequence: int
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookGap:
+    """The book's sequence broke; it is unknown until the next snapshot."""
+
+    instrument_id: str
+    #: The sequence the next message should have continued from.
+    expected: int
+    #: The one it named.
+    found: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkPrice:
+    """The venue's fair price for margin."""
+
+    instrument_id: str
+    #: Quote per base.
+    mark: Decimal
+    #: Quote per base; None = not in this message.
+    index: Decimal | None
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingRate:
+    """What the next funding is expected to be."""
+
+    instrument_id: str
+    #: Fraction per interval; > 0: longs pay shorts.
+    rate: Decimal
+    #: When it is charged, venue clock, ns.
+    funding_ns: int
+    #: Hours from one funding to the next.
+    interval_hours: Decimal
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamAlive:
+    """Data or a pong arrived: unchanged values of this stream are still true."""
+
+    stream: StreamName
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamDown:
+    """A stream is gone; its inputs age from now."""
+
+    stream: StreamName
+    reason: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionUpdate:
+    """A position as the account stream tells it."""
+
+    position: Position
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceUpdate:
+    """Cash and margin as the account stream tells them."""
+
+    balance: Balance
+    received_ns: int
+
+
+class UpdateSource(StrEnum):
+    """Who told us."""
+
+    LOCAL = "local"
+    STREAM = "stream"
+    REST = "rest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUpdate:
+    """An order's state changed, or an answer about it arrived."""
+
+    #: None = an order without a client id: not ours.
+    client_order_id: str | None
+    #: None while unknown.
+    venue_order_id: str | None
+    instrument_id: str
+    state: OrderState
+    #: Base units filled in all so far; None = this message does not say.
+    filled_quantity: Decimal | None
+    #: Quote per base over all fills; None = no fill or not said.
+    average_price: Decimal | None
+    source: UpdateSource
+    #: The venue's code for a refusal, or ours ("APPROVAL_EXPIRED", "TIMEOUT"); None = no refusal.
+    code: str | None
+    #: The venue's words; "" = none.
+    message: str
+    #: The whole order where the source knows it (for adopting an order found at start).
+    order: OpenOrder | None
+    #: Venue clock, ns; our clock where the source is LOCAL.
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAbsent:
+    """Evidence from the venue proves that an order with unknown outcome never was accepted."""
+
+    client_order_id: str
+    #: What was asked and what it said, in words for the record.
+    evidence: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillReported:
+    """An execution arrived, by stream or by reconciliation; the same one may arrive twice."""
+
+    fill: Fill
+    source: UpdateSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingPaid:
+    """Funding was charged or received."""
+
+    instrument_id: str
+    #: The venue's bill id.
+    payment_id: str
+    #: Quote, positive = received by us.
+    payment: Decimal
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReconciled:
+    """The venue's REST answered for the whole account; it is truth."""
+
+    snapshot: AccountSnapshot
+    #: Why it was asked: "start", "cycle", "reconnect", "resolve", "control".
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconciliationFailed:
+    """The venue's REST did not answer."""
+
+    cause: str
+    message: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleDue:
+    """The scheduler's slot has come."""
+
+    #: The slot on the clock grid, ns.
+    slot_ns: int
+    #: When the event was made, ns; never before the slot.
+    now_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A second has passed; ages, time boxes and expiries are looked at."""
+
+    now_ns: int
+
+
+class ControlAction(StrEnum):
+    """What an operator may ask, by signal or through the database."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    FLATTEN = "flatten"
+    STOP = "stop"
+    #: Flatten, then stop (SIGQUIT).
+    FLATTEN_STOP = "flatten_stop"
+    HIGH_WATER_RESET = "high_water_reset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRequested:
+    """An operator asks for something."""
+
+    #: The database's id of the request, or "signal-<name>-<ns>".
+    control_id: str
+    action: ControlAction
+    #: Who: a database user or "signal".
+    actor: str
+    #: The operator's words; "" = none.
+    reason: str
+    #: True = leave HALTED too (`counterpoise resume --from-halt`).
+    from_halt: bool
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerHealth:
+    """Whether Postgres takes commits now."""
+
+    available: bool
+    #: Age of the oldest record not handed over yet, seconds.
+    backlog_age_seconds: float
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseHealth:
+    """Whether this daemon is the account's only writer."""
+
+    held: bool
+    #: True = another daemon took over: nothing more is sent, reductions included.
+    fenced: bool
+    received_ns: int
+
+
+Event = (
+    BookSnapshot
+    | BookDelta
+    | BookGap
+    | MarkPrice
+    | FundingRate
+    | StreamAlive
+    | StreamDown
+    | PositionUpdate
+    | BalanceUpdate
+    | OrderUpdate
+    | OrderAbsent
+    | FillReported
+    | FundingPaid
+    | AccountReconciled
+    | ReconciliationFailed
+    | CycleDue
+    | Tick
+    | ControlRequested
+    | LedgerHealth
+    | LeaseHealth
+)

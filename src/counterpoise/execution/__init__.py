@@ -1,0 +1,1 @@
+"""Performs actions: journal, submit, track, resolve, reconcile."""

@@ -1,0 +1,1 @@
+"""The record: spool, journal, schema, reader, embedded Postgres."""

@@ -1,0 +1,1 @@
+"""Order books, marks, funding and how fresh they are: what the market looks like now."""

@@ -1,0 +1,149 @@
+"""What the outside must offer to the engine's performers. Protocols only."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.events import Event, OrderUpdate
+from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.orders import ApprovedOrder, Fill, JournaledOrder
+from counterpoise.domain.records import IntentWritten, Record
+
+#: Where streams and performers put what happened; called on the event loop's thread.
+Feed = Callable[[Event], None]
+
+
+class Clock(Protocol):
+    """Wall and monotonic time."""
+
+    def now_ns(self) -> int:
+        """Return ns since the epoch, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """One bar of mark prices, quote per base."""
+
+    #: Venue clock at the bar's open, ns.
+    open_ns: int
+    #: Length, seconds.
+    step_seconds: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+class MarketFeed(Protocol):
+    """Public streams of one venue."""
+
+    async def run(self, feed: Feed) -> None:
+        """Stream until cancelled; reconnect with back-off; every frame becomes an event."""
+        ...
+
+
+class AccountFeed(Protocol):
+    """Private streams of one venue."""
+
+    async def run(self, feed: Feed) -> None:
+        """Stream until cancelled; each new connection announces itself by a StreamAlive."""
+        ...
+
+
+class Venue(Protocol):
+    """One account on one venue, by REST. Raises the `VenueError` family only."""
+
+    #: "okx", "binance", "bybit" or "paper".
+    name: str
+
+    async def open(self) -> None:
+        """Load instruments and clock offset; VenueUnreachable or StartRefused."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections; safe to call twice."""
+        ...
+
+    async def attest(self, instrument_ids: Sequence[str]) -> Attestation:
+        """Return position mode, margin mode, leverage settings, permissions, fee and clock."""
+        ...
+
+    async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
+        """Return their rules; StartRefused names an instrument the venue does not list."""
+        ...
+
+    def venue_symbol(self, instrument_id: str) -> str:
+        """Return the venue's string for an instrument."""
+        ...
+
+    def contract_size(self, instrument_id: str) -> Decimal:
+        """Return base units per contract, 1 where the venue has none."""
+        ...
+
+    async def set_leverage(self, instrument_id: str, leverage: Decimal) -> None:
+        """Set the leverage setting (cross margin); only ever called while flat."""
+        ...
+
+    async def account(self) -> AccountSnapshot:
+        """Return balance, positions and open orders."""
+        ...
+
+    async def mark_candles(
+        self, instrument_id: str, step_seconds: int, since_ns: int, until_ns: int
+    ) -> tuple[Candle, ...]:
+        """Return complete mark candles opened in [since, until), oldest first."""
+        ...
+
+    async def submit(self, order: JournaledOrder) -> OrderUpdate:
+        """Send it once. VenueRejected and VenueUnreachable: not placed. OutcomeUnknown: unknown."""
+        ...
+
+    async def cancel(self, instrument_id: str, client_order_id: str) -> None:
+        """Ask for a cancel; an order that is already over is no error."""
+        ...
+
+    async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what the venue knows of an order by our id; None = it says it knows none."""
+        ...
+
+    async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
+        """Return executions of the account since then, oldest first."""
+        ...
+
+
+class Journal(Protocol):
+    """The one write path of the record."""
+
+    def append(self, record: Record) -> int:
+        """Queue a record for the spool in order; returns at once with a local counter."""
+        ...
+
+    async def journal_order(
+        self, approved: ApprovedOrder, intent: IntentWritten
+    ) -> JournaledOrder:
+        """Stamp an order.
+
+        An increase waits until Postgres has committed its intent and everything before it
+        (LedgerUnavailable after the time limit); a reduction waits for the local fsync only
+        (SpoolFailed).
+        """
+        ...
+
+    async def flush(self, timeout_seconds: float) -> bool:
+        """Wait until Postgres has everything; False = the time limit came first."""
+        ...
+
+
+class Alerts(Protocol):
+    """Where a person is told."""
+
+    def alert(self, kind: str, summary: str) -> None:
+        """Tell; never blocks, never raises."""
+        ...

@@ -1,0 +1,1 @@
+"""What is allowed: the gate, the guard between cycles, liquidation distance. Pure."""

@@ -1,0 +1,1 @@
+"""Rolling volatility, correlation, beta and stress. The only home of float statistics."""

@@ -1,0 +1,1 @@
+"""A loopback exchange server that speaks OKX's own wire protocol."""

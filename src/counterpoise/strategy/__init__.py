@@ -1,0 +1,1 @@
+"""Decides what to hold: core target, hedge choice and sizes, with reasons. Pure."""

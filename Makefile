@@ -1,0 +1,59 @@
+# One command each. `make` alone prints this list.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := $(wildcard src tests benchmarks migrations)
+RUN_ARGS := --profile demo $(if $(FRESH),--fresh)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check tidy bench golden lock clean
+
+help: #-- print this list
+	@awk -F ':.*#-- ' '/^[a-z]+:.*#-- / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(STAMP) #-- set up and run the daemon on the built-in venue; FRESH=1 starts from nothing
+	@exec $(BIN)/counterpoise run $(RUN_ARGS)
+
+test: $(STAMP) tidy #-- set up and run everything CI runs
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 tests
+
+check: $(STAMP) tidy #-- format, ruff, mypy, imports, tidy, unit: no network, no database
+	$(BIN)/pytest -q -n 2 tests/test_tidy.py tests/unit
+
+tidy: $(STAMP)
+	$(BIN)/ruff format --check --quiet $(CODE)
+	$(BIN)/ruff check --quiet $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) #-- side-by-side measurements
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+golden: $(STAMP) #-- rewrite golden files; the diff is the review
+	UPDATE=1 $(BIN)/pytest -q tests/unit tests/contract -k golden
+
+lock: #-- rewrite requirements.lock: hashes of every platform, no address
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install -q 'pip-tools>=7.6,<8'
+	CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --allow-unsafe --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --all-extras \
+	  --output-file requirements.lock pyproject.toml
+	rm -rf .venv-lock
+	@! grep -nE '://|^-|@ file' requirements.lock || { echo 'requirements.lock names an address'; exit 1; }
+
+clean: #-- remove the virtual environment and caches; the record in var/ stays
+	rm -rf $(VENV) .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamped: a second `make run` finds the environment as it is and starts at once.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "counterpoise needs Python 3.11 or newer; \`$(PYTHON)\` is $$($(PYTHON) -V 2>&1 || echo missing). Try: make PYTHON=python3.11 run"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) (once) ..."
+	@rm -f $@ && $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

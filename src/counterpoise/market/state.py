@@ -45,9 +45,7 @@ class Market:
     def __init__(self, instruments: Iterable[Instrument], limits: FreshnessLimits) -> None:
         """Start with rules and no market data."""
         self._limits = limits
-        self._entries = {
-            instrument.instrument_id: _Entry(instrument) for instrument in instruments
-        }
+        self._entries = {instrument.instrument_id: _Entry(instrument) for instrument in instruments}
         self._liveness = {name: Liveness() for name in StreamName}
         self._books = self._liveness[StreamName.BOOKS]
         self._marks = self._liveness[StreamName.MARKS]
@@ -221,12 +219,12 @@ class Market:
         entry = self._entries.get(event.instrument_id)
         if entry is None or not _believable(event.event_ns, event.received_ns):
             return
-        if event.event_ns < entry.mark_event_ns or not _is_price(event.mark):
+        if event.event_ns < entry.mark_event_ns or not _is_positive(event.mark):
             return
         entry.mark = event.mark
         entry.mark_event_ns = event.event_ns
         entry.mark_life.renew()
-        if event.index is not None and _is_price(event.index):
+        if event.index is not None and _is_positive(event.index):
             entry.index = event.index
 
     def _on_funding(self, event: FundingRate) -> None:
@@ -236,7 +234,7 @@ class Market:
             return
         if entry.funding is not None and event.event_ns < entry.funding.event_ns:
             return
-        if event.rate.is_finite() and event.interval_hours > 0:
+        if event.rate.is_finite() and _is_positive(event.interval_hours):
             entry.funding = event
 
     def _on_stream_alive(self, event: StreamAlive) -> None:
@@ -303,5 +301,5 @@ def _believable(event_ns: int, received_ns: int) -> bool:
     return event_ns - received_ns <= EVENT_AHEAD_SECONDS_MAX * NS_PER_SECOND
 
 
-def _is_price(value: Decimal) -> bool:
+def _is_positive(value: Decimal) -> bool:
     return value.is_finite() and value > 0

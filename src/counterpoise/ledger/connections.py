@@ -1,0 +1,115 @@
+"""How connections to Postgres are made: time limits everywhere, and the least role that does.
+
+A dead peer shows in at most `KEEPALIVE` seconds; the server ends statements after
+`STATEMENT_TIMEOUT_MS`; what neither sees (a frozen server) is timed by the caller.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+
+#: Longest wait for a connection, seconds.
+CONNECT_TIMEOUT_SECONDS: Final = 5
+#: The server ends a statement that runs longer, ms.
+STATEMENT_TIMEOUT_MS: Final = 5_000
+#: Longest wait for one round trip as the client measures it, seconds.
+ROUND_TRIP_SECONDS: Final = 6.0
+
+#: First idle probe, interval and count: a vanished peer is noticed after 11 seconds at most.
+_KEEPALIVES_IDLE_SECONDS: Final = 5
+_KEEPALIVES_INTERVAL_SECONDS: Final = 2
+_KEEPALIVES_COUNT: Final = 3
+_TCP_USER_TIMEOUT_MS: Final = 8_000
+
+_ROLE_KNOWN: Final = (
+    "SELECT pg_catalog.pg_has_role(oid, 'MEMBER') FROM pg_catalog.pg_roles WHERE rolname = %s"
+)
+
+
+def connect_arguments(application_name: str) -> dict[str, Any]:
+    """Return libpq's arguments for a connection that notices when the server is gone."""
+    options = {
+        "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
+        "lock_timeout": "2s",
+        "idle_in_transaction_session_timeout": "30s",
+        "tcp_keepalives_idle": str(_KEEPALIVES_IDLE_SECONDS),
+        "tcp_keepalives_interval": str(_KEEPALIVES_INTERVAL_SECONDS),
+        "tcp_keepalives_count": str(_KEEPALIVES_COUNT),
+        "synchronous_commit": "on",
+        "timezone": "UTC",
+    }
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "keepalives": 1,
+        "keepalives_idle": _KEEPALIVES_IDLE_SECONDS,
+        "keepalives_interval": _KEEPALIVES_INTERVAL_SECONDS,
+        "keepalives_count": _KEEPALIVES_COUNT,
+        "tcp_user_timeout": _TCP_USER_TIMEOUT_MS,
+        "application_name": application_name,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
+
+
+def libpq_dsn(url: str) -> str:
+    """Return a database URL as libpq reads it: "postgresql://", without SQLAlchemy's driver."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.partition("+")[0] not in ("postgres", "postgresql"):
+        raise ValueError("the database URL must begin with postgresql://")
+    return f"postgresql://{rest}"
+
+
+def sqlalchemy_url(url: str) -> sa.URL:
+    """Return a database URL as SQLAlchemy reads it, with psycopg as the driver."""
+    return sa.make_url(libpq_dsn(url)).set(drivername="postgresql+psycopg")
+
+
+async def open_async(
+    dsn: str, application_name: str, role: str | None = None
+) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+    """Open an autocommit connection acting as `role` where it may.
+
+    Raises psycopg.OperationalError or TimeoutError while the server is away.
+    """
+    connection = await asyncio.wait_for(
+        psycopg.AsyncConnection.connect(
+            libpq_dsn(dsn), autocommit=True, **connect_arguments(application_name)
+        ),
+        ROUND_TRIP_SECONDS,
+    )
+    try:
+        if role is not None:
+            async with asyncio.timeout(ROUND_TRIP_SECONDS):
+                cursor = await connection.execute(_ROLE_KNOWN, (role,))
+                if await cursor.fetchone() == (True,):
+                    await connection.execute(set_role(role))
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def open_sync(
+    dsn: str, application_name: str, role: str | None = None
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open an autocommit connection acting as `role` where it may.
+
+    Raises psycopg.OperationalError while the server is away.
+    """
+    connection = psycopg.connect(
+        libpq_dsn(dsn), autocommit=True, **connect_arguments(application_name)
+    )
+    try:
+        if role is not None and connection.execute(_ROLE_KNOWN, (role,)).fetchone() == (True,):
+            connection.execute(set_role(role))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def set_role(role: str) -> sql.Composed:
+    """Return the statement that takes a role on."""
+    return sql.SQL("SET ROLE {}").format(sql.Identifier(role))

@@ -1,0 +1,157 @@
+"""An operator's wishes: rows of `audit.control`, answered by rows of `audit.control_ack`.
+
+A request is announced by NOTIFY; since an announcement is lost while nobody is connected, the
+table is read again on every connection and every `POLL_SECONDS`.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg.rows import dict_row
+
+from counterpoise.domain.errors import LedgerUnavailable
+from counterpoise.domain.events import ControlAction, ControlRequested
+from counterpoise.ledger import connections, schema
+from counterpoise.ports import Clock
+
+#: How often the table is read without an announcement, seconds.
+POLL_SECONDS: Final = 2.0
+#: Pause before connecting again, seconds.
+RECONNECT_SECONDS: Final = 0.5
+#: How often an answer is looked for, seconds.
+_ACK_POLL_SECONDS: Final = 0.1
+#: Requests read at once.
+PENDING_MAX: Final = 100
+
+_AWAY: Final = (psycopg.Error, OSError, TimeoutError)
+
+# An answer by another account's daemon does not count as ours.
+_PENDING: Final = """
+SELECT c.control_id, c.action, c.actor, c.reason, c.from_halt
+FROM audit.control c
+WHERE c.control_id > %(after)s
+  AND (c.account_id IS NULL OR %(account)s::text IS NULL OR c.account_id = %(account)s)
+  AND NOT EXISTS (
+    SELECT FROM audit.control_ack a LEFT JOIN audit.run r USING (run_id)
+    WHERE a.control_id = c.control_id::text
+      AND (r.account_id IS NULL OR %(account)s::text IS NULL OR r.account_id = %(account)s))
+ORDER BY c.control_id LIMIT %(limit)s
+"""
+
+log = structlog.get_logger(__name__)
+
+#: What `pending` gives per request: control_id, action, actor, reason, from_halt.
+Request = tuple[int, str, str, str, bool]
+
+
+def request(
+    dsn: str,
+    action: ControlAction,
+    reason: str,
+    from_halt: bool = False,  # noqa: FBT001, FBT002 - the operator's flag as it was typed
+    *,
+    account_id: str | None = None,
+) -> str:
+    """Write a request and return its id; `account_id` None = every daemon on this database.
+
+    The actor is the database's session user. Raises LedgerUnavailable when Postgres is away.
+    """
+    try:
+        with connections.open_sync(dsn, "counterpoise control", schema.OPERATOR_ROLE) as connection:
+            row = connection.execute(
+                "INSERT INTO audit.control (account_id, action, reason, from_halt) "
+                "VALUES (%s, %s, %s, %s) RETURNING control_id",
+                (account_id, action.value, reason.replace("\x00", ""), from_halt),
+            ).fetchone()
+    except psycopg.Error as error:
+        raise LedgerUnavailable(f"the request was not written: {error}") from error
+    assert row is not None, "INSERT ... RETURNING gave no row"
+    return str(row[0])
+
+
+def wait_ack(dsn: str, control_id: str, timeout_seconds: float) -> dict[str, Any] | None:
+    """Return the daemon's answer as a row; None = none came in time.
+
+    Raises LedgerUnavailable when Postgres is away.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        with connections.open_sync(dsn, "counterpoise control", schema.READER_ROLE) as connection:
+            cursor = connection.cursor(row_factory=dict_row)
+            while True:
+                cursor.execute(
+                    "SELECT * FROM audit.control_ack WHERE control_id = %s "
+                    "ORDER BY handled_ns DESC LIMIT 1",
+                    (control_id,),
+                )
+                row = cursor.fetchone()
+                if row is not None or time.monotonic() >= deadline:
+                    return row
+                time.sleep(_ACK_POLL_SECONDS)
+    except psycopg.Error as error:
+        raise LedgerUnavailable(f"the answer cannot be read: {error}") from error
+
+
+async def pending(
+    connection: psycopg.AsyncConnection[Any], after_id: int = 0, account_id: str | None = None
+) -> list[Request]:
+    """Return requests behind `after_id` that were not answered, oldest first."""
+    async with asyncio.timeout(connections.ROUND_TRIP_SECONDS):
+        cursor = await connection.execute(
+            _PENDING, {"after": after_id, "account": account_id, "limit": PENDING_MAX}
+        )
+        return await cursor.fetchall()
+
+
+async def watch(
+    dsn: str,
+    feed_control: Callable[[ControlRequested], None],
+    *,
+    clock: Clock,
+    account_id: str | None = None,
+) -> None:
+    """Feed each unanswered request once, until cancelled; reconnect for ever.
+
+    Requests older than this daemon are fed too. Start it after the journal was flushed, or an
+    answer that is still in the spool lets its request be fed a second time.
+    """
+    delivered: set[int] = set()
+    while True:
+        try:
+            connection = await connections.open_async(
+                dsn, "counterpoise controls", schema.WRITER_ROLE
+            )
+            try:
+                await connection.execute(f"LISTEN {schema.CONTROL_CHANNEL}")
+                while True:
+                    requests = await pending(connection, account_id=account_id)
+                    for row in requests:
+                        if row[0] not in delivered:
+                            feed_control(_requested(row, clock.now_ns()))
+                    # Whatever is no longer pending was answered and cannot come again.
+                    delivered = {row[0] for row in requests}
+                    async for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                        pass
+            finally:
+                with contextlib.suppress(*_AWAY):
+                    await connection.close()
+        except _AWAY as error:
+            log.warning("controls.away", error=str(error).partition("\n")[0])
+        await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _requested(row: Request, received_ns: int) -> ControlRequested:
+    control_id, action, actor, reason, from_halt = row
+    return ControlRequested(
+        control_id=str(control_id),
+        action=ControlAction(action),
+        actor=actor,
+        reason=reason,
+        from_halt=from_halt,
+        received_ns=received_ns,
+    )

@@ -1,0 +1,327 @@
+"""Moves records from the spool to Postgres: in order, each exactly once.
+
+One transaction moves a batch and the spool's cursor. Whether a transaction whose COMMIT got lost
+took place is read from the cursor after reconnecting, so nothing is guessed or repeated.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import random
+from collections import defaultdict, deque
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from counterpoise.domain.errors import LedgerUnavailable
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.ledger import codec, connections, schema
+from counterpoise.ledger.spool import Spool, SpooledRecord
+from counterpoise.ports import Clock
+
+Result = TypeVar("Result")
+
+#: Records per transaction.
+BATCH_RECORDS_MAX: Final = 200
+#: Bytes of bodies per transaction.
+BATCH_BYTES_MAX: Final = 4 << 20
+#: Pause before connecting again, seconds: the first and the longest.
+BACKOFF_SECONDS_MIN: Final = 0.05
+BACKOFF_SECONDS_MAX: Final = 2.0
+#: With nothing to move, how often the server is asked whether it is there, seconds.
+PING_SECONDS: Final = 1.0
+#: Shipped records that may stay in the spool before they are deleted under load.
+SHIPPED_KEPT_MAX: Final = 5_000
+#: Refused records remembered by number.
+REFUSED_KEPT_MAX: Final = 1_000
+
+#: How an outage shows: whatever ends the session without being a record's own fault.
+_AWAY: Final = (SQLAlchemyError, psycopg.Error, OSError, TimeoutError, LedgerUnavailable)
+
+_REFUSED: Final = "Postgres refused the record; see audit.refused_record"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parcel:
+    """A spooled record made ready for its table."""
+
+    spooled: SpooledRecord
+    #: Columns of its table; None = it goes to `refused_record`.
+    row: dict[str, Any] | None
+    #: Why it was refused; "" = it was not.
+    error: str
+
+
+class Shipper:
+    """The only writer of audit rows."""
+
+    def __init__(self, spool: Spool, dsn: str, clock: Clock) -> None:
+        """Prepare; nothing is opened before `run`."""
+        self._spool = spool
+        self._clock = clock
+        self._engine: AsyncEngine = create_async_engine(
+            connections.sqlalchemy_url(dsn),
+            poolclass=NullPool,
+            connect_args=connections.connect_arguments("counterpoise shipper"),
+        )
+        self._available = False
+        self._cursor = 0
+        self._deleted = 0
+        self._backoff_seconds = BACKOFF_SECONDS_MIN
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+        #: Who waits for a commit: (sequence number, tie break, future).
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._tie = itertools.count()
+        #: What was given up at its time limit and may still be ending.
+        self._abandoned: set[asyncio.Task[Any]] = set()
+        #: Newest records that Postgres would not take, for waiters that come late.
+        self._refused: deque[int] = deque(maxlen=REFUSED_KEPT_MAX)
+        #: Records that Postgres would not take since the start.
+        self.refused_count = 0
+
+    # -- what others ask ---------------------------------------------------------------------
+
+    def health(self) -> tuple[bool, float]:
+        """Return whether Postgres takes commits now, and the oldest waiting record's age, s."""
+        oldest = None
+        if self._spool.failure is None and self._cursor < self._spool.last_seq:
+            oldest = self._spool.oldest_created_ns(self._cursor)
+        if oldest is None:
+            return self._available, 0.0
+        return self._available, max(0.0, (self._clock.now_ns() - oldest) / NS_PER_SECOND)
+
+    def wake(self) -> None:
+        """Tell it that the spool has new records; any thread may."""
+        loop = self._loop
+        if loop is not None:
+            # A loop that was closed meanwhile has no use for news.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._news.set)
+
+    async def committed(self, seq: int) -> None:
+        """Wait until Postgres has committed everything up to `seq`; the caller sets the limit.
+
+        Raises LedgerUnavailable when Postgres took the record only as a refused one.
+        """
+        if seq <= self._cursor:
+            if seq in self._refused:
+                raise LedgerUnavailable(_REFUSED)
+            return
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, (seq, next(self._tie), future))
+        await future
+
+    # -- the loop ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Ship until cancelled; reconnect for ever with back-off. Raises SpoolFailed."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    await self._session()
+                except _AWAY as error:
+                    if self._available:
+                        log.warning("ledger.away", error=str(error).partition("\n")[0])
+                    self._available = False
+                await asyncio.sleep(self._backoff_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+                self._backoff_seconds = min(self._backoff_seconds * 2, BACKOFF_SECONDS_MAX)
+        finally:
+            self._loop = None
+            self._available = False
+            for task in self._abandoned:
+                task.cancel()
+
+    async def _session(self) -> None:
+        connection = await self._timed(self._connect())
+        try:
+            self._cursor = await self._timed(self._read_cursor(connection))
+            if not self._available:
+                log.info("ledger.available", cursor=self._cursor, newest=self._spool.last_seq)
+            self._available = True
+            self._backoff_seconds = BACKOFF_SECONDS_MIN
+            self._wake_waiters()
+            while True:
+                self._news.clear()
+                batch = self._spool.read(self._cursor, BATCH_RECORDS_MAX, BATCH_BYTES_MAX)
+                if batch:
+                    await self._ship([_prepare(spooled) for spooled in batch], connection)
+                    if self._cursor - self._deleted > SHIPPED_KEPT_MAX:
+                        await self._delete_shipped()
+                else:
+                    await self._idle(connection)
+        finally:
+            # A frozen server must not hold the loop: the connection ends in the background.
+            self._abandon(asyncio.ensure_future(_end(connection)))
+
+    async def _idle(self, connection: AsyncConnection) -> None:
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                await self._news.wait()
+        except TimeoutError:
+            await self._delete_shipped()
+            await self._timed(_ping(connection))
+
+    async def _delete_shipped(self) -> None:
+        if self._deleted < self._cursor:
+            self._deleted = self._cursor
+            await asyncio.to_thread(self._spool.delete_through, self._cursor)
+
+    async def _connect(self) -> AsyncConnection:
+        connection = await self._engine.connect()
+        known = sa.text(
+            "SELECT pg_catalog.pg_has_role(oid, 'MEMBER') FROM pg_catalog.pg_roles "
+            "WHERE rolname = :role"
+        )
+        if (await connection.execute(known, {"role": schema.WRITER_ROLE})).scalar():
+            await connection.execute(sa.text(f'SET ROLE "{schema.WRITER_ROLE}"'))
+        await connection.commit()
+        return connection
+
+    async def _read_cursor(self, connection: AsyncConnection) -> int:
+        table = schema.SPOOL_CURSOR
+        async with connection.begin():
+            await connection.execute(
+                postgresql.insert(table)
+                .values(spool_id=self._spool.spool_id, last_seq=0)
+                .on_conflict_do_nothing()
+            )
+            found = await connection.execute(
+                sa.select(table.c.last_seq).where(table.c.spool_id == self._spool.spool_id)
+            )
+            cursor = int(found.scalar_one())
+        if cursor < self._deleted:
+            # The database was restored to an earlier state: what lies between is nowhere else.
+            log.error("ledger.gap", database=cursor, deleted=self._deleted)
+        return cursor
+
+    async def _ship(self, parcels: Sequence[_Parcel], connection: AsyncConnection) -> None:
+        # Halves a batch that holds a record Postgres cannot take, until that one stands alone.
+        try:
+            await self._timed(self._move(parcels, connection))
+        except (DataError, IntegrityError) as error:
+            if len(parcels) > 1:
+                middle = len(parcels) // 2
+                await self._ship(parcels[:middle], connection)
+                await self._ship(parcels[middle:], connection)
+                return
+            log.error("ledger.record_refused", seq=parcels[0].spooled.seq, error=str(error.orig))
+            refused = _Parcel(spooled=parcels[0].spooled, row=None, error=str(error.orig))
+            parcels = [refused]
+            await self._timed(self._move(parcels, connection))
+        refused_seqs = [parcel.spooled.seq for parcel in parcels if parcel.row is None]
+        self.refused_count += len(refused_seqs)
+        self._refused.extend(refused_seqs)
+        self._cursor = parcels[-1].spooled.seq
+        self._wake_waiters()
+
+    async def _move(self, parcels: Sequence[_Parcel], connection: AsyncConnection) -> None:
+        rows: defaultdict[sa.Table, list[dict[str, Any]]] = defaultdict(list)
+        origin = {"spool_id": self._spool.spool_id}
+        for parcel in parcels:
+            spooled = parcel.spooled
+            if parcel.row is None:
+                rows[schema.REFUSED].append(
+                    origin
+                    | {
+                        "spool_seq": spooled.seq,
+                        "table_name": spooled.table,
+                        "body": spooled.body,
+                        "error": parcel.error,
+                    }
+                )
+            else:
+                table = schema.TABLES[schema.RECORD_TYPES[spooled.table]]
+                rows[table].append(parcel.row | origin | {"spool_seq": spooled.seq})
+        cursor = schema.SPOOL_CURSOR
+        async with connection.begin():
+            moved = await connection.execute(
+                sa.update(cursor)
+                .where(cursor.c.spool_id == self._spool.spool_id)
+                .where(cursor.c.last_seq == self._cursor)
+                .values(last_seq=parcels[-1].spooled.seq, updated_at=sa.func.clock_timestamp())
+            )
+            if moved.rowcount != 1:
+                # A transaction given up at its time limit took place after all: look again.
+                raise LedgerUnavailable("the spool's cursor moved")
+            for table, values in rows.items():
+                insert = postgresql.insert(table)
+                if table.name in schema.REPEATABLE:
+                    insert = insert.on_conflict_do_nothing()
+                await connection.execute(insert, values)
+
+    # -- plumbing ----------------------------------------------------------------------------
+
+    def _wake_waiters(self) -> None:
+        while self._waiters and self._waiters[0][0] <= self._cursor:
+            seq, _, future = heapq.heappop(self._waiters)
+            if future.done():
+                continue
+            if seq in self._refused:
+                future.set_exception(LedgerUnavailable(_REFUSED))
+            else:
+                future.set_result(None)
+
+    async def _timed(self, work: Coroutine[Any, Any, Result]) -> Result:
+        # Cancelling psycopg waits until the server has answered the cancel, which a frozen one
+        # never does. Hence the work is left behind instead of awaited to its end.
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=connections.ROUND_TRIP_SECONDS)
+        except asyncio.CancelledError:
+            self._abandon(task)
+            task.cancel()
+            raise
+        if not done:
+            self._abandon(task)
+            task.cancel()
+            raise LedgerUnavailable("Postgres did not answer in time")
+        return task.result()
+
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            # Retrieved, so that asyncio does not report what nobody waits for.
+            task.exception()
+
+
+def _prepare(spooled: SpooledRecord) -> _Parcel:
+    record_type = schema.RECORD_TYPES.get(spooled.table)
+    if record_type is None:
+        return _Parcel(spooled=spooled, row=None, error=f"no table {spooled.table}")
+    try:
+        record = codec.decode(spooled.body, record_type)
+    except ValueError as error:
+        log.error("ledger.record_refused", seq=spooled.seq, error=str(error))  # noqa: TRY400
+        return _Parcel(spooled=spooled, row=None, error=str(error))
+    return _Parcel(spooled=spooled, row=schema.row_of(record), error="")
+
+
+async def _ping(connection: AsyncConnection) -> None:
+    await connection.execute(sa.text("SELECT 1"))
+    await connection.rollback()
+
+
+async def _end(connection: AsyncConnection) -> None:
+    # `invalidate` skips the roundtrip of a rollback, which a dead server would not answer.
+    with contextlib.suppress(*_AWAY):
+        await connection.invalidate()
+        await connection.close()
+
+

@@ -1,0 +1,191 @@
+"""OKX's private stream: orders with their fills, positions and the balance, on one socket."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.events import (
+    BalanceUpdate,
+    Event,
+    FillReported,
+    PositionUpdate,
+    StreamName,
+    UpdateSource,
+)
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.ports import Clock, Feed
+from counterpoise.venues.okx import errors, frames, rows
+from counterpoise.venues.okx.connection import MALFORMED, Dropped, StreamSocket, Timing
+from counterpoise.venues.okx.convert import LIQUIDITIES, ORDER_STATES
+from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
+from counterpoise.venues.okx.market_stream import NOTICE_UPGRADE, Symbols
+
+_log = structlog.get_logger(__name__)
+
+#: Login and all subscriptions must be granted within this, ns.
+GRANTED_WITHIN_NS: Final = 10 * NS_PER_SECOND
+
+#: What OKX signs for a login.
+_LOGIN_TEXT: Final = "GET/users/self/verify"
+
+_SUBSCRIPTIONS: Final[tuple[dict[str, str], ...]] = (
+    {"channel": "orders", "instType": "SWAP"},
+    {"channel": "positions", "instType": "SWAP"},
+    {"channel": "account"},
+)
+
+
+class AccountConversation:
+    """Login, subscribe, listen. A frame that cannot be read costs the connection.
+
+    It may have been a fill: only a new connection makes the rest of the daemon ask REST for
+    what was missed.
+    """
+
+    def __init__(
+        self,
+        endpoints: OkxEndpoints,
+        credentials: OkxCredentials,
+        symbols: Symbols,
+        *,
+        settle: str = "USDT",
+    ) -> None:
+        self.stream = StreamName.ACCOUNT
+        self.url = endpoints.private_url
+        self.requests: list[bytes] = []
+        self.established = False
+        self._credentials = credentials
+        self._settle = settle
+        self._instruments = {
+            inst_id: (instrument_id, contract_size)
+            for instrument_id, (inst_id, contract_size) in symbols.items()
+        }
+        self._granted: set[str] = set()
+        self._began_ns = 0
+        self._ever_logged_in = False
+
+    def begin(self, now_ns: int) -> None:
+        """Log in; OKX takes the login's time in seconds and lets it be 30 s off."""
+        self.established = False
+        self._granted = set()
+        self._began_ns = now_ns
+        stamp = str(now_ns // NS_PER_SECOND)
+        digest = hmac.new(
+            self._credentials.secret.encode(), (stamp + _LOGIN_TEXT).encode(), hashlib.sha256
+        ).digest()
+        login = {
+            "apiKey": self._credentials.api_key,
+            "passphrase": self._credentials.passphrase,
+            "timestamp": stamp,
+            "sign": base64.b64encode(digest).decode(),
+        }
+        self.requests.append(frames.request("login", [login]))
+
+    def hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
+        """Return what changed."""
+        try:
+            message = frames.FRAME.decode(frame)
+            if message.event or message.arg is None:
+                return self._control(message)
+            return self._data(message.arg.channel, message.data, received_ns)
+        except MALFORMED as error:
+            raise Dropped(f"a frame could not be read: {type(error).__name__} {error}") from error
+
+    def watch(self, now_ns: int) -> None:
+        """Give up on a connection that does not grant what was asked."""
+        if not self.established and now_ns - self._began_ns > GRANTED_WITHIN_NS:
+            raise Dropped("OKX did not grant login and subscriptions in time")
+
+    def _control(self, message: frames.Frame) -> Sequence[Event] | None:
+        if message.event == "login" and message.code in {"", "0"}:
+            self._ever_logged_in = True
+            self.requests.append(frames.request("subscribe", list(_SUBSCRIPTIONS)))
+        elif message.event == "subscribe" and message.arg is not None:
+            self._granted.add(message.arg.channel)
+            self.established = self._granted >= {part["channel"] for part in _SUBSCRIPTIONS}
+            # The last grant is the new connection's first sign of life.
+            return () if self.established else None
+        elif message.event == "notice" and message.code == NOTICE_UPGRADE:
+            raise Dropped("OKX announces an upgrade of this server", at_once=True)
+        elif message.event in {"error", "login", "channel-conn-count-error"}:
+            self._refused(message)
+        return None
+
+    def _refused(self, message: frames.Frame) -> None:
+        remedy = errors.KEY_REMEDIES.get(message.code)
+        if remedy is not None and not self._ever_logged_in:
+            raise StartRefused(f"OKX refused the account stream ({message.code}): {remedy}")
+        raise Dropped(f"OKX refused: {message.code} {message.msg}".strip())
+
+    def _data(self, channel: str, data: bytes, received_ns: int) -> Sequence[Event] | None:
+        if channel == "orders":
+            return self._orders(frames.ORDERS.decode(data), received_ns)
+        if channel == "positions":
+            return self._positions(frames.POSITIONS.decode(data), received_ns)
+        if channel == "account":
+            return self._balances(frames.BALANCES.decode(data), received_ns)
+        return None
+
+    def _orders(self, found: Sequence[frames.OrderRow], received_ns: int) -> list[Event]:
+        events: list[Event] = []
+        for row in found:
+            if row.inst_id not in self._instruments or row.state not in ORDER_STATES:
+                _log.warning("order.not_ours", instrument=row.inst_id, state=row.state)
+                continue
+            instrument_id, contract_size = self._instruments[row.inst_id]
+            # The fill first: whoever sees the order end has then seen all of its fills.
+            if row.exec_type in LIQUIDITIES:
+                fill = rows.fill_in_order(row, instrument_id, contract_size, received_ns)
+                if fill is not None:
+                    events.append(FillReported(fill=fill, source=UpdateSource.STREAM))
+            else:
+                _log.error("fill.type_unknown", type=row.exec_type, order=row.ord_id)
+            events.append(
+                rows.order_update(
+                    row, instrument_id, contract_size, UpdateSource.STREAM, received_ns
+                )
+            )
+        return events
+
+    def _positions(self, found: Sequence[frames.PositionRow], received_ns: int) -> list[Event]:
+        events: list[Event] = []
+        for row in found:
+            if row.inst_id not in self._instruments:
+                _log.warning("position.not_ours", instrument=row.inst_id, contracts=row.pos)
+                continue
+            held = rows.position(row, *self._instruments[row.inst_id])
+            events.append(PositionUpdate(position=held, received_ns=received_ns))
+        return events
+
+    def _balances(self, found: Sequence[frames.BalanceRow], received_ns: int) -> list[Event]:
+        events: list[Event] = []
+        for row in found:
+            balance = rows.balance(row, self._settle)
+            if balance is not None:
+                events.append(BalanceUpdate(balance=balance, received_ns=received_ns))
+        return events
+
+
+class OkxAccountStream:
+    """Orders, fills, positions and balance of an account; implements `ports.AccountFeed`."""
+
+    def __init__(
+        self,
+        endpoints: OkxEndpoints,
+        credentials: OkxCredentials,
+        symbols: Symbols,
+        clock: Clock,
+        *,
+        timing: Timing | None = None,
+    ) -> None:
+        conversation = AccountConversation(endpoints, credentials, symbols)
+        self._socket = StreamSocket(conversation, clock, timing)
+
+    async def run(self, feed: Feed) -> None:
+        """Stream until cancelled. Raises StartRefused if the first login fails for the key."""
+        await self._socket.run(feed)

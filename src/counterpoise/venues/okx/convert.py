@@ -1,0 +1,202 @@
+"""Between OKX's words and ours: contracts and base units, milliseconds and ns, states and sides.
+
+Contracts exist in this package only. Linear swaps: base units = contracts x ctVal x ctMult.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from counterpoise.domain.errors import VenueRejected
+from counterpoise.domain.instruments import InstrumentState
+from counterpoise.domain.orders import (
+    Liquidity,
+    OrderKind,
+    OrderState,
+    Side,
+    TimeInForce,
+)
+from counterpoise.domain.rounding import quantize_down, quantize_toward_zero, quantize_up
+from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
+
+ORDER_STATES: Final[Mapping[str, OrderState]] = {
+    "live": OrderState.ACCEPTED,
+    "partially_filled": OrderState.PARTIALLY_FILLED,
+    "filled": OrderState.FILLED,
+    "canceled": OrderState.CANCELED,
+    "mmp_canceled": OrderState.CANCELED,
+}
+
+#: The only execution types that are trades; anything else never becomes a fill.
+LIQUIDITIES: Final[Mapping[str, Liquidity | None]] = {
+    "T": Liquidity.TAKER,
+    "M": Liquidity.MAKER,
+    "": None,
+}
+
+#: OKX's order types that carry no price of ours.
+_MARKET_TYPES: Final = frozenset({"market", "optimal_limit_ioc"})
+
+_INSTRUMENT_STATES: Final[Mapping[str, InstrumentState]] = {
+    "live": InstrumentState.LIVE,
+    "post_only": InstrumentState.POST_ONLY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What OKX calls a linear swap, as far as we need it to talk about one."""
+
+    #: Our identity, "BTCUSDT".
+    instrument_id: str
+    #: OKX's identity, "BTC-USDT-SWAP".
+    inst_id: str
+    #: OKX's margin family and index, "BTC-USDT".
+    family: str
+    #: Base currency, "BTC".
+    base: str
+    #: Quote currency, "USDT".
+    quote: str
+    #: Settlement currency, "USDT".
+    settle: str
+    #: Base units per contract (ctVal x ctMult).
+    contract_size: Decimal
+    #: Smallest quantity step, contracts.
+    lot_contracts: Decimal
+    #: Smallest order, contracts.
+    contracts_min: Decimal
+    #: Smallest price step, quote.
+    tick_size: Decimal
+    #: Largest limit order, contracts; None = unlimited.
+    limit_contracts_max: Decimal | None
+    #: Largest market order, contracts; None = unlimited.
+    market_contracts_max: Decimal | None
+    #: What OKX takes now.
+    state: InstrumentState
+
+
+def contract_from_row(row: Mapping[str, Any], settle: str) -> Contract | None:
+    """Return a row of public/instruments as a contract; None if it is no linear swap of `settle`.
+
+    Raises KeyError or decimal.InvalidOperation if a field we need is missing or no number.
+    """
+    if row.get("ctType") != "linear" or row.get("settleCcy") != settle:
+        return None
+    family = str(row.get("instFamily") or row["uly"])
+    base, _, quote = family.partition("-")
+    multiplier = Decimal(str(row.get("ctMult") or "1"))
+    return Contract(
+        instrument_id=base + quote,
+        inst_id=str(row["instId"]),
+        family=family,
+        base=base,
+        quote=quote,
+        settle=settle,
+        contract_size=Decimal(row["ctVal"]) * multiplier,
+        lot_contracts=Decimal(row["lotSz"]),
+        contracts_min=Decimal(row["minSz"]),
+        tick_size=Decimal(row["tickSz"]),
+        limit_contracts_max=optional_decimal(row.get("maxLmtSz")),
+        market_contracts_max=optional_decimal(row.get("maxMktSz")),
+        state=_INSTRUMENT_STATES.get(str(row.get("state")), InstrumentState.SUSPENDED),
+    )
+
+
+def base_from_contracts(contracts: Decimal, contract_size: Decimal) -> Decimal:
+    """Return base units; exact for every number OKX sends."""
+    return contracts * contract_size
+
+
+def contracts_from_base(quantity: Decimal, contract: Contract) -> Decimal:
+    """Return contracts on OKX's lot grid, never more than `quantity` base units.
+
+    Raises VenueRejected (nothing was sent): BELOW_LOT_SIZE if less than the smallest order is
+    left, INEXACT_CONTRACTS if the result would not read back as the same base units.
+    """
+    contracts = quantize_toward_zero(quantity / contract.contract_size, contract.lot_contracts)
+    if contracts <= 0 or contracts < contract.contracts_min:
+        raise VenueRejected(
+            f"quantity {quantity} {contract.base} is {contracts} contracts of {contract.inst_id};"
+            f" the smallest order is {contract.contracts_min}",
+            code="BELOW_LOT_SIZE",
+        )
+    sent = base_from_contracts(contracts, contract.contract_size)
+    # Less than a lot is lost to the floor; anything else would be an error of arithmetic.
+    lot = base_from_contracts(contract.lot_contracts, contract.contract_size)
+    if sent > quantity or quantity - sent >= lot or sent / contract.contract_size != contracts:
+        raise VenueRejected(
+            f"{quantity} {contract.base} does not convert exactly to contracts of"
+            f" {contract.contract_size}",
+            code="INEXACT_CONTRACTS",
+        )
+    return contracts
+
+
+def price_on_grid(price: Decimal, side: Side, contract: Contract, *, reduce_only: bool) -> Decimal:
+    """Return a limit price on the tick grid, never worse for us than `price`.
+
+    An increase that is off the grid is a mistake of ours and raises VenueRejected OFF_TICK; a
+    reduction must go out, so it is moved to the nearest tick inside its limit.
+    """
+    rounded = (quantize_down if side is Side.BUY else quantize_up)(price, contract.tick_size)
+    if rounded != price and not reduce_only:
+        raise VenueRejected(
+            f"price {price} is not a multiple of the tick {contract.tick_size}", code="OFF_TICK"
+        )
+    return rounded
+
+
+def plain(value: Decimal) -> str:
+    """Return a decimal as OKX wants it: no exponent, no trailing zeros."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def order_type(kind: OrderKind, time_in_force: TimeInForce) -> str:
+    """Return OKX's ordType.
+
+    A plain market order is placed at the worst price the limit allows and may rest there
+    (venues.md 3.1), so market orders go as optimal_limit_ioc.
+    """
+    if kind is OrderKind.MARKET:
+        return "optimal_limit_ioc"
+    return {TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok", TimeInForce.GTC: "limit"}[time_in_force]
+
+
+def has_price(okx_order_type: str) -> bool:
+    """Tell whether an order of this ordType carries a limit price."""
+    return okx_order_type not in _MARKET_TYPES
+
+
+def ns_from_ms(text: str | int | None) -> int:
+    """Return ns of OKX's millisecond text; 0 where it says nothing."""
+    return int(text) * NS_PER_MS if text else 0
+
+
+def optional_decimal(text: str | None) -> Decimal | None:
+    """Return a number OKX may leave out by "" or by no field at all."""
+    return Decimal(text) if text else None
+
+
+def positive_decimal(text: str | None) -> Decimal | None:
+    """Return a number that OKX writes as "" or "0" where there is none."""
+    value = optional_decimal(text)
+    return value or None
+
+
+def fee_bps_from_rate(text: str | None) -> Decimal | None:
+    """Return bps, positive = paid; OKX writes a negative fraction for a fee that is paid."""
+    rate = optional_decimal(text)
+    return None if rate is None else -rate * BPS_PER_ONE
+
+
+def fee_paid(text: str | None) -> Decimal:
+    """Return a fee, positive = paid; OKX writes it negative. "" = 0."""
+    value = optional_decimal(text)
+    return Decimal(0) if not value else -value
+
+
+def signed_contracts(contracts: Decimal, position_side: str) -> Decimal:
+    """Return contracts with + for long; in long/short mode OKX leaves the sign to posSide."""
+    return -abs(contracts) if position_side == "short" else contracts

@@ -1,0 +1,196 @@
+"""What an OKX code or a broken answer means for an order: refused, not sent, or unknown.
+
+One table. A code that is not in it leaves an order UNKNOWN: the class of an exception is no
+evidence (a dropped connection and a maintenance page look alike).
+Sources: OKX API v5 error codes; the ambiguous ones are those whose text says so.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import aiohttp
+from ccxt.base import errors as ccxt_errors  # type: ignore[import-untyped,unused-ignore]
+
+from counterpoise.domain.errors import (
+    OutcomeUnknown,
+    StartRefused,
+    VenueError,
+    VenueRejected,
+    VenueUnreachable,
+)
+
+#: Text of a venue's answer kept in a message, characters.
+MESSAGE_LENGTH_MAX: Final = 300
+
+#: Links followed from an exception to what caused it.
+CAUSES_MAX: Final = 8
+
+
+def _codes(kind: type[VenueError], text: str) -> dict[str, type[VenueError]]:
+    return dict.fromkeys(text.split(), kind)
+
+
+#: Venue code -> meaning for a request that changes something.
+CODES: Final[Mapping[str, type[VenueError]]] = {
+    # The request was malformed, unsigned or not allowed: it was refused at the door.
+    **_codes(
+        VenueRejected,
+        "50000 50002 50006 50007 50008 50009 50010 50011 50012 50014 50015 50016 50024 50025"
+        " 50027 50028 50035 50036 50037 50038 50039 50040 50041 50044 50047 50060 50061 50062"
+        " 50067 50068 50069 50071 50072 50100 50101 50102 50103 50104 50105 50106 50107 50108"
+        " 50109 50110 50111 50112 50113 50114 50115 50118 50119 50120 50121",
+    ),
+    # Position, currency or account frozen (ADL, liquidation, funding): refused.
+    **_codes(VenueRejected, "50017 50018 50019 50020 50021 50022 50023"),
+    # The order itself was refused: parameters, limits, margin, instrument, reduce-only.
+    **_codes(
+        VenueRejected,
+        "51000 51001 51002 51003 51004 51005 51006 51007 51008 51009 51010 51011 51012 51014"
+        " 51015 51016 51017 51020 51021 51022 51023 51024 51025 51026 51027 51028 51029 51030"
+        " 51031 51037 51038 51039 51041 51043 51044 51050 51051 51052 51053 51058 51061 51063"
+        " 51065 51066 51068 51069 51070 51071 51076 51077 51078 51087 51088 51090 51091 51092"
+        " 51093 51094 51095 51096 51098 51099 51100 51101 51102 51103 51104 51105 51106 51107"
+        " 51108 51109 51110 51111 51112 51113 51115 51116 51117 51118 51119 51120 51121 51122"
+        " 51124 51125 51126 51127 51128 51129 51130 51131 51132 51133 51134 51135 51136 51137"
+        " 51138 51139 51147 51148 51150 51151 51152 51153 51154 51155 51156 51158 51159 51162"
+        " 51163 51164 51166 51167 51168 51169 51170 51171 51174 51175 51176 51185 51201 51202"
+        " 51203 51204 51205 51250 51327 51328 51329 51330 51732 51733 51734 51735 51736 54000"
+        " 54008 54009 54011 54024 54031 54051 54072 54073 54094",
+    ),
+    # Cancels and queries: the order is over, never was, or cannot be cancelled now.
+    **_codes(
+        VenueRejected,
+        "51400 51401 51402 51403 51404 51405 51406 51407 51408 51409 51410 51603",
+    ),
+    # Leverage: refused, nothing changed.
+    **_codes(
+        VenueRejected,
+        "59000 59001 59100 59101 59102 59103 59104 59105 59106 59107 59108 59109 59113 59200 59201",
+    ),
+    # The engine was asked and did not say: neither success nor failure is proven.
+    **_codes(OutcomeUnknown, "50001 50004 50005 50013 50026 51054 51149"),
+}
+
+#: What a key, its rights or the clock must be mended by; these end a start with the remedy.
+KEY_REMEDIES: Final[Mapping[str, str]] = {
+    "50100": "the API key is frozen; ask OKX support or make a new key",
+    "50101": "the key belongs to another environment; use a demo key for demo trading and a live"
+    " key for production",
+    "50102": "this machine's clock is off; synchronise it (OKX allows 30 s)",
+    "50103": "no API key was sent; set the key",
+    "50104": "no passphrase was sent; set the passphrase",
+    "50105": "the passphrase is wrong; set the one given when the key was made",
+    "50106": "no signature was sent; set the secret",
+    "50107": "no timestamp was sent; synchronise this machine's clock",
+    "50110": "this machine's IP address is not on the key's list; add it at OKX",
+    "50111": "the API key is wrong; check it",
+    "50112": "this machine's clock is off; synchronise it",
+    "50113": "the secret is wrong (bad signature); check it",
+    "50114": "the key is not authorised; check key, secret and passphrase",
+    "50119": "OKX knows no such API key; check it and the region of the host",
+    "50120": "the key lacks a permission; give it reading and trading, not withdrawing",
+    "51010": "the account mode does not trade swaps; switch it to Futures mode",
+    "60004": "this machine's clock is off; synchronise it",
+    "60005": "the API key is wrong; check it",
+    "60006": "this machine's clock is off; synchronise it (OKX allows 30 s)",
+    "60007": "the secret is wrong (bad signature); check it",
+    "60009": "login failed; check key, secret and passphrase",
+    "60022": "this machine's IP address is not on the key's list; add it at OKX",
+    "60024": "the passphrase is wrong; set the one given when the key was made",
+    "60032": "OKX knows no such API key; check it and the region of the host",
+}
+
+#: A cancel that finds the order already over or already being cancelled.
+ALREADY_OVER: Final = frozenset({"51400", "51401", "51402", "51405", "51410", "51603"})
+
+#: A query that finds no order.
+NOT_FOUND: Final = frozenset({"51603", "51001"})
+
+#: Raised by ccxt before a byte leaves, if the venue's code is nowhere in the text.
+_LOCAL_REFUSALS: Final = (
+    ccxt_errors.ArgumentsRequired,
+    ccxt_errors.BadSymbol,
+    ccxt_errors.InvalidOrder,
+    ccxt_errors.NotSupported,
+)
+
+
+def classify(exception: BaseException, *, placing: bool) -> VenueError:
+    """Return what a failed call means.
+
+    `placing` is True for every request that changes something (order, cancel, leverage). A read
+    has no unknown outcome: whatever is no definite refusal is VenueUnreachable and may be
+    repeated.
+    """
+    code, words = code_and_words(str(exception))
+    message = words or f"{type(exception).__name__}: {str(exception)[:MESSAGE_LENGTH_MAX]}"
+    if code is not None:
+        return from_code(code, message, placing=placing)
+    if _never_connected(exception):
+        return VenueUnreachable(message)
+    if isinstance(exception, _LOCAL_REFUSALS):
+        return VenueRejected(message, code="LOCAL")
+    if placing:
+        return OutcomeUnknown(message)
+    return VenueUnreachable(message)
+
+
+def from_code(code: str, words: str, *, placing: bool) -> VenueError:
+    """Return what the venue's code means; a code that is not in the table proves nothing."""
+    kind = CODES.get(code, OutcomeUnknown)
+    message = f"OKX {code}: {words}"
+    if placing or kind is VenueRejected:
+        return kind(message, code=code)
+    return VenueUnreachable(message, code=code)
+
+
+def code_and_words(text: str) -> tuple[str | None, str]:
+    """Return the venue's code (sCode before code) and words from an exception's text.
+
+    ccxt puts the answer's JSON behind the exchange's name. (None, "") = no such answer in it.
+    """
+    start = text.find("{")
+    if start < 0:
+        return None, ""
+    try:
+        answer, _ = json.JSONDecoder().raw_decode(text[start:])
+    except ValueError:
+        return None, ""
+    if not isinstance(answer, dict):
+        return None, ""
+    return _answer_code(answer)
+
+
+def _answer_code(answer: Mapping[str, object]) -> tuple[str | None, str]:
+    rows = answer.get("data")
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict) and row.get("sCode") not in {None, "", "0"}:
+            return str(row["sCode"]), str(row.get("sMsg", ""))[:MESSAGE_LENGTH_MAX]
+    code = answer.get("code")
+    if code in {None, "", "0"}:
+        return None, ""
+    return str(code), str(answer.get("msg", ""))[:MESSAGE_LENGTH_MAX]
+
+
+def start_refusal(error: VenueError) -> StartRefused | None:
+    """Return the refusal with its remedy if the account or key is at fault, else None."""
+    remedy = KEY_REMEDIES.get(error.code or "")
+    if remedy is None:
+        return None
+    return StartRefused(f"OKX refused the account's key ({error.code}): {remedy}")
+
+
+def _never_connected(exception: BaseException) -> bool:
+    # No connection means that not one byte of the request left; a client that we closed
+    # ourselves refuses before it connects.
+    if isinstance(exception, ccxt_errors.ExchangeClosedByUser):
+        return True
+    cause: BaseException | None = exception
+    for _ in range(CAUSES_MAX):
+        if cause is None:
+            return False
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            return True
+        cause = cause.__cause__
+    return False

@@ -1,0 +1,320 @@
+"""OKX's public streams: books on one socket; marks, indexes and funding on another.
+
+A mark behind a burst of depth would arrive late, and the guard lives on marks.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+import structlog
+
+from counterpoise.domain.events import (
+    BookDelta,
+    BookGap,
+    BookSnapshot,
+    Event,
+    FundingRate,
+    Level,
+    MarkPrice,
+    StreamName,
+)
+from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
+from counterpoise.ports import Clock, Feed
+from counterpoise.venues.okx import frames
+from counterpoise.venues.okx.book_sync import BookSequence, Verdict
+from counterpoise.venues.okx.connection import Conversation, Dropped, StreamSocket, Timing
+from counterpoise.venues.okx.convert import ns_from_ms
+from counterpoise.venues.okx.endpoints import OkxEndpoints
+
+_log = structlog.get_logger(__name__)
+
+#: Our instrument id -> OKX's id and base units per contract.
+Symbols = Mapping[str, tuple[str, Decimal]]
+
+#: Channels in one request; a request may have 64 KB.
+ARGUMENTS_MAX: Final = 50
+
+#: Subscriptions asked for on one connection before a new one is made; OKX allows 480 an hour.
+SUBSCRIPTIONS_MAX: Final = 400
+
+#: An awaited snapshot is asked for again after this, doubled each time, seconds.
+SNAPSHOT_WITHIN_SECONDS: Final = 10
+SNAPSHOT_WITHIN_SECONDS_MAX: Final = 640
+
+#: An index older than this is not put beside a mark, ns.
+INDEX_AGE_MAX_NS: Final = 30 * NS_PER_SECOND
+
+#: Where a funding message does not name the funding after the next.
+FUNDING_HOURS: Final = Decimal(8)
+
+#: Notice that the server is about to be upgraded: leave for another one.
+NOTICE_UPGRADE: Final = "64008"
+
+_SWAP_SUFFIX: Final = "-SWAP"
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """When a book's snapshot was asked for, and how long to wait before asking again."""
+
+    since_ns: int
+    seconds: int = SNAPSHOT_WITHIN_SECONDS
+
+
+class PublicConversation:
+    """What both public sockets have in common: subscribing and the frames that are no data."""
+
+    def __init__(self, url: str, stream: StreamName) -> None:
+        self.url = url
+        self.stream = stream
+        self.requests: list[bytes] = []
+        self.established = True
+        self._subscriptions = 0
+
+    def ask(self, operation: str, arguments: Sequence[dict[str, str]]) -> None:
+        """Leave requests of bounded length. Raises Dropped if the connection's ration is used."""
+        self._subscriptions += len(arguments)
+        if self._subscriptions > max(SUBSCRIPTIONS_MAX, len(arguments)):
+            raise Dropped("too many subscriptions on one connection")
+        for start in range(0, len(arguments), ARGUMENTS_MAX):
+            part = list(arguments[start : start + ARGUMENTS_MAX])
+            self.requests.append(frames.request(operation, part))
+
+    def control(self, frame: frames.Frame) -> None:
+        """Take a frame that is no data. Raises Dropped if the server is about to go."""
+        if frame.event == "notice" and frame.code == NOTICE_UPGRADE:
+            raise Dropped("OKX announces an upgrade of this server", at_once=True)
+        if frame.event in {"error", "notice"}:
+            _log.warning(
+                "stream.refused", stream=self.stream.value, code=frame.code, message=frame.msg
+            )
+
+    def restart(self) -> None:
+        """Count subscriptions anew, on a new connection."""
+        self._subscriptions = 0
+
+
+class BookConversation(PublicConversation):
+    """Channel `books` of every instrument, with its sequence checked one by one."""
+
+    def __init__(self, endpoints: OkxEndpoints, symbols: Symbols) -> None:
+        super().__init__(endpoints.public_url, StreamName.BOOKS)
+        self._instruments = {
+            inst_id: (instrument_id, contract_size)
+            for instrument_id, (inst_id, contract_size) in symbols.items()
+        }
+        self._sequences = {inst_id: BookSequence() for inst_id in self._instruments}
+        self._awaited: dict[str, _Awaited] = {}
+
+    def begin(self, now_ns: int) -> None:
+        """Subscribe every book."""
+        self.restart()
+        for sequence in self._sequences.values():
+            sequence.reset()
+        self._awaited = {inst_id: _Awaited(now_ns) for inst_id in self._instruments}
+        self.ask("subscribe", [_argument("books", inst_id) for inst_id in self._instruments])
+
+    def hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
+        """Return snapshot, delta or gap."""
+        message = frames.FRAME.decode(frame)
+        if message.event or message.arg is None:
+            self.control(message)
+            return None
+        inst_id = message.arg.inst_id
+        if message.arg.channel != "books" or inst_id not in self._instruments:
+            return None
+        events: list[Event] = []
+        try:
+            rows = frames.BOOKS.decode(message.data)
+        except ValueError:
+            # The missing message would show as a gap with the next one; ask at once.
+            self._resubscribe(inst_id, received_ns)
+            raise
+        for row in rows:
+            event = self._book_event(inst_id, message.action, row, received_ns)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def watch(self, now_ns: int) -> None:
+        """Ask again for a snapshot that does not come."""
+        for inst_id, awaited in list(self._awaited.items()):
+            if now_ns - awaited.since_ns >= awaited.seconds * NS_PER_SECOND:
+                longer = min(awaited.seconds * 2, SNAPSHOT_WITHIN_SECONDS_MAX)
+                self._resubscribe(inst_id, now_ns)
+                self._awaited[inst_id].seconds = longer
+
+    def _book_event(
+        self, inst_id: str, action: str, row: frames.BookRow, received_ns: int
+    ) -> Event | None:
+        instrument_id, contract_size = self._instruments[inst_id]
+        sequence = self._sequences[inst_id]
+        expected = sequence.last
+        verdict = sequence.hear(
+            action, row.prev_seq_id, row.seq_id, empty=not row.asks and not row.bids
+        )
+        if verdict is Verdict.SNAPSHOT:
+            self._awaited.pop(inst_id, None)
+            return BookSnapshot(
+                instrument_id=instrument_id,
+                bids=_levels(row.bids),
+                asks=_levels(row.asks),
+                quantity_unit=contract_size,
+                sequence=row.seq_id,
+                event_ns=ns_from_ms(row.ts),
+                received_ns=received_ns,
+            )
+        if verdict is Verdict.DELTA:
+            return BookDelta(
+                instrument_id=instrument_id,
+                bids=_levels(row.bids),
+                asks=_levels(row.asks),
+                sequence=row.seq_id,
+                event_ns=ns_from_ms(row.ts),
+                received_ns=received_ns,
+            )
+        if verdict is Verdict.GAP:
+            assert expected is not None, "a gap needs something to follow"
+            self._resubscribe(inst_id, received_ns)
+            return BookGap(
+                instrument_id=instrument_id,
+                expected=expected,
+                found=row.prev_seq_id,
+                received_ns=received_ns,
+            )
+        return None
+
+    def _resubscribe(self, inst_id: str, now_ns: int) -> None:
+        # A snapshot comes only in answer to a subscription.
+        self._sequences[inst_id].reset()
+        self._awaited[inst_id] = _Awaited(now_ns)
+        argument = _argument("books", inst_id)
+        self.ask("unsubscribe", [argument])
+        self.ask("subscribe", [argument])
+
+
+class MarkConversation(PublicConversation):
+    """Channels mark-price, index-tickers and funding-rate of every instrument."""
+
+    def __init__(self, endpoints: OkxEndpoints, symbols: Symbols) -> None:
+        super().__init__(endpoints.public_url, StreamName.MARKS)
+        self._instruments = {inst_id: ours for ours, (inst_id, _) in symbols.items()}
+        #: Last index by OKX's index id ("BTC-USDT") and when it arrived.
+        self._indexes: dict[str, tuple[Decimal, int]] = {}
+
+    def begin(self, now_ns: int) -> None:
+        """Subscribe everything; `now_ns` is not needed."""
+        del now_ns
+        self.restart()
+        self._indexes.clear()
+        arguments: list[dict[str, str]] = []
+        for inst_id in self._instruments:
+            arguments.append(_argument("mark-price", inst_id))
+            arguments.append(_argument("index-tickers", _index_of(inst_id)))
+            arguments.append(_argument("funding-rate", inst_id))
+        self.ask("subscribe", arguments)
+
+    def hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
+        """Return marks and funding rates; an index travels with the next mark."""
+        message = frames.FRAME.decode(frame)
+        if message.event or message.arg is None:
+            self.control(message)
+            return None
+        channel = message.arg.channel
+        if channel == "mark-price":
+            return self._marks(message.data, received_ns)
+        if channel == "index-tickers":
+            for row in frames.INDEXES.decode(message.data):
+                self._indexes[row.inst_id] = (Decimal(row.idx_px), received_ns)
+            return ()
+        if channel == "funding-rate":
+            return self._fundings(message.data, received_ns)
+        return None
+
+    def watch(self, now_ns: int) -> None:
+        """Do nothing: every input's age is watched where it is used."""
+
+    def _marks(self, data: bytes, received_ns: int) -> list[Event]:
+        events: list[Event] = []
+        for row in frames.MARKS.decode(data):
+            instrument_id = self._instruments.get(row.inst_id)
+            if instrument_id is None:
+                continue
+            index, arrived_ns = self._indexes.get(_index_of(row.inst_id), (None, 0))
+            fresh = received_ns - arrived_ns <= INDEX_AGE_MAX_NS
+            events.append(
+                MarkPrice(
+                    instrument_id=instrument_id,
+                    mark=Decimal(row.mark_px),
+                    index=index if fresh else None,
+                    event_ns=ns_from_ms(row.ts),
+                    received_ns=received_ns,
+                )
+            )
+        return events
+
+    def _fundings(self, data: bytes, received_ns: int) -> list[Event]:
+        events: list[Event] = []
+        for row in frames.FUNDINGS.decode(data):
+            instrument_id = self._instruments.get(row.inst_id)
+            if instrument_id is None:
+                continue
+            funding_ns = ns_from_ms(row.funding_time)
+            between_ns = ns_from_ms(row.next_funding_time) - funding_ns
+            events.append(
+                FundingRate(
+                    instrument_id=instrument_id,
+                    rate=Decimal(row.funding_rate),
+                    funding_ns=funding_ns,
+                    interval_hours=(
+                        Decimal(between_ns) / NS_PER_HOUR if between_ns > 0 else FUNDING_HOURS
+                    ),
+                    event_ns=ns_from_ms(row.ts) or received_ns,
+                    received_ns=received_ns,
+                )
+            )
+        return events
+
+
+class OkxMarketStream:
+    """Books and marks of some instruments; implements `ports.MarketFeed`."""
+
+    def __init__(
+        self,
+        endpoints: OkxEndpoints,
+        symbols: Symbols,
+        clock: Clock,
+        *,
+        timing: Timing | None = None,
+    ) -> None:
+        conversations: tuple[Conversation, ...] = (
+            BookConversation(endpoints, symbols),
+            MarkConversation(endpoints, symbols),
+        )
+        self._sockets = tuple(StreamSocket(part, clock, timing) for part in conversations)
+
+    @property
+    def malformed_frames(self) -> int:
+        """Frames skipped because they could not be read, since the start."""
+        return sum(socket.malformed_frames for socket in self._sockets)
+
+    async def run(self, feed: Feed) -> None:
+        """Stream until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for socket in self._sockets:
+                group.create_task(socket.run(feed))
+
+
+def _argument(channel: str, inst_id: str) -> dict[str, str]:
+    return {"channel": channel, "instId": inst_id}
+
+
+def _index_of(inst_id: str) -> str:
+    return inst_id.removesuffix(_SWAP_SUFFIX)
+
+
+def _levels(raw: tuple[frames.RawLevel, ...]) -> tuple[Level, ...]:
+    return tuple((level[0], level[1]) for level in raw)

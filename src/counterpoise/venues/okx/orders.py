@@ -1,0 +1,289 @@
+"""The OKX account by REST: places and cancels orders, and answers every question of `Venue`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.errors import (
+    OutcomeUnknown,
+    StartRefused,
+    VenueRejected,
+    VenueUnreachable,
+)
+from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
+from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.orders import Fill, JournaledOrder, OrderState
+from counterpoise.domain.units import NS_PER_MS
+from counterpoise.ports import Candle, Clock
+from counterpoise.venues.okx import attest, candles, convert, errors, reads
+from counterpoise.venues.okx.convert import Contract
+from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
+from counterpoise.venues.okx.session import DEADLINE_FIELD, OkxSession, Row
+
+#: How long one request may take before its outcome counts as unknown, ms.
+TIMEOUT_MS: Final = 5_000
+
+
+class OkxVenue:
+    """One account on OKX, swaps margined in `settle`, cross margin, net mode."""
+
+    name: str = "okx"
+
+    def __init__(
+        self,
+        endpoints: OkxEndpoints,
+        credentials: OkxCredentials,
+        clock: Clock,
+        *,
+        timeout_ms: int = TIMEOUT_MS,
+        settle: str = "USDT",
+    ) -> None:
+        self._endpoints = endpoints
+        self._credentials = credentials
+        self._clock = clock
+        self._timeout_ms = timeout_ms
+        self._settle = settle
+        self._session: OkxSession | None = None
+        self._contracts: dict[str, Contract] = {}
+        self._by_inst_id: dict[str, Contract] = {}
+        self._account_id = ""
+        self._offset_ns = 0
+
+    async def open(self) -> None:
+        """Load the swaps, measure the clock and prove the key.
+
+        Raises VenueUnreachable, or StartRefused with the remedy for a wrong key.
+        """
+        await self.close()
+        self._session = OkxSession(self._endpoints, self._credentials, timeout_ms=self._timeout_ms)
+        try:
+            await self._load_contracts()
+            self._offset_ns = await attest.clock_offset_ns(self._session, self._clock)
+            self._account_id = str((await attest.configuration(self._session))["uid"])
+        except VenueRejected as error:
+            await self.close()
+            raise errors.start_refusal(error) or StartRefused(
+                f"OKX refuses to be asked about the account: {error}"
+            ) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Release connections; safe to call twice."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def attest(self, instrument_ids: Sequence[str]) -> Attestation:
+        """Return how the account is set up. Raises StartRefused for a key or mode at fault."""
+        contracts = [self._known(instrument_id) for instrument_id in instrument_ids]
+        try:
+            attestation = await attest.attest(self._opened, contracts, self._clock)
+        except VenueRejected as error:
+            refusal = errors.start_refusal(error)
+            if refusal is None:
+                raise
+            raise refusal from error
+        self._offset_ns = round(attestation.clock_offset_ms * NS_PER_MS)
+        return attestation
+
+    async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
+        """Return fresh rules and margin tiers. Raises StartRefused for one OKX does not list."""
+        await self._load_contracts()
+        contracts = [self._known(instrument_id) for instrument_id in instrument_ids]
+        found = await asyncio.gather(
+            *(attest.instrument(self._opened, contract) for contract in contracts)
+        )
+        return tuple(found)
+
+    def venue_symbol(self, instrument_id: str) -> str:
+        """Return "BTC-USDT-SWAP" for "BTCUSDT"."""
+        return self._known(instrument_id).inst_id
+
+    def contract_size(self, instrument_id: str) -> Decimal:
+        """Return base units per contract."""
+        return self._known(instrument_id).contract_size
+
+    async def set_leverage(self, instrument_id: str, leverage: Decimal) -> None:
+        """Set the leverage setting of an instrument's cross margin."""
+        body = {
+            "instId": self._known(instrument_id).inst_id,
+            "lever": convert.plain(leverage),
+            "mgnMode": "cross",
+        }
+        session = self._opened
+        await session.change(lambda: session.reads.privatePostAccountSetLeverage(body))
+
+    async def account(self) -> AccountSnapshot:
+        """Return balance, positions and open orders."""
+        return await reads.account(
+            self._opened, self._by_inst_id, self._account_id, self._settle, self._clock
+        )
+
+    async def mark_candles(
+        self, instrument_id: str, step_seconds: int, since_ns: int, until_ns: int
+    ) -> tuple[Candle, ...]:
+        """Return complete mark candles opened in [since, until), oldest first."""
+        return await candles.mark_candles(
+            self._opened,
+            self._known(instrument_id).inst_id,
+            step_seconds,
+            since_ns,
+            until_ns,
+            self._venue_ns(),
+        )
+
+    async def submit(self, order: JournaledOrder) -> OrderUpdate:
+        """Send it once, under our client order id.
+
+        An increase whose approval is over is not sent (APPROVAL_EXPIRED) and carries the end of
+        its approval as the venue's deadline; a reduction goes out whatever the time is.
+        """
+        intent = order.intent
+        contract = self._known_order(intent.instrument_id)
+        request = self._order_request(order, contract)
+        session = self._opened
+        async with session.lanes.order(reduce_only=intent.reduce_only):
+            if intent.increases:
+                self._check_approval(order)
+            answer = await session.change(lambda: session.orders.create_order(**request))
+        return self._accepted(answer, intent.client_order_id, contract)
+
+    async def cancel(self, instrument_id: str, client_order_id: str) -> None:
+        """Ask for a cancel; an order that is already over is no error."""
+        body = {
+            "instId": self._known(instrument_id).inst_id,
+            "clOrdId": client_order_id,
+        }
+        session = self._opened
+        try:
+            await session.change(lambda: session.orders.privatePostTradeCancelOrder(body))
+        except VenueRejected as error:
+            if error.code not in errors.ALREADY_OVER:
+                raise
+
+    async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what OKX knows of an order by our id; None = it says it knows none."""
+        contract = self._known(instrument_id)
+        return await reads.find_order(self._opened, contract, client_order_id, self._clock)
+
+    async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
+        """Return executions of the account since then, oldest first."""
+        return await reads.fills_since(self._opened, self._by_inst_id, since_ns, self._clock)
+
+    async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
+        """Return funding payments of the last seven days since then, oldest first."""
+        return await reads.funding_since(self._opened, self._by_inst_id, since_ns, self._clock)
+
+    @property
+    def _opened(self) -> OkxSession:
+        if self._session is None:
+            raise VenueUnreachable("the connection to OKX is not open")
+        return self._session
+
+    def _venue_ns(self) -> int:
+        return self._clock.now_ns() + self._offset_ns
+
+    def _known(self, instrument_id: str) -> Contract:
+        contract = self._contracts.get(instrument_id)
+        if contract is None:
+            raise StartRefused(
+                f"OKX lists no linear swap {instrument_id} settled in {self._settle}; remove it"
+                " from the configured instruments"
+            )
+        return contract
+
+    def _known_order(self, instrument_id: str) -> Contract:
+        # An order is refused, not the start: the daemon is running.
+        contract = self._contracts.get(instrument_id)
+        if contract is None:
+            raise VenueRejected(f"OKX lists no {instrument_id}", code="INSTRUMENT_UNKNOWN")
+        return contract
+
+    async def _load_contracts(self) -> None:
+        answer: list[Row] = await self._opened.read("publicGetPublicInstruments", instType="SWAP")
+        found: list[tuple[Row, Contract]] = []
+        for row in answer:
+            try:
+                contract = convert.contract_from_row(row, self._settle)
+            except (KeyError, InvalidOperation):
+                # One row OKX is still preparing must not hide the others; asking for this
+                # instrument is then refused by name.
+                continue
+            if contract is not None:
+                found.append((row, contract))
+        self._opened.load([row for row, _ in found])
+        self._contracts = {contract.instrument_id: contract for _, contract in found}
+        self._by_inst_id = {contract.inst_id: contract for _, contract in found}
+
+    def _order_request(self, order: JournaledOrder, contract: Contract) -> dict[str, Any]:
+        intent = order.intent
+        okx_type = convert.order_type(intent.kind, intent.time_in_force)
+        contracts = convert.plain(convert.contracts_from_base(order.approved.quantity, contract))
+        fields: dict[str, Any] = {
+            "clOrdId": intent.client_order_id,
+            "tdMode": "cross",
+            # ccxt rounds through floats; these replace its figures by ours, digit for digit.
+            "sz": contracts,
+        }
+        price: str | None = None
+        if intent.price_limit is not None:
+            price = convert.plain(
+                convert.price_on_grid(
+                    intent.price_limit, intent.side, contract, reduce_only=intent.reduce_only
+                )
+            )
+            fields["px"] = price
+        if intent.reduce_only:
+            fields["reduceOnly"] = True
+        else:
+            deadline_ns = order.approved.expires_ns + self._offset_ns
+            fields[DEADLINE_FIELD] = str(deadline_ns // NS_PER_MS)
+        return {
+            "symbol": f"{contract.base}/{contract.quote}:{contract.settle}",
+            "type": okx_type,
+            "side": intent.side.value,
+            "amount": contracts,
+            "price": price,
+            "params": fields,
+        }
+
+    def _check_approval(self, order: JournaledOrder) -> None:
+        # Looked at after the wait for the lane, the last moment before the bytes leave.
+        if order.approved.expires_ns <= self._clock.now_ns():
+            raise VenueRejected(
+                f"the approval of {order.intent.client_order_id} is over; nothing was sent",
+                code="APPROVAL_EXPIRED",
+            )
+
+    def _accepted(
+        self, answer: Mapping[str, Any], client_order_id: str, contract: Contract
+    ) -> OrderUpdate:
+        row = answer.get("info")
+        row = row if isinstance(row, dict) else {}
+        code = str(row.get("sCode") or "")
+        if code not in {"", "0"}:
+            raise errors.from_code(code, str(row.get("sMsg", "")), placing=True)
+        venue_order_id = row.get("ordId")
+        if not venue_order_id or row.get("clOrdId") != client_order_id:
+            raise OutcomeUnknown(
+                f"OKX answered without naming the order {client_order_id}: {str(row)[:120]}"
+            )
+        received_ns = self._clock.now_ns()
+        return OrderUpdate(
+            client_order_id=client_order_id,
+            venue_order_id=str(venue_order_id),
+            instrument_id=contract.instrument_id,
+            state=OrderState.ACCEPTED,
+            filled_quantity=None,
+            average_price=None,
+            source=UpdateSource.REST,
+            code=None,
+            message="",
+            order=None,
+            event_ns=convert.ns_from_ms(row.get("ts")) or received_ns + self._offset_ns,
+            received_ns=received_ns,
+        )

@@ -1,0 +1,251 @@
+"""What OKX says of the account: balance, positions, orders and fills, by REST."""
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
+from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
+from counterpoise.domain.orders import Fill
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
+from counterpoise.ports import Clock
+from counterpoise.venues.okx import errors, rows
+from counterpoise.venues.okx.convert import (
+    LIQUIDITIES,
+    ORDER_STATES,
+    Contract,
+    ns_from_ms,
+)
+from counterpoise.venues.okx.frames import (
+    BalanceRow,
+    BillRow,
+    FillRow,
+    OrderRow,
+    PositionRow,
+    typed,
+)
+from counterpoise.venues.okx.session import OkxSession
+
+#: Rows one answer holds.
+PAGE_ROWS: Final = 100
+
+#: Pages read of one list; more than this is an account this daemon should not be trading.
+PAGES_MAX: Final = 50
+
+#: How far back trade/fills goes; it is the fresher of the two lists.
+_RECENT_FILLS_NS: Final = 3 * NS_PER_DAY
+
+#: account/bills: a funding payment.
+_BILL_FUNDING: Final = "8"
+
+Contracts = Mapping[str, Contract]
+
+T = TypeVar("T")
+
+
+async def account(
+    session: OkxSession, by_inst_id: Contracts, account_id: str, settle: str, clock: Clock
+) -> AccountSnapshot:
+    """Return balance, positions and open orders.
+
+    The balance is asked first and its venue time is the snapshot's: the rest is as new or newer.
+    Raises VenueRejected FOREIGN_POSITION if the account holds something that cannot be
+    counted in base units of a linear swap, since its exposure would be missing.
+    """
+    balances = _read(await session.read("privateGetAccountBalance"), BalanceRow)
+    position_rows, order_rows = await asyncio.gather(
+        session.read("privateGetAccountPositions"), _pending_orders(session)
+    )
+    if not balances:
+        raise VenueUnreachable("OKX answered no balance")
+    balance = rows.balance(balances[0], settle) or _no_balance(balances[0], settle)
+    return AccountSnapshot(
+        account_id=account_id,
+        balance=balance,
+        positions=_positions(_read(position_rows, PositionRow), by_inst_id),
+        open_orders=_open_orders(order_rows, by_inst_id),
+        event_ns=balance.event_ns,
+        received_ns=clock.now_ns(),
+    )
+
+
+async def find_order(
+    session: OkxSession, contract: Contract, client_order_id: str, clock: Clock
+) -> OrderUpdate | None:
+    """Return an order by our id, None if OKX says it knows none.
+
+    None is not yet proof of absence: OKX forgets an order cancelled without a fill after 2 h.
+    """
+    try:
+        answer = await session.read(
+            "privateGetTradeOrder", instId=contract.inst_id, clOrdId=client_order_id
+        )
+    except VenueRejected as error:
+        if error.code in errors.NOT_FOUND:
+            return None
+        raise
+    found = [row for row in _read(answer, OrderRow) if row.cl_ord_id == client_order_id]
+    if not found:
+        return None
+    if found[0].state not in ORDER_STATES:
+        raise VenueUnreachable(f"OKX answered an order state we do not know: {found[0].state}")
+    return rows.order_update(
+        found[0],
+        contract.instrument_id,
+        contract.contract_size,
+        UpdateSource.REST,
+        clock.now_ns(),
+    )
+
+
+async def fills_since(
+    session: OkxSession, by_inst_id: Contracts, since_ns: int, clock: Clock
+) -> tuple[Fill, ...]:
+    """Return executions since then, oldest first.
+
+    Both lists are asked: trade/fills is fresh, fills-history reaches further back.
+    """
+    sources = ["privateGetTradeFills"]
+    if clock.now_ns() - since_ns > _RECENT_FILLS_NS:
+        sources.append("privateGetTradeFillsHistory")
+    found: dict[str, FillRow] = {}
+    for method in sources:
+        for row in await _fill_pages(session, method, since_ns):
+            found[row.bill_id] = row
+    received_ns = clock.now_ns()
+    fills = [
+        rows.fill(
+            row,
+            by_inst_id[row.inst_id].instrument_id,
+            by_inst_id[row.inst_id].contract_size,
+            received_ns,
+        )
+        for row in found.values()
+        if row.inst_id in by_inst_id and row.exec_type in LIQUIDITIES
+    ]
+    return tuple(
+        sorted(
+            (fill for fill in fills if fill.event_ns >= since_ns),
+            key=lambda fill: (fill.event_ns, fill.instrument_id, _number(fill.fill_id)),
+        )
+    )
+
+
+async def funding_since(
+    session: OkxSession, by_inst_id: Contracts, since_ns: int, clock: Clock
+) -> tuple[FundingPaid, ...]:
+    """Return funding payments of the last seven days since then, oldest first."""
+    answer = await _pages(
+        session,
+        "privateGetAccountBills",
+        "billId",
+        {"instType": "SWAP", "type": _BILL_FUNDING, "begin": str(since_ns // NS_PER_MS)},
+    )
+    received_ns = clock.now_ns()
+    paid = [
+        FundingPaid(
+            instrument_id=by_inst_id[row.inst_id].instrument_id,
+            payment_id=row.bill_id,
+            payment=Decimal(row.bal_chg),
+            event_ns=ns_from_ms(row.ts),
+            received_ns=received_ns,
+        )
+        for row in _read(answer, BillRow)
+        if row.inst_id in by_inst_id
+    ]
+    return tuple(sorted(paid, key=lambda payment: (payment.event_ns, payment.payment_id)))
+
+
+async def _fill_pages(session: OkxSession, method: str, since_ns: int) -> list[FillRow]:
+    parameters = {"instType": "SWAP", "begin": str(since_ns // NS_PER_MS)}
+    return _read(await _pages(session, method, "billId", parameters), FillRow)
+
+
+async def _pending_orders(session: OkxSession) -> list[OrderRow]:
+    found = await _pages(session, "privateGetTradeOrdersPending", "ordId", {"instType": "SWAP"})
+    return _read(found, OrderRow)
+
+
+async def _pages(
+    session: OkxSession, method: str, cursor: str, parameters: dict[str, str]
+) -> list[Any]:
+    """Return every row of a list, newest first, page by page behind its cursor."""
+    found: list[Any] = []
+    after: dict[str, str] = {}
+    for _ in range(PAGES_MAX):
+        page = await session.read(method, limit=str(PAGE_ROWS), **parameters, **after)
+        found.extend(page)
+        if len(page) < PAGE_ROWS:
+            return found
+        after = {"after": str(page[-1][cursor])}
+    raise VenueRejected(
+        f"{method} has more than {PAGES_MAX * PAGE_ROWS} rows; ask for a shorter time",
+        code="TOO_MANY_ROWS",
+    )
+
+
+def _read(answer: list[Any], kind: type[T]) -> list[T]:
+    # An answer we cannot read is no answer; the next one may be whole.
+    try:
+        return typed(answer, kind)
+    except msgspec.ValidationError as error:
+        raise VenueUnreachable(f"OKX answered a row we cannot read: {error}") from error
+
+
+def _positions(found: list[PositionRow], by_inst_id: Contracts) -> tuple[Position, ...]:
+    held: dict[str, Position] = {}
+    for row in found:
+        if Decimal(row.pos or "0") == 0:
+            continue
+        contract = by_inst_id.get(row.inst_id)
+        if contract is None:
+            raise VenueRejected(
+                f"the account holds {row.pos} contracts of {row.inst_id}, which is no linear swap"
+                " of its settlement currency; close it or move it to another account",
+                code="FOREIGN_POSITION",
+            )
+        if contract.instrument_id in held:
+            raise VenueRejected(
+                f"the account holds {row.inst_id} both ways; use net mode", code="NOT_ONE_WAY"
+            )
+        held[contract.instrument_id] = rows.position(
+            row, contract.instrument_id, contract.contract_size
+        )
+    return tuple(held[instrument_id] for instrument_id in sorted(held))
+
+
+def _open_orders(found: list[OrderRow], by_inst_id: Contracts) -> tuple[OpenOrder, ...]:
+    unknown = {row.inst_id for row in found} - set(by_inst_id)
+    if unknown:
+        raise VenueRejected(
+            f"the account has open orders in {', '.join(sorted(unknown))}; cancel them",
+            code="FOREIGN_ORDER",
+        )
+    return tuple(
+        rows.open_order(
+            row, by_inst_id[row.inst_id].instrument_id, by_inst_id[row.inst_id].contract_size
+        )
+        for row in sorted(found, key=lambda row: row.ord_id)
+    )
+
+
+def _no_balance(row: BalanceRow, settle: str) -> Balance:
+    # OKX lists only currencies that were ever held.
+    return Balance(
+        currency=settle,
+        wallet_balance=Decimal(0),
+        equity=Decimal(0),
+        available_margin=Decimal(0),
+        initial_margin=Decimal(0),
+        maintenance_margin=Decimal(0),
+        event_ns=ns_from_ms(row.u_time),
+    )
+
+
+def _number(text: str) -> tuple[int, str]:
+    # Trade ids are numbers that grow; as text "10" would come before "9".
+    return (int(text), text) if text.lstrip("-").isdigit() else (0, text)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import IntentSource, LegChange, LegRole, Side
 from counterpoise.domain.rounding import quantize_away_from_zero
 from counterpoise.domain.units import BPS_PER_ONE
@@ -129,9 +130,10 @@ def unhedged_cut(
 ) -> GuardVerdict:
     """Judge the core after a hedge leg vanished (ADL, liquidation) and cut it at once.
 
-    The core may stand at core_unhedged_max x E + hedge_credit_max x the offset that is left, the
-    offset being the hedges' beta exposure against the core, at most the core itself. A hedge
-    without beta or mark counts nothing. With equity unknown or not positive nothing may stand.
+    The core x may stand while x <= core_unhedged_max x E + hedge_credit_max x min(offset, x), the
+    offset being the hedges' beta exposure against the core. A hedge without beta or mark counts
+    nothing. With equity zero or less nothing may stand. With equity unknown nothing is triggered,
+    and the caller asks again once it is known.
     """
     core = view.quantities.get(view.core_id, _ZERO)
     mark = view.marks_last.get(view.core_id)
@@ -140,13 +142,14 @@ def unhedged_cut(
     calm = GuardVerdict(triggered=False, reason=GuardReason.WITHIN_LIMITS, leverage=now)
     if core == 0:
         return calm
+    if view.equity is None:
+        return GuardVerdict(triggered=False, reason=GuardReason.EQUITY_UNKNOWN, leverage=now)
     if mark is None:
         return GuardVerdict(triggered=False, reason=GuardReason.MARK_UNKNOWN, leverage=now)
     exposure = abs(core) * mark
-    allowed = _ZERO
-    if view.equity is not None and view.equity > 0:
-        credit = parameters.hedge_credit_max * min(_offset(view, core), exposure)
-        allowed = parameters.core_unhedged_max * view.equity + credit
+    naked = parameters.core_unhedged_max * max(view.equity, _ZERO)
+    counted = min(_offset(view, core), naked / (_ONE - parameters.hedge_credit_max))
+    allowed = naked + parameters.hedge_credit_max * counted
     if exposure <= allowed:
         return calm
     excess = _with_cost(exposure, allowed, parameters.core_unhedged_max, parameters)
@@ -171,8 +174,10 @@ def _excess(
     net = net_beta_exposure(view)
     if net is not None and abs(net) >= parameters.net_beta_trigger * equity:
         target = parameters.net_beta_target
-        excess = _with_cost(abs(net), target * equity, target, parameters)
-        found.append((GuardReason.NET_BETA, gross * excess / abs(net)))
+        # The factor x of all legs solves |B| (1 - x) = T (E - f G x).
+        cost = target * parameters.cost_bps / BPS_PER_ONE * gross
+        over, slope = abs(net) - target * equity, abs(net) - cost
+        found.append((GuardReason.NET_BETA, gross * over / slope if slope > 0 else gross))
     away = distance(view, view.quantities)
     if away is not None and away < parameters.distance_trigger:
         factor = factor_for_distance(view, view.quantities, parameters.distance_target)
@@ -242,7 +247,7 @@ def _changes(
     view: RiskView, wanted: Mapping[str, Decimal], working: Mapping[str, Decimal]
 ) -> tuple[LegChange, ...]:
     # Core first; each quantity up to the next lot and minimum, never beyond what is held and not
-    # working already.
+    # working already, nor beyond what one order may carry: the next evaluation asks for the rest.
     changes: list[LegChange] = []
     for name in sorted(wanted, key=lambda item: (item != view.core_id, item)):
         held = view.quantities.get(name, _ZERO)
@@ -253,7 +258,7 @@ def _changes(
         quantity = wanted[name]
         if instrument is not None:
             rounded = quantize_away_from_zero(quantity, instrument.lot_size)
-            quantity = max(rounded, instrument.quantity_min)
+            quantity = min(max(rounded, instrument.quantity_min), _quantity_max(instrument, room))
         changes.append(
             LegChange(
                 instrument_id=name,
@@ -265,6 +270,11 @@ def _changes(
             )
         )
     return tuple(changes)
+
+
+def _quantity_max(instrument: Instrument, room: Decimal) -> Decimal:
+    limits = (instrument.market_quantity_max, instrument.limit_quantity_max)
+    return min((limit for limit in limits if limit is not None), default=room)
 
 
 def _check(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:

@@ -43,13 +43,13 @@ class Memory:
     correlation_seen: dict[str, float] = field(default_factory=dict)
     #: Cycles in a row a leg's correlation was at the closing threshold.
     close_counts: dict[str, int] = field(default_factory=dict)
-    #: Legs closed by the correlation rule and not eligible yet, sorted.
-    closed: tuple[str, ...] = ()
+    #: Legs closed by the correlation rule -> the side, +1 or -1, that is not eligible yet.
+    closed: dict[str, int] = field(default_factory=dict)
     #: Legs that hold a place in the hedge, best first.
     incumbents: tuple[str, ...] = ()
     #: Side of each of them, +1 or -1.
     incumbent_sides: dict[str, int] = field(default_factory=dict)
-    #: Cycles in a row a challenger beat the weakest incumbent.
+    #: Cycles in a row a challenger beat the weakest incumbent, or an incumbent's other side it.
     challenger_counts: dict[str, int] = field(default_factory=dict)
     #: Legs whose profit was taken in this stress, sorted; they and the core wait for its end.
     profit_taken: tuple[str, ...] = ()

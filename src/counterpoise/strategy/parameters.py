@@ -129,6 +129,9 @@ class StrategyParameters:
     net_beta_band: float = 0.20
     #: Fall of the wanted core, fraction of equity, that trades at once.
     downsize_wait: float = 0.03
+    #: Part by which the held book must be beyond a limit before it trades for that alone; targets
+    #: stand on the limit itself, and every tick would move the book across it.
+    limit_slack: float = 0.02
     #: Rise of net beta, fraction of equity, that lot rounding may cause in a reducing set.
     net_beta_rounding: float = 0.005
 
@@ -208,6 +211,7 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "leg_band": (0.0, 3.0),
     "net_beta_band": (0.0, 3.0),
     "downsize_wait": (0.0, 3.0),
+    "limit_slack": (0.0, 0.1),
     "net_beta_rounding": (0.0, 0.1),
     "fee_bps": (-100.0, 1000.0),
     "slippage_bps": (0.0, 1000.0),

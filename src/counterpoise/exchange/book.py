@@ -1,0 +1,228 @@
+"""One market's order book: background liquidity from the model and clients' resting orders.
+
+Inside, prices are whole ticks and quantities whole lots. What a client takes out of the
+background stays taken and comes back over seconds.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from counterpoise.domain.orders import Side
+from counterpoise.exchange.quotes import BookLevel
+
+#: Half of what was taken out of the background is back after this long.
+REFILL_HALF_LIFE_SECONDS: Final = 2.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Resting:
+    """A client's order in the book."""
+
+    order_id: str
+    account_id: str
+    side: Side
+    ticks: int
+    #: Lots that may still fill.
+    lots: int
+    #: Smaller came earlier.
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """One counterparty of a taker."""
+
+    ticks: int
+    lots: int
+    #: The client's order that rested; None = the background.
+    maker: Resting | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What an order would meet, best price first, and the own orders in its way."""
+
+    matches: tuple[Match, ...]
+    own: tuple[Resting, ...]
+
+    @property
+    def lots(self) -> int:
+        """Lots that would fill."""
+        return sum(match.lots for match in self.matches)
+
+
+class _BookSide:
+    # One side of the book. `sign` is +1 for bids: better prices have larger sign x ticks.
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        #: Background [ticks, lots] after what clients took, best first.
+        self.background: list[list[int]] = []
+        #: Lots clients took that have not come back yet.
+        self.taken = 0
+        #: Clients' orders by price, then time.
+        self.resting: list[Resting] = []
+        #: What the last change event left its readers with.
+        self.published: dict[int, int] = {}
+
+    def refresh(self, ticks: list[int], lots: list[int], seconds: float) -> None:
+        self.taken = int(self.taken * 0.5 ** (seconds / REFILL_HALF_LIFE_SECONDS))
+        left = self.taken
+        if not left:
+            self.background = [[at, held] for at, held in zip(ticks, lots, strict=True) if at > 0]
+            return
+        self.background = []
+        for at, held in zip(ticks, lots, strict=True):
+            gone = min(left, held)
+            left -= gone
+            if gone < held and at > 0:
+                self.background.append([at, held - gone])
+
+    def add(self, order: Resting) -> None:
+        self.resting.append(order)
+        self.resting.sort(key=lambda each: (-self.sign * each.ticks, each.sequence))
+
+    def remove(self, order_id: str) -> None:
+        self.resting = [each for each in self.resting if each.order_id != order_id]
+
+    def levels(self) -> dict[int, int]:
+        merged = {ticks: lots for ticks, lots in self.background}
+        for order in self.resting:
+            merged[order.ticks] = merged.get(order.ticks, 0) + order.lots
+        return merged
+
+    def sweep(self, limit_ticks: int | None, lots: int, account_id: str) -> Sweep:
+        # The background stood first at its price; clients follow by time.
+        queue: list[tuple[int, int, int, int, Resting | None]] = [
+            (-self.sign * ticks, 0, 0, held, None) for ticks, held in self.background
+        ]
+        queue += [
+            (-self.sign * each.ticks, 1, each.sequence, each.lots, each) for each in self.resting
+        ]
+        matches, own, left = [], [], lots
+        for rank, _, _, held, maker in sorted(queue, key=lambda each: each[:3]):
+            ticks = -self.sign * rank
+            beyond = limit_ticks is not None and self.sign * ticks < self.sign * limit_ticks
+            if left == 0 or beyond:
+                break
+            if maker is not None and maker.account_id == account_id:
+                own.append(maker)
+                continue
+            part = min(left, held)
+            left -= part
+            matches.append(Match(ticks=ticks, lots=part, maker=maker))
+        return Sweep(matches=tuple(matches), own=tuple(own))
+
+    def take_background(self, ticks: int, lots: int) -> None:
+        for level in self.background:
+            if level[0] == ticks:
+                assert level[1] >= lots, "more was taken than stood there"
+                level[1] -= lots
+        self.background = [level for level in self.background if level[1] > 0]
+        self.taken += lots
+
+
+class OrderBook:
+    """Both sides of one market."""
+
+    def __init__(self, instrument_id: str, tick_size: Decimal, lot_size: Decimal) -> None:
+        self.instrument_id = instrument_id
+        self._tick_size = tick_size
+        self._lot_size = lot_size
+        self._sides = {Side.BUY: _BookSide(1), Side.SELL: _BookSide(-1)}
+
+    def refresh(
+        self, bids: tuple[list[int], list[int]], asks: tuple[list[int], list[int]], seconds: float
+    ) -> None:
+        """Put in a step's background: (ticks, lots) best first per side."""
+        self._sides[Side.BUY].refresh(*bids, seconds)
+        self._sides[Side.SELL].refresh(*asks, seconds)
+
+    def sweep(self, side: Side, limit_ticks: int | None, lots: int, account_id: str) -> Sweep:
+        """Return what an order of `side` would meet; None = whatever the price. Changes nothing."""
+        return self._sides[side.opposite].sweep(limit_ticks, lots, account_id)
+
+    def take(self, taker_side: Side, match: Match) -> None:
+        """Carry out one match of a taker."""
+        side = self._sides[taker_side.opposite]
+        if match.maker is None:
+            side.take_background(match.ticks, match.lots)
+        else:
+            self.fill_resting(match.maker, match.lots)
+
+    def fill_resting(self, order: Resting, lots: int) -> None:
+        """Take lots out of a resting order; it leaves the book when nothing is left."""
+        assert 0 < lots <= order.lots, "more was filled than rested"
+        order.lots -= lots
+        if order.lots == 0:
+            self.remove(order)
+
+    def add(self, order: Resting) -> None:
+        """Rest an order."""
+        self._sides[order.side].add(order)
+
+    def remove(self, order: Resting) -> None:
+        """Take an order out, whatever is left of it."""
+        self._sides[order.side].remove(order.order_id)
+
+    def resting(self, side: Side) -> tuple[Resting, ...]:
+        """Return clients' orders of a side, best first."""
+        return tuple(self._sides[side].resting)
+
+    def best_background(self, side: Side) -> int | None:
+        """Return the background's best price in ticks; None = the side is empty."""
+        background = self._sides[side].background
+        return background[0][0] if background else None
+
+    def levels(self, side: Side) -> tuple[BookLevel, ...]:
+        """Return a side as its readers see it, best first."""
+        return self._rendered(self._sides[side], self._sides[side].levels())
+
+    def changes(self) -> tuple[tuple[BookLevel, ...], tuple[BookLevel, ...]]:
+        """Return changed (bids, asks) since the last call, quantity 0 = gone, best first."""
+        bids, asks = (self._side_changes(self._sides[side]) for side in (Side.BUY, Side.SELL))
+        return bids, asks
+
+    def save(self) -> dict[str, Any]:
+        """Return the state as JSON-able figures."""
+        return {
+            side.value: {
+                "background": [list(level) for level in held.background],
+                "taken": held.taken,
+                "resting": [
+                    [each.order_id, each.account_id, each.ticks, each.lots, each.sequence]
+                    for each in held.resting
+                ],
+                "published": [list(level) for level in held.published.items()],
+            }
+            for side, held in self._sides.items()
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take over what `save` gave."""
+        for side, held in self._sides.items():
+            state = saved[side.value]
+            held.background = [[int(ticks), int(lots)] for ticks, lots in state["background"]]
+            held.taken = int(state["taken"])
+            held.published = {int(ticks): int(lots) for ticks, lots in state["published"]}
+            held.resting = [
+                Resting(
+                    order_id=str(order_id), account_id=str(account_id), side=side,
+                    ticks=int(ticks), lots=int(lots), sequence=int(sequence),
+                )
+                for order_id, account_id, ticks, lots, sequence in state["resting"]
+            ]  # fmt: skip
+
+    def _side_changes(self, side: _BookSide) -> tuple[BookLevel, ...]:
+        now, before = side.levels(), side.published
+        changed = {ticks: lots for ticks, lots in now.items() if before.get(ticks) != lots}
+        for ticks in before:
+            if ticks not in now:
+                changed[ticks] = 0
+        side.published = now
+        return self._rendered(side, changed)
+
+    def _rendered(self, side: _BookSide, levels: dict[int, int]) -> tuple[BookLevel, ...]:
+        ordered = sorted(levels.items(), reverse=side.sign > 0)
+        return tuple((ticks * self._tick_size, lots * self._lot_size) for ticks, lots in ordered)

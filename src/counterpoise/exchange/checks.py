@@ -1,0 +1,93 @@
+"""Whether the venue takes an order, by its own fields and the instrument's rules."""
+
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.domain.orders import OrderKind, Side, TimeInForce
+from counterpoise.exchange.orders import NewOrder, OrderRefused, RefusalReason
+
+CLIENT_ORDER_ID_LENGTH_MAX: Final = 32
+
+
+def check_order(
+    order: NewOrder, instrument: Instrument, mark: Decimal, band_fraction: Decimal
+) -> None:
+    """OrderRefused with the first rule the order breaks; accounts and positions are not looked at.
+
+    The band holds on the aggressive side only: a buy far below the mark may rest.
+    """
+    _check_form(order, instrument)
+    _check_quantity(order, instrument)
+    if order.price_limit is not None:
+        _check_price(order.side, order.price_limit, instrument, mark, band_fraction)
+
+
+def band_price(side: Side, mark: Decimal, band_fraction: Decimal) -> Decimal:
+    """Return the most aggressive price a side may name, quote per base."""
+    return mark * (1 + side.sign * band_fraction)
+
+
+def _check_form(order: NewOrder, instrument: Instrument) -> None:
+    _refuse_unless(
+        instrument.state is InstrumentState.LIVE
+        or (instrument.state is InstrumentState.POST_ONLY and order.post_only),
+        RefusalReason.INSTRUMENT_NOT_LIVE,
+        f"state={instrument.state.value}",
+    )
+    market = order.kind is OrderKind.MARKET
+    _refuse_unless(
+        (order.price_limit is None) == market
+        and not (order.post_only and (market or order.time_in_force is not TimeInForce.GTC)),
+        RefusalReason.ORDER_INVALID,
+        "price, kind, time in force and post-only contradict each other",
+    )
+    name = order.client_order_id
+    _refuse_unless(
+        name is None
+        or (1 <= len(name) <= CLIENT_ORDER_ID_LENGTH_MAX and name.isascii() and name.isalnum()),
+        RefusalReason.CLIENT_ORDER_ID_INVALID,
+        f"client_order_id={name!r}",
+    )
+
+
+def _check_quantity(order: NewOrder, instrument: Instrument) -> None:
+    quantity = order.quantity
+    _refuse_unless(
+        quantity.is_finite() and quantity % instrument.lot_size == 0,
+        RefusalReason.QUANTITY_OFF_GRID,
+        f"quantity={quantity} lot_size={instrument.lot_size}",
+    )
+    _refuse_unless(
+        quantity > 0 and quantity >= instrument.quantity_min,
+        RefusalReason.QUANTITY_TOO_SMALL,
+        f"quantity={quantity} quantity_min={instrument.quantity_min}",
+    )
+    market = order.kind is OrderKind.MARKET
+    highest = instrument.market_quantity_max if market else instrument.limit_quantity_max
+    _refuse_unless(
+        highest is None or quantity <= highest,
+        RefusalReason.QUANTITY_TOO_LARGE,
+        f"quantity={quantity} quantity_max={highest}",
+    )
+
+
+def _check_price(
+    side: Side, price: Decimal, instrument: Instrument, mark: Decimal, band_fraction: Decimal
+) -> None:
+    _refuse_unless(
+        price.is_finite() and price > 0 and price % instrument.tick_size == 0,
+        RefusalReason.PRICE_OFF_GRID,
+        f"price={price} tick_size={instrument.tick_size}",
+    )
+    bound = band_price(side, mark, band_fraction)
+    _refuse_unless(
+        side.sign * price <= side.sign * bound,
+        RefusalReason.PRICE_OUT_OF_BAND,
+        f"price={price} bound={bound:f} mark={mark}",
+    )
+
+
+def _refuse_unless(holds: bool, reason: RefusalReason, message: str) -> None:  # noqa: FBT001 - a condition, not a mode
+    if not holds:
+        raise OrderRefused(reason, message)

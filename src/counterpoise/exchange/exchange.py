@@ -1,0 +1,292 @@
+"""The modelled venue: markets that move on a fixed grid of steps, and accounts that trade them.
+
+Same parameters, opening time, requests and times of requests: same venue, whatever the calls to
+`advance` were in between, as long as none spans more than `FAST_FORWARD_NS`.
+"""
+
+import hashlib
+from decimal import Decimal
+from typing import Any, Final, Self
+
+import msgspec
+
+from counterpoise.domain.orders import Side
+from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS
+from counterpoise.exchange.accounts import AccountState, Bill
+from counterpoise.exchange.board import Board
+from counterpoise.exchange.candles import CandleKind
+from counterpoise.exchange.desk import Desk
+from counterpoise.exchange.events import BookChanged, ExchangeEvent, FundingCharged, TradePrinted
+from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, NewOrder, PlacedOrder
+from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.quotes import Book, CandleRow, FundingState
+
+#: A call of `advance` over more than this is walked in whole minutes, and market events are told
+#: once at the end of them; account events are all told.
+FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
+#: Shape of what `save` returns; another shape is refused.
+SAVED_VERSION: Final = 1
+
+
+class Exchange:
+    """One venue. Not safe for threads; make it by `create` or `restore`."""
+
+    def __init__(self, parameters: ExchangeParameters, opened_ns: int) -> None:
+        self._parameters = parameters
+        self._opened_ns = opened_ns
+        self._step_ns = parameters.step_ms * NS_PER_MS
+        self._board = Board(parameters, opened_ns)
+        self._desk = Desk(parameters, self._board.trade)
+        self._desk.now_ns = opened_ns
+        self._desk.clearing.marks = self._board.marks()
+        self._book_ns = dict.fromkeys(self._desk.books, opened_ns)
+        self._refresh_books(0.0)
+        for book in self._desk.books.values():
+            book.changes()
+
+    @classmethod
+    def create(cls, parameters: ExchangeParameters, opened_ns: int) -> Self:
+        """Open a venue whose history ends at `opened_ns` with every market at its start price."""
+        return cls(parameters, opened_ns)
+
+    @classmethod
+    def restore(cls, parameters: ExchangeParameters, saved: dict[str, Any]) -> Self:
+        """Make the venue `save` was taken from. ValueError: other parameters or version."""
+        if saved.get("version") != SAVED_VERSION:
+            raise ValueError(f"saved version={saved.get('version')} is not {SAVED_VERSION}")
+        if saved["parameters_sha256"] != _fingerprint(parameters):
+            raise ValueError("the venue was saved with other parameters; they decide its markets")
+        exchange = cls(parameters, int(saved["opened_ns"]))
+        exchange._load(saved)
+        return exchange
+
+    def save(self) -> dict[str, Any]:
+        """Return the whole state as JSON-able values; restoring it continues bit by bit."""
+        return {
+            "version": SAVED_VERSION,
+            "parameters_sha256": _fingerprint(self._parameters),
+            "opened_ns": self._opened_ns,
+            "book_ns": dict(self._book_ns),
+            "board": self._board.save(),
+            "desk": self._desk.save(),
+        }
+
+    @property
+    def now_ns(self) -> int:
+        """Venue clock, ns: the `until_ns` of the last `advance`."""
+        return self._desk.now_ns
+
+    @property
+    def parameters(self) -> ExchangeParameters:
+        """What the venue is made of."""
+        return self._parameters
+
+    def advance(self, until_ns: int) -> list[ExchangeEvent]:
+        """Let time pass and return what happened. ValueError: `until_ns` is in the past."""
+        if until_ns < self.now_ns:
+            raise ValueError(f"until_ns={until_ns} is before now_ns={self.now_ns}")
+        events: list[ExchangeEvent] = []
+        if until_ns - self.now_ns > FAST_FORWARD_NS:
+            events = self._fast_forward(until_ns)
+        at_ns = (self._board.stepped_ns // self._step_ns + 1) * self._step_ns
+        while at_ns <= until_ns:
+            events += self._step(at_ns)
+            events += self._market_changes()
+            at_ns += self._step_ns
+        self._desk.now_ns = until_ns
+        return events
+
+    def open_account(self, account_id: str, wallet: Decimal) -> None:
+        """Open an account with cash, quote. ValueError: it exists or the cash is negative."""
+        self._desk.clearing.open_account(account_id, wallet, self.now_ns)
+
+    def account_ids(self) -> tuple[str, ...]:
+        """Return all accounts, oldest first."""
+        return tuple(self._desk.clearing.wallets)
+
+    def place(
+        self, account_id: str, order: NewOrder
+    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:
+        """Take an order now. OrderRefused: nothing happened."""
+        placed = self._desk.place(account_id, order)
+        return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
+
+    def cancel(
+        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None
+    ) -> list[ExchangeEvent]:
+        """Cancel an open order now. OrderRefused: ORDER_NOT_FOUND or ALREADY_OVER."""
+        self._desk.cancel(account_id, order_id, client_order_id)
+        return [*self._desk.drain(), *self._book_changes(self.now_ns)]
+
+    def set_leverage(self, account_id: str, instrument_id: str, leverage: Decimal) -> None:
+        """Change a leverage setting. OrderRefused: LEVERAGE_INVALID or MARGIN_INSUFFICIENT."""
+        orders = self._desk.registry.open_orders(account_id)
+        self._desk.clearing.set_leverage(account_id, instrument_id, leverage, orders)
+
+    def leverage_setting(self, account_id: str, instrument_id: str) -> Decimal:
+        """Return an account's leverage setting of an instrument. OrderRefused: unknown."""
+        self._desk.clearing.instrument(instrument_id)
+        return self._desk.clearing.leverage_setting(account_id, instrument_id)
+
+    def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
+        """Move a market by a fraction over seconds on top of its path; it stays there."""
+        self._board.shock(instrument_id, fraction, seconds)
+
+    def book(self, instrument_id: str) -> Book:
+        """Return an instrument's whole order book. KeyError: unknown instrument."""
+        book = self._desk.books[instrument_id]
+        return Book(
+            instrument_id=instrument_id,
+            bids=book.levels(Side.BUY),
+            asks=book.levels(Side.SELL),
+            event_ns=self._book_ns[instrument_id],
+        )
+
+    def mark(self, instrument_id: str) -> Decimal:
+        """Return the mark, quote per base. KeyError: unknown instrument."""
+        return self._board.mark(instrument_id)
+
+    def index(self, instrument_id: str) -> Decimal:
+        """Return the index, quote per base. KeyError: unknown instrument."""
+        return self._board.index(instrument_id)
+
+    def last(self, instrument_id: str) -> Decimal:
+        """Return the last trade's price, quote per base. KeyError: unknown instrument."""
+        return self._board.last(instrument_id)
+
+    def funding(self, instrument_id: str) -> FundingState:
+        """Return the next funding. KeyError: unknown instrument."""
+        return self._board.funding(instrument_id)
+
+    def account(self, account_id: str) -> AccountState:
+        """Return an account at mark. OrderRefused: unknown account."""
+        orders = self._desk.registry.open_orders(account_id)
+        return self._desk.clearing.account(account_id, orders, self.now_ns)
+
+    def order(
+        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None
+    ) -> ExchangeOrder | None:
+        """Return an order by either id, the venue's first; None = not (any more) known."""
+        return self._desk.registry.find(account_id, order_id, client_order_id, self.now_ns)
+
+    def orders(self, account_id: str) -> tuple[ExchangeOrder, ...]:
+        """Return every order the venue still tells of, open and ended, oldest first."""
+        return self._desk.registry.orders(account_id, self.now_ns)
+
+    def fills(self, account_id: str, since_ns: int) -> tuple[ExchangeFill, ...]:
+        """Return executions at or after `since_ns`, oldest first. OrderRefused: unknown account."""
+        wallet = self._desk.clearing.wallet(account_id)
+        return tuple(each for each in wallet.fills if each.event_ns >= since_ns)
+
+    def bills(self, account_id: str, since_ns: int) -> tuple[Bill, ...]:
+        """Return wallet movements at or after `since_ns`, oldest first. OrderRefused: unknown."""
+        wallet = self._desk.clearing.wallet(account_id)
+        return tuple(each for each in wallet.bills if each.event_ns >= since_ns)
+
+    def candles(
+        self, instrument_id: str, step_seconds: int, since_ns: int, until_ns: int, *,
+        kind: CandleKind,
+    ) -> list[CandleRow]:  # fmt: skip
+        """Return bars opened in [since, until), oldest first, the forming one unconfirmed.
+
+        ValueError: `step_seconds` is not a whole number of minutes.
+        """
+        return self._board.candles(
+            instrument_id, step_seconds, since_ns, until_ns, kind, self.now_ns
+        )
+
+    def _fast_forward(self, until_ns: int) -> list[ExchangeEvent]:
+        # Trades of the background are left out: nobody was there to see them.
+        events: list[ExchangeEvent] = []
+        at_ns = (self._board.stepped_ns // NS_PER_MINUTE + 1) * NS_PER_MINUTE
+        while at_ns <= until_ns:
+            events += [each for each in self._step(at_ns) if not isinstance(each, TradePrinted)]
+            at_ns += NS_PER_MINUTE
+        return [*events, *self._market_changes()]
+
+    def _step(self, at_ns: int) -> list[ExchangeEvent]:
+        board, desk = self._board, self._desk
+        desk.now_ns = at_ns
+        seconds = board.step(at_ns)
+        desk.clearing.marks = board.marks()
+        self._refresh_books(seconds)
+        for place, (instrument_id, _) in enumerate(desk.books.items()):
+            desk.meet_background(instrument_id)
+            lots = board.frame.print_lots[place]
+            if lots:
+                side = Side.BUY if lots > 0 else Side.SELL
+                desk.print_background(instrument_id, side, abs(lots))
+        events = desk.drain()
+        for instrument_id, rate in board.funding_due(at_ns):
+            events += self._charge_funding(instrument_id, rate)
+        events += board.funding_changes(at_ns)
+        self._liquidate()
+        events += desk.drain()
+        if at_ns % NS_PER_MINUTE == 0:
+            desk.registry.forget(at_ns)
+        return events
+
+    def _refresh_books(self, seconds: float) -> None:
+        frame = self._board.frame
+        for place, book in enumerate(self._desk.books.values()):
+            book.refresh(
+                (frame.bid_ticks[place], frame.bid_lots[place]),
+                (frame.ask_ticks[place], frame.ask_lots[place]),
+                seconds,
+            )
+
+    def _charge_funding(self, instrument_id: str, rate: Decimal) -> list[ExchangeEvent]:
+        events: list[ExchangeEvent] = []
+        clearing = self._desk.clearing
+        for account_id, wallet in clearing.wallets.items():
+            bill = clearing.charge_funding(wallet, instrument_id, rate, self.now_ns)
+            if bill is None:
+                continue
+            events.append(
+                FundingCharged(
+                    account_id=account_id,
+                    instrument_id=instrument_id,
+                    payment=bill.change,
+                    rate=rate,
+                    bill_id=bill.bill_id,
+                    event_ns=self.now_ns,
+                )
+            )
+            self._desk.tell_wallet(bill)
+            events += self._desk.drain()
+        return events
+
+    def _liquidate(self) -> None:
+        clearing = self._desk.clearing
+        for account_id, wallet in clearing.wallets.items():
+            if not wallet.held():
+                continue
+            figures = clearing.figures(wallet, ())
+            if figures.equity <= figures.maintenance_margin:
+                self._desk.liquidate(account_id)
+
+    def _market_changes(self) -> list[ExchangeEvent]:
+        return [*self._board.mark_changes(), *self._book_changes(self.now_ns)]
+
+    def _book_changes(self, event_ns: int) -> list[ExchangeEvent]:
+        events: list[ExchangeEvent] = []
+        for instrument_id, book in self._desk.books.items():
+            bids, asks = book.changes()
+            if bids or asks:
+                self._book_ns[instrument_id] = event_ns
+                events.append(
+                    BookChanged(
+                        instrument_id=instrument_id, bids=bids, asks=asks, event_ns=event_ns
+                    )
+                )
+        return events
+
+    def _load(self, saved: dict[str, Any]) -> None:
+        self._board.load(saved["board"])
+        self._desk.load(saved["desk"])
+        self._desk.clearing.marks = self._board.marks()
+        self._book_ns = {name: int(event_ns) for name, event_ns in saved["book_ns"].items()}
+
+
+def _fingerprint(parameters: ExchangeParameters) -> str:
+    return hashlib.sha256(msgspec.json.encode(parameters, order="sorted")).hexdigest()

@@ -1,0 +1,209 @@
+"""From what the venue and the ledger say to the engine's first state.
+
+A restart is the same path as a first start: attest, read the memory back, warm the signals, take
+up orders whose end is not recorded. Nothing is closed or canceled here.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import structlog
+
+from counterpoise.app import parameters
+from counterpoise.app.settings import Settings
+from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder
+from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.orders import OrderState, Side
+from counterpoise.domain.records import DecisionEnded
+from counterpoise.domain.rounding import float_from_decimal
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_SECOND
+from counterpoise.engine.account import Account
+from counterpoise.engine.order_tracker import OrderTracker
+from counterpoise.engine.run import Run
+from counterpoise.engine.state import State
+from counterpoise.engine.trading_state import PERSISTED, Cause
+from counterpoise.ledger import codec
+from counterpoise.market.state import Market
+from counterpoise.ports import Candle, Clock, Venue
+from counterpoise.signals.state import Signals
+from counterpoise.signals.warming import WarmCandle
+from counterpoise.strategy.memory import Memory
+
+log = structlog.get_logger(__name__)
+
+#: Warm-up: (candle length, seconds; how far back, days).
+WARM_UP: Final = ((300, 30), (60, 1))
+#: Withdrawals with a stolen key are a risk this daemon will not carry.
+PERMISSIONS_REFUSED: Final = frozenset({"withdraw"})
+
+
+def check_attestation(attestation: Attestation, clock_offset_ms_max: float) -> None:
+    """Refuse an account that is not set up as the daemon needs it; says how to mend it."""
+    refused = PERMISSIONS_REFUSED & set(attestation.permissions)
+    if refused:
+        raise StartRefused(
+            f"the API key may {', '.join(sorted(refused))}; make one that may only read and trade"
+        )
+    if "trade" not in attestation.permissions:
+        raise StartRefused("the API key may not trade; make one that may read and trade")
+    if not attestation.one_way:
+        raise StartRefused(
+            "the account keeps long and short positions apart; set position mode to net (one-way)"
+        )
+    if not attestation.cross_margin:
+        raise StartRefused(
+            "the account cannot trade swaps on cross margin; choose futures mode on the venue"
+        )
+    if abs(attestation.clock_offset_ms) > clock_offset_ms_max:
+        raise StartRefused(
+            f"this clock differs from the venue's by {attestation.clock_offset_ms:.0f} ms, more "
+            f"than {clock_offset_ms_max:.0f}; synchronise it (NTP)"
+        )
+
+
+def universe(
+    settings: Settings, snapshot: AccountSnapshot, recorded: Mapping[str, Decimal]
+) -> tuple[str, ...]:
+    """Return the instruments to follow: configured ones and those this account still holds.
+
+    A held instrument that is neither configured nor in the ledger is not ours: StartRefused.
+    """
+    configured = (settings.core_instrument, *settings.hedge_candidates)
+    held = [p.instrument_id for p in snapshot.positions]
+    strange = [i for i in held if i not in configured and not recorded.get(i)]
+    if strange:
+        raise StartRefused(
+            f"the account holds {', '.join(strange)}, which neither the configuration nor the "
+            "ledger knows; close it or add it to COUNTERPOISE_HEDGE_CANDIDATES"
+        )
+    return (*configured, *(i for i in held if i not in configured))
+
+
+async def prepare_leverage(
+    venue: Venue, attestation: Attestation, snapshot: AccountSnapshot, setting: Decimal
+) -> None:
+    """Make the venue's leverage setting the ceiling; only while flat, else refuse to differ."""
+    wrong = [i for i, now in attestation.leverage_settings.items() if now != setting]
+    if not wrong:
+        return
+    held = {p.instrument_id for p in snapshot.positions}
+    for instrument_id in wrong:
+        if instrument_id in held:
+            # A held position keeps its setting: changing it could move its margin under it.
+            log.warning("leverage_setting.kept", instrument=instrument_id)
+            continue
+        await venue.set_leverage(instrument_id, setting)
+
+
+async def warm_candles(
+    venue: Venue, instrument_ids: Sequence[str], now_ns: int
+) -> dict[str, list[WarmCandle]]:
+    """Return mark candles of every instrument for the warm-up, all asked for at once."""
+
+    async def history(instrument_id: str) -> list[WarmCandle]:
+        parts = await asyncio.gather(
+            *(
+                venue.mark_candles(instrument_id, step, now_ns - days * NS_PER_DAY, now_ns)
+                for step, days in WARM_UP
+            )
+        )
+        return [_warm(candle) for part in parts for candle in part]
+
+    found = await asyncio.gather(*(history(i) for i in instrument_ids))
+    return dict(zip(instrument_ids, found, strict=True))
+
+
+def new_state(
+    settings: Settings, run: Run, instruments: Iterable[Instrument], memory: Memory
+) -> State:
+    """Return the engine's state before the first event."""
+    strategy = parameters.strategy_parameters(settings)
+    rules = {i.instrument_id: i for i in instruments}
+    return State(
+        run=run,
+        strategy=strategy,
+        guard=parameters.guard_parameters(settings),
+        instruments=rules,
+        market=Market(rules.values(), parameters.freshness_limits(settings)),
+        signals=Signals(
+            strategy.core_instrument,
+            strategy.side,
+            tuple(rules),
+            parameters.signal_parameters(settings),
+        ),
+        account=Account(),
+        orders=OrderTracker(),
+        memory=memory,
+        encode=codec.encode,
+    )
+
+
+def restore_memory(row: Mapping[str, Any] | None) -> Memory:
+    """Return the strategy's memory as the last decision left it, or a first one."""
+    if row is None:
+        return Memory.first()
+    try:
+        return codec.decode(str(row["body"]), Memory)
+    except ValueError as error:
+        # Forgetting the high-water mark would raise risk after a loss: a person must decide.
+        raise StartRefused(
+            f"the strategy's memory in the ledger (decision {row['decision_id']}) cannot be read "
+            f"by this version: {error}"
+        ) from error
+
+
+def restore_causes(row: Mapping[str, Any] | None) -> set[Cause]:
+    """Return what an operator or a broken invariant left behind."""
+    if row is None:
+        return set()
+    return {cause for cause in PERSISTED if cause.value in row["causes"]}
+
+
+def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Track orders whose end is not recorded as unknown until the venue says; return how many."""
+    count = 0
+    for row in rows:
+        order = OpenOrder(
+            client_order_id=row["client_order_id"],
+            venue_order_id=row.get("venue_order_id"),
+            instrument_id=row["instrument_id"],
+            side=Side(row["side"]),
+            quantity=row["quantity"],
+            filled_quantity=row.get("filled_quantity") or Decimal(0),
+            price_limit=row["price_limit"],
+            reduce_only=row["reduce_only"],
+            state=OrderState.UNKNOWN,
+        )
+        state.orders.adopt(order, created_ns=row["created_ns"], expires_ns=row["expires_ns"])
+        count += 1
+    return count
+
+
+def interrupted(run_id: str, row: Mapping[str, Any], now_ns: int) -> DecisionEnded:
+    """Return the row that explains a decision which the last run did not bring to its end."""
+    return DecisionEnded(
+        decision_id=row["decision_id"],
+        run_id=run_id,
+        outcome="interrupted",
+        summary=(
+            "the daemon ended before this decision was carried out; its orders were looked up at "
+            "the venue by the next start and its positions adopted"
+        ),
+        orders_sent=0,
+        orders_filled=0,
+        leverage=None,
+        leverage_max=None,
+        ended_ns=now_ns,
+    )
+
+
+def first_fill_ns(rows_last_fill_ns: int | None, clock: Clock) -> int:
+    """Return from when on executions are asked for at start: the last one in the ledger."""
+    return clock.now_ns() - NS_PER_SECOND if rows_last_fill_ns is None else rows_last_fill_ns
+
+
+def _warm(candle: Candle) -> WarmCandle:
+    return (candle.open_ns, candle.step_seconds, float_from_decimal(candle.close))

@@ -1,0 +1,90 @@
+"""Hands the settings on to the classes of the rules, which check them."""
+
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+from counterpoise.app.settings import Settings
+from counterpoise.market.freshness import FreshnessLimits
+from counterpoise.risk import ceiling
+from counterpoise.risk.guard import GuardParameters
+from counterpoise.risk.view import RiskLimits
+from counterpoise.signals.parameters import SignalParameters
+from counterpoise.strategy.parameters import StrategyParameters
+from counterpoise.venues.okx.endpoints import OkxEndpoints, is_production
+
+
+def strategy(settings: Settings) -> StrategyParameters:
+    """Return the strategy's numbers. Raises ValueError naming field, value and what is allowed."""
+    return StrategyParameters(**_of_same_name(settings, StrategyParameters))
+
+
+def signals(settings: Settings) -> SignalParameters:
+    """Return the rolling statistics' numbers. Raises ValueError."""
+    return SignalParameters(**_of_same_name(settings, SignalParameters))
+
+
+def guard(settings: Settings) -> GuardParameters:
+    """Return when the guard acts and where it stops. Raises ValueError."""
+    return GuardParameters(**_of_same_name(settings, GuardParameters))
+
+
+def limits(settings: Settings) -> RiskLimits:
+    """Return the gate's other limits."""
+    return RiskLimits(**_of_same_name(settings, RiskLimits))
+
+
+def freshness(settings: Settings) -> FreshnessLimits:
+    """Return beyond which age an input no longer counts. Raises ValueError."""
+    return FreshnessLimits(**_of_same_name(settings, FreshnessLimits))
+
+
+def leverage_ceiling(settings: Settings) -> Decimal:
+    """Return the ceiling in force, at most 3. Raises ValueError."""
+    return ceiling.ceiling(settings.leverage_ceiling)
+
+
+def endpoints(settings: Settings) -> OkxEndpoints:
+    """Return OKX's demo addresses, or the ones that replace them.
+
+    Raises ValueError if an order sent to one of them could cost money.
+    """
+    demo = OkxEndpoints.demo()
+    found = OkxEndpoints(
+        rest_url=settings.okx_rest_url or demo.rest_url,
+        public_url=settings.okx_public_url or demo.public_url,
+        private_url=settings.okx_private_url or demo.private_url,
+        simulated_trading=True,
+    )
+    if is_production(found):
+        raise ValueError(
+            f"okx_public_url={found.public_url}, okx_private_url={found.private_url}: "
+            "allowed are addresses of demo trading"
+        )
+    return found
+
+
+def check(settings: Settings) -> None:
+    """Raise ValueError for the first number a rule refuses."""
+    strategy(settings)
+    signals(settings)
+    leverage_ceiling(settings)
+    guard(settings)
+    limits(settings)
+    freshness(settings)
+    endpoints(settings)
+
+
+def _of_same_name(settings: Settings, owner: type[Any]) -> dict[str, Any]:
+    # The owner decides between float and Decimal; text in between keeps every digit.
+    found: dict[str, Any] = {}
+    for field in fields(owner):
+        if field.name not in Settings.model_fields:
+            continue
+        value = getattr(settings, field.name)
+        if field.type is Decimal and not isinstance(value, Decimal):
+            value = Decimal(str(value))
+        elif field.type is float:
+            value = float(value)
+        found[field.name] = value
+    return found

@@ -1,0 +1,217 @@
+"""What the operator may set. One flat model; `app.configuration` reads it from where it is kept.
+
+Every field is the variable COUNTERPOISE_<FIELD> and a key of `config/<profile>.toml`. A secret can
+also come from a file named by COUNTERPOISE_<FIELD>_FILE.
+"""
+
+import ipaddress
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from counterpoise.app.settings_rules import RuleSettings
+from counterpoise.domain.units import SECONDS_PER_DAY
+
+PREFIX: Final = "COUNTERPOISE_"
+#: Between two decisions lie at least this many seconds.
+CYCLE_SECONDS_MIN: Final = 5
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+class Settings(RuleSettings):
+    """Everything configurable; frozen. Raises pydantic's ValidationError, which `load` rewords."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+    # -- what runs ---------------------------------------------------------------------------
+    #: Name of the TOML file the rest comes from.
+    profile: str = "demo"
+    #: "simulator" = the built-in venue on this machine; "okx" = OKX.
+    venue: Literal["simulator", "okx"] = "simulator"
+    #: "demo" = play money. "production" is refused by this release.
+    environment: Literal["demo", "production"] = "demo"
+    #: Account that may trade real money; refused by this release.
+    live_trading: str | None = None
+    #: "observe" decides and records and never sends.
+    mode: Literal["trade", "observe"] = "trade"
+    #: True = the built-in venue and its record start from nothing; the old ones are set aside.
+    fresh: bool = False
+
+    # -- what is held ------------------------------------------------------------------------
+    #: Instrument of the core, "BTCUSDT".
+    core_instrument: str = Field(default="BTCUSDT", pattern=r"^[A-Z0-9]{2,30}$")
+    #: Side of the core.
+    core_side: Literal["long", "short"] = "long"
+    #: Instruments a hedge may be held in, separated by commas in a variable.
+    hedge_candidates: Annotated[tuple[str, ...], NoDecode] = ()
+    #: A position or order that is not ours: "refuse" = do not start; "reduce" = start, and only
+    #: reduce while it is there.
+    foreign_positions: Literal["refuse", "reduce"] = "refuse"
+
+    # -- when --------------------------------------------------------------------------------
+    #: Seconds from one decision to the next; divides a day.
+    cycle_seconds: int = Field(default=900, ge=CYCLE_SECONDS_MIN, le=SECONDS_PER_DAY)
+    #: What SIGTERM does with the book: "hold" keeps the hedged position, "flatten" closes it.
+    stop_policy: Literal["hold", "flatten"] = "hold"
+
+    # -- where the record is -----------------------------------------------------------------
+    #: Postgres address; None = the embedded server under `state_dir`.
+    database_url: SecretStr | None = None
+    #: Where the daemon keeps its files.
+    state_dir: Path
+    #: Directory of the schema's migrations; None = beside the code.
+    migrations: Path | None = None
+
+    # -- the venue's key and addresses -------------------------------------------------------
+    #: The key's public name.
+    api_key: SecretStr | None = None
+    #: Signs requests.
+    api_secret: SecretStr | None = None
+    #: Chosen by the key's owner.
+    api_passphrase: SecretStr | None = None
+    #: OKX's REST base; None = the one of the environment. Another region's host goes here.
+    okx_rest_url: str | None = None
+    #: OKX's public streams; None = those of the environment.
+    okx_public_url: str | None = None
+    #: OKX's private streams; None = those of the environment.
+    okx_private_url: str | None = None
+    #: Decides every price path of the built-in venue.
+    simulator_seed: int = Field(default=7, ge=0, lt=2**63)
+    #: What a new account of the built-in venue holds, quote.
+    simulator_wallet: Decimal = Field(default=Decimal(10_000), gt=0, le=10**12)
+
+    # -- what people see ---------------------------------------------------------------------
+    #: Address of /livez and /readyz: loopback, or "0.0.0.0" or "::" inside a container.
+    status_host: str = "127.0.0.1"
+    #: Port of it; 0 = any free one, written to `daemon.json`.
+    status_port: int = Field(default=0, ge=0, le=65_535)
+    #: "auto" = words on a terminal, JSON elsewhere.
+    log_format: Literal["auto", "json", "plain"] = "auto"
+    #: The least that is logged.
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def note_origins(self, origins: dict[str, str]) -> None:
+        """Keep where each value came from; said once, by `app.configuration.load`."""
+        self._origins.update(origins)
+
+    def origin(self, field: str) -> str:
+        """Return where a field's value came from; "default" = nobody set it."""
+        return self._origins.get(field, "default")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        **_others: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take nothing but what `app.configuration` read, so that each value has one source."""
+        return (init_settings,)
+
+    @field_validator("hedge_candidates", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("state_dir", "migrations")
+    @classmethod
+    def _whole_path(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("cycle_seconds")
+    @classmethod
+    def _divides_a_day(cls, value: int) -> int:
+        if SECONDS_PER_DAY % value != 0:
+            raise ValueError(f"allowed are divisors of {SECONDS_PER_DAY}, such as 30, 300 and 900")
+        return value
+
+    @field_validator("status_host")
+    @classmethod
+    def _stays_here(cls, value: str) -> str:
+        try:
+            address = ipaddress.ip_address("127.0.0.1" if value == "localhost" else value)
+        except ValueError:
+            address = None
+        if address is None or not (address.is_loopback or address.is_unspecified):
+            raise ValueError(
+                "allowed is a loopback address, or 0.0.0.0 or :: inside a container; the page has "
+                "no password"
+            )
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(
+            ("postgresql://", "postgres://", "postgresql+psycopg://")
+        ):
+            raise ValueError("allowed is postgresql://user:password@host:port/database")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for words in (_held_words(self), _venue_words(self), _limit_words(self)):
+            if words is not None:
+                raise ValueError(words)
+        return self
+
+
+def _refusal(field: str, value: object, allowed: str) -> str:
+    return f"{variable(field)}={value}: allowed is {allowed}"
+
+
+def _held_words(settings: Settings) -> str | None:
+    candidates = settings.hedge_candidates
+    if settings.core_instrument in candidates:
+        return _refusal("hedge_candidates", ",".join(candidates), "a list without the core's own")
+    if len(set(candidates)) != len(candidates):
+        return _refusal("hedge_candidates", ",".join(candidates), "each instrument once")
+    return None
+
+
+def _venue_words(settings: Settings) -> str | None:
+    if settings.environment == "production":
+        return _refusal("environment", "production", "demo: this release does not trade real money")
+    if settings.live_trading is not None:
+        return _refusal(
+            "live_trading", settings.live_trading, "unset: this release does not trade real money"
+        )
+    if settings.fresh and settings.venue != "simulator":
+        return _refusal("fresh", "true", "false unless the venue is the built-in one")
+    if settings.venue == "okx":
+        for field in ("api_key", "api_secret", "api_passphrase"):
+            if getattr(settings, field) is None:
+                return f"{variable(field)} is not set: OKX needs a demo-trading key"
+    return None
+
+
+def _limit_words(settings: Settings) -> str | None:
+    order = ("leverage_target", "leverage_trigger", "leverage_ceiling")
+    for lower, higher in zip(order, order[1:], strict=False):
+        if not getattr(settings, lower) < getattr(settings, higher):
+            allowed = f"less than {variable(higher)}={getattr(settings, higher)}"
+            return _refusal(lower, getattr(settings, lower), allowed)
+    if not Decimal(repr(settings.leverage_soft)) < settings.leverage_trigger:
+        allowed = f"less than {variable('leverage_trigger')}={settings.leverage_trigger}"
+        return _refusal("leverage_soft", settings.leverage_soft, allowed)
+    if not settings.entry_scale > 0:
+        return _refusal("entry_scale", settings.entry_scale, "more than 0 and at most 1")
+    return None

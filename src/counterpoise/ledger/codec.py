@@ -6,7 +6,7 @@ enums are their values. What JSON cannot say (NaN, infinities) is refused rather
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -36,21 +36,18 @@ def decode(text: str, type_: type[Value]) -> Value:
     return msgspec.json.decode(text, type=type_, strict=True)
 
 
-def _refuse_non_finite(value: Any) -> None:  # noqa: ANN401 - walks whatever it is given
+def _refuse_non_finite(value: Any) -> None:
     # msgspec writes NaN as null, which would read back as "unknown" instead of failing here.
-    if isinstance(value, float):
+    if isinstance(value, (float, Decimal)):
         if not math.isfinite(value):
             raise ValueError(f"value={value!r} has no JSON form")
-    elif isinstance(value, Decimal):
-        if not value.is_finite():
-            raise ValueError(f"value={value!r} has no JSON form")
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            _refuse_non_finite(key)
-            _refuse_non_finite(item)
+        return
+    parts: Iterable[Any] = ()
+    if isinstance(value, Mapping):
+        parts = (*value.keys(), *value.values())
     elif isinstance(value, (tuple, list, set, frozenset)):
-        for item in value:
-            _refuse_non_finite(item)
+        parts = value
     elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            _refuse_non_finite(getattr(value, field.name))
+        parts = (getattr(value, field.name) for field in dataclasses.fields(value))
+    for part in parts:
+        _refuse_non_finite(part)

@@ -30,9 +30,7 @@ def find_scripts(override: Path | None = None) -> Path:
     Raises StartRefused when there is none.
     """
     package = Path(__file__).resolve().parents[1]
-    places = (
-        [override] if override is not None else [package.parents[1], package.parent, package]
-    )
+    places = [override] if override is not None else [package.parents[1], package.parent, package]
     for place in places:
         for candidate in (place, place / "migrations"):
             if (candidate / "env.py").is_file() and (candidate / "versions").is_dir():

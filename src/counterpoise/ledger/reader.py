@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.string import TextLoader
 
 from counterpoise.domain.errors import LedgerUnavailable
 from counterpoise.domain.orders import TERMINAL
@@ -37,11 +38,11 @@ class LedgerReader:
     def __init__(self, dsn: str) -> None:
         """Connect as the reader where that role may be taken. Raises LedgerUnavailable."""
         try:
-            self._connection = connections.open_sync(
-                dsn, "counterpoise reader", schema.READER_ROLE
-            )
+            self._connection = connections.open_sync(dsn, "counterpoise reader", schema.READER_ROLE)
         except psycopg.Error as error:
             raise LedgerUnavailable(f"Postgres does not answer: {error}") from error
+        # The exact text as it was written, not a parsed and reordered object.
+        self._connection.adapters.register_loader("json", TextLoader)
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
@@ -90,9 +91,9 @@ class LedgerReader:
         Raises LookupError when several ids begin so.
         """
         found = self._rows(
-            "SELECT * FROM (SELECT decision_id, inputs::text AS inputs, outputs::text AS outputs "
-            "FROM audit.decision WHERE starts_with(decision_id, %(prefix)s) LIMIT 2) body "
-            f"JOIN ({_DECISIONS}) row USING (decision_id)",
+            "SELECT * FROM (SELECT decision_id, inputs, outputs FROM audit.decision "
+            "WHERE starts_with(decision_id, %(prefix)s) LIMIT 2) body "
+            f"JOIN ({_DECISIONS}) row USING (decision_id)",  # noqa: S608 - text from this file
             prefix=id_prefix,
         )
         if len(found) > 1:
@@ -126,7 +127,9 @@ class LedgerReader:
             "intents": self._table(
                 "order_intent", "decision_id = %(key)s", "created_ns, spool_seq", key=key
             ),
-            "order_events": self._table("order_event", of_orders, "recorded_ns, spool_seq", key=key),
+            "order_events": self._table(
+                "order_event", of_orders, "recorded_ns, spool_seq", key=key
+            ),
             "fills": self._table("fill", of_orders, "event_ns, spool_seq", key=key),
             "outcome": outcomes[0] if outcomes else None,
         }
@@ -139,7 +142,7 @@ class LedgerReader:
     ) -> Iterator[Row]:
         """Yield decisions made in [since, until) with inputs and outputs, oldest first."""
         statement = """
-            SELECT d.*, inputs::text AS inputs, outputs::text AS outputs FROM audit.decision d
+            SELECT * FROM audit.decision
             WHERE (%(since)s::bigint IS NULL OR decided_ns >= %(since)s)
               AND (%(until)s::bigint IS NULL OR decided_ns < %(until)s)
               AND (%(account)s::text IS NULL OR account_id = %(account)s)
@@ -159,8 +162,7 @@ class LedgerReader:
     def unfinished_decisions(self, account_id: str) -> list[Row]:
         """Return decisions of the account without an outcome, oldest first: a run was cut off."""
         return self._rows(
-            _DECISIONS
-            + "WHERE d.account_id = %(account)s AND o.decision_id IS NULL "
+            _DECISIONS + "WHERE d.account_id = %(account)s AND o.decision_id IS NULL "
             "ORDER BY d.decided_ns, d.spool_seq",
             account=account_id,
         )
@@ -244,7 +246,7 @@ class LedgerReader:
 
     def memory_last(self, account_id: str) -> Row | None:
         """Return the strategy's newest memory; `body` is its canonical JSON; None = none."""
-        return _first(self._newest("audit.memory", "kept_ns", 1, account_id, "body"))
+        return _first(self._newest("audit.memory", "kept_ns", 1, account_id))
 
     def trading_state_last(self, account_id: str) -> Row | None:
         """Return the newest trading state and its causes; None = none."""
@@ -263,7 +265,7 @@ class LedgerReader:
 
     def incidents(self, limit: int = 20) -> list[Row]:
         """Return incidents, newest first."""
-        return self._newest("audit.incident", "opened_ns", limit, None, "body")
+        return self._newest("audit.incident", "opened_ns", limit, None)
 
     def controls(self, limit: int = 20) -> list[Row]:
         """Return operators' requests with their answers, newest first (view `audit.controls`)."""
@@ -271,23 +273,19 @@ class LedgerReader:
 
     # -- plumbing ----------------------------------------------------------------------------
 
-    def _newest(
-        self, table: str, order: str, limit: int, account_id: str | None, json: str | None = None
-    ) -> list[Row]:
-        body = "" if json is None else f", t.{json}::text AS {json}"
+    def _newest(self, table: str, order: str, limit: int, account_id: str | None) -> list[Row]:
         where = "" if account_id is None else "WHERE t.account_id = %(account)s"
         tie = "" if table in ("audit.orders", "audit.controls") else ", t.spool_seq DESC"
         return self._rows(
-            f"SELECT t.*{body} FROM {table} t {where} "  # noqa: S608 - names from this file
+            f"SELECT * FROM {table} t {where} "  # noqa: S608 - names from this file
             f"ORDER BY t.{order} DESC{tie} LIMIT %(limit)s",
             account=account_id,
             limit=limit,
         )
 
     def _table(self, name: str, where: str, order: str, **values: object) -> list[Row]:
-        body = ", body::text AS body" if name == "order_denial" else ""
         return self._rows(
-            f"SELECT *{body} FROM audit.{name} WHERE {where} ORDER BY {order}",  # noqa: S608
+            f"SELECT * FROM audit.{name} WHERE {where} ORDER BY {order}",  # noqa: S608
             **values,
         )
 

@@ -42,7 +42,7 @@ class JsonText(UserDefinedType[str]):
 
     cache_ok = True
 
-    def get_col_spec(self, **_options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's signature
+    def get_col_spec(self, **_options: Any) -> str:
         """Return the type's name in SQL."""
         return "JSON"
 
@@ -63,7 +63,7 @@ _TYPES: Final[dict[Any, type[sa.types.TypeEngine[Any]]]] = {
 }
 
 
-def _column(name: str, annotation: Any, *, key: bool) -> sa.Column[Any]:  # noqa: ANN401
+def _column(name: str, annotation: Any, *, key: bool) -> sa.Column[Any]:
     nullable = False
     if isinstance(annotation, types.UnionType):
         nullable = True

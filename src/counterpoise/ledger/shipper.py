@@ -308,7 +308,7 @@ def _prepare(spooled: SpooledRecord) -> _Parcel:
     try:
         record = codec.decode(spooled.body, record_type)
     except ValueError as error:
-        log.error("ledger.record_refused", seq=spooled.seq, error=str(error))  # noqa: TRY400
+        log.error("ledger.record_refused", seq=spooled.seq, error=str(error))
         return _Parcel(spooled=spooled, row=None, error=str(error))
     return _Parcel(spooled=spooled, row=schema.row_of(record), error="")
 
@@ -323,5 +323,3 @@ async def _end(connection: AsyncConnection) -> None:
     with contextlib.suppress(*_AWAY):
         await connection.invalidate()
         await connection.close()
-
-

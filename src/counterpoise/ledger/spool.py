@@ -32,9 +32,10 @@ _PRAGMAS: Final = (
 )
 # AUTOINCREMENT: a sequence number is never given twice, even after everything was deleted.
 _TABLES: Final = (
-    "CREATE TABLE IF NOT EXISTS record ("
-    "seq INTEGER PRIMARY KEY AUTOINCREMENT, table_name TEXT NOT NULL, body TEXT NOT NULL, "
-    "created_ns INTEGER NOT NULL)",
+    (
+        "CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "table_name TEXT NOT NULL, body TEXT NOT NULL, created_ns INTEGER NOT NULL)"
+    ),
     "CREATE TABLE IF NOT EXISTS identity (spool_id TEXT NOT NULL)",
 )
 

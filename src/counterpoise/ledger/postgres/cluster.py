@@ -158,7 +158,7 @@ class Cluster:
 
     def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         account = self.account
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603 - the server's own programs
             command,
             env=programs.ENVIRONMENT,
             cwd="/",

@@ -152,7 +152,7 @@ class LocalPostgres:
                 # Not ended half way: a thread cannot be, and `stop` comes after us.
                 await asyncio.shield(asyncio.to_thread(self._restart))
             except PostgresFailed as error:
-                log.error("postgres.restart_failed", error=str(error))  # noqa: TRY400
+                log.error("postgres.restart_failed", error=str(error))
                 pause = min(pause * 2, RESTART_SECONDS_MAX)
                 await asyncio.sleep(pause)
             else:
@@ -224,7 +224,7 @@ class LocalPostgres:
         stale = cluster.postmaster_lines()[:3]
         with cluster.log.open("ab") as output:
             log_start = output.tell()
-            self._shim = subprocess.Popen(
+            self._shim = subprocess.Popen(  # noqa: S603 - our own file
                 [sys.executable, "-I", "-S", str(Path(shim.__file__)), owner, *command],
                 stdin=subprocess.PIPE,
                 stdout=output,

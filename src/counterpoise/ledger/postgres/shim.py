@@ -49,16 +49,15 @@ def main() -> int:
 
 
 def _start(owner: str, command: list[str]) -> "subprocess.Popen[bytes]":
-    if owner == "-":
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_us())
-    uid, gid = (int(part) for part in owner.split(":"))
-    return subprocess.Popen(
+    uid, gid = (None, None) if owner == "-" else (int(part) for part in owner.split(":"))
+    # This process has one thread, so that running a function after the fork is safe.
+    return subprocess.Popen(  # noqa: S603 - what our parent wants run
         command,
         stdin=subprocess.DEVNULL,
-        preexec_fn=_die_with_us(),
+        preexec_fn=_die_with_us(),  # noqa: PLW1509
         user=uid,
         group=gid,
-        extra_groups=[],
+        extra_groups=None if uid is None else [],
     )
 
 
@@ -67,7 +66,7 @@ def _die_with_us() -> Callable[[], object] | None:
     # nothing may be imported between fork and exec.
     if sys.platform != "linux":
         return None
-    import ctypes  # noqa: PLC0415
+    import ctypes
 
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, int(_FAST), 0, 0, 0)

@@ -14,27 +14,27 @@ from counterpoise.strategy.parameters import StrategyParameters
 from counterpoise.venues.okx.endpoints import OkxEndpoints, is_production
 
 
-def strategy(settings: Settings) -> StrategyParameters:
+def strategy_parameters(settings: Settings) -> StrategyParameters:
     """Return the strategy's numbers. Raises ValueError naming field, value and what is allowed."""
     return StrategyParameters(**_of_same_name(settings, StrategyParameters))
 
 
-def signals(settings: Settings) -> SignalParameters:
+def signal_parameters(settings: Settings) -> SignalParameters:
     """Return the rolling statistics' numbers. Raises ValueError."""
     return SignalParameters(**_of_same_name(settings, SignalParameters))
 
 
-def guard(settings: Settings) -> GuardParameters:
+def guard_parameters(settings: Settings) -> GuardParameters:
     """Return when the guard acts and where it stops. Raises ValueError."""
     return GuardParameters(**_of_same_name(settings, GuardParameters))
 
 
-def limits(settings: Settings) -> RiskLimits:
+def risk_limits(settings: Settings) -> RiskLimits:
     """Return the gate's other limits."""
     return RiskLimits(**_of_same_name(settings, RiskLimits))
 
 
-def freshness(settings: Settings) -> FreshnessLimits:
+def freshness_limits(settings: Settings) -> FreshnessLimits:
     """Return beyond which age an input no longer counts. Raises ValueError."""
     return FreshnessLimits(**_of_same_name(settings, FreshnessLimits))
 
@@ -44,7 +44,7 @@ def leverage_ceiling(settings: Settings) -> Decimal:
     return ceiling.ceiling(settings.leverage_ceiling)
 
 
-def endpoints(settings: Settings) -> OkxEndpoints:
+def okx_endpoints(settings: Settings) -> OkxEndpoints:
     """Return OKX's demo addresses, or the ones that replace them.
 
     Raises ValueError if an order sent to one of them could cost money.
@@ -66,13 +66,13 @@ def endpoints(settings: Settings) -> OkxEndpoints:
 
 def check(settings: Settings) -> None:
     """Raise ValueError for the first number a rule refuses."""
-    strategy(settings)
-    signals(settings)
+    strategy_parameters(settings)
+    signal_parameters(settings)
     leverage_ceiling(settings)
-    guard(settings)
-    limits(settings)
-    freshness(settings)
-    endpoints(settings)
+    guard_parameters(settings)
+    risk_limits(settings)
+    freshness_limits(settings)
+    okx_endpoints(settings)
 
 
 def _of_same_name(settings: Settings, owner: type[Any]) -> dict[str, Any]:

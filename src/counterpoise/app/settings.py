@@ -5,9 +5,10 @@ also come from a file named by COUNTERPOISE_<FIELD>_FILE.
 """
 
 import ipaddress
+import itertools
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -119,7 +120,9 @@ class Settings(RuleSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' signature
         init_settings: PydanticBaseSettingsSource,
-        **_others: Any,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take nothing but what `app.configuration` read, so that each value has one source."""
         return (init_settings,)
@@ -205,7 +208,7 @@ def _venue_words(settings: Settings) -> str | None:
 
 def _limit_words(settings: Settings) -> str | None:
     order = ("leverage_target", "leverage_trigger", "leverage_ceiling")
-    for lower, higher in zip(order, order[1:], strict=False):
+    for lower, higher in itertools.pairwise(order):
         if not getattr(settings, lower) < getattr(settings, higher):
             allowed = f"less than {variable(higher)}={getattr(settings, higher)}"
             return _refusal(lower, getattr(settings, lower), allowed)

@@ -1,0 +1,249 @@
+"""OKX's public REST: what is listed, its prices, books and funding (docs-v5 "Public Data")."""
+
+import time
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.domain import units
+from counterpoise.exchange.parameters import InstrumentParameters
+from counterpoise.simulator.okx.calls import Answer, Call, Desk, Handler, contract_of
+from counterpoise.simulator.okx.errors import Code, Row, WireError
+from counterpoise.simulator.okx.symbols import (
+    BY_FAMILY,
+    BY_INSTRUMENT,
+    Contract,
+    milliseconds,
+    text,
+)
+
+#: Deepest book REST gives, levels per side.
+BOOK_LEVELS_MAX: Final = 400
+#: When the venue says its swaps were listed, ms.
+_LISTED_MS: Final = "1573557408000"
+#: OKX's largest leverage setting where the first tier allows more.
+LEVERAGE_SETTING_MAX: Final = Decimal(100)
+
+
+def leverage_max(parameters: InstrumentParameters) -> Decimal:
+    """Return the largest leverage setting of an instrument."""
+    return min(
+        LEVERAGE_SETTING_MAX, 1 / parameters.instrument.tiers[0].initial_margin_fraction
+    ).to_integral_value()
+
+
+def instrument_row(contract: Contract, parameters: InstrumentParameters) -> Row:
+    """Return a swap as public/instruments lists it."""
+    instrument = parameters.instrument
+    market_max = instrument.market_quantity_max
+    limit_max = instrument.limit_quantity_max
+    market_text = "" if market_max is None else text(contract.contracts(market_max))
+    limit_text = "" if limit_max is None else text(contract.contracts(limit_max))
+    return {
+        "alias": "",
+        "auctionEndTime": "",
+        "baseCcy": "",
+        "category": "1",
+        "contTdSwTime": "",
+        "ctMult": "1",
+        "ctType": "linear",
+        "ctVal": text(contract.contract_size),
+        "ctValCcy": contract.base,
+        "expTime": "",
+        "floatPxLmtPct": "",
+        "futureSettlement": False,
+        "groupId": "1",
+        "initPxLmtPct": "",
+        "instCategory": "1",
+        "instFamily": contract.family,
+        "instId": contract.symbol,
+        "instIdCode": contract.code,
+        "instType": "SWAP",
+        "lever": text(leverage_max(parameters)),
+        "listTime": _LISTED_MS,
+        "lotSz": text(contract.contracts(instrument.lot_size)),
+        "maxIcebergSz": limit_text,
+        "maxLmtAmt": "20000000",
+        "maxLmtSz": limit_text,
+        "maxMktAmt": "",
+        "maxMktSz": market_text,
+        "maxPlatOICoinLmt": "",
+        "maxPlatOILmt": "",
+        "maxPxLmtPct": "",
+        "maxStopSz": market_text,
+        "maxTriggerSz": limit_text,
+        "maxTwapSz": limit_text,
+        "minSz": text(contract.contracts(instrument.quantity_min)),
+        "openType": "",
+        "optType": "",
+        "posLmtAmt": "",
+        "posLmtPct": "",
+        "preMktSwTime": "",
+        "quoteCcy": "",
+        "ruleType": "normal",
+        "settleCcy": instrument.settle,
+        "state": "live",
+        "stk": "",
+        "tickSz": text(instrument.tick_size),
+        "tradeQuoteCcyList": [],
+        "uly": contract.family,
+        "upcChg": [],
+    }
+
+
+def _asked(desk: Desk, call: Call) -> list[Contract]:
+    # The contracts `instId`, `instFamily` or `uly` leave, all listed ones if none is given.
+    named = call.query.get("instId", "ANY")
+    if named != "ANY":
+        return [contract_of(named)]
+    family = call.query.get("instFamily") or call.query.get("uly")
+    if not call.only_swaps():
+        return []
+    if family is not None:
+        return [BY_FAMILY[family]] if family in BY_FAMILY else []
+    return [BY_INSTRUMENT[instrument_id] for instrument_id in desk.listed]
+
+
+def _instruments(desk: Desk, call: Call) -> Answer:
+    if "instType" not in call.query:
+        raise WireError(Code.PARAMETER, "Parameter instType can not be empty")
+    return [
+        instrument_row(contract, desk.listed[contract.instrument_id])
+        for contract in _asked(desk, call)
+    ]
+
+
+def _time(_desk: Desk, _call: Call) -> Answer:
+    return [{"ts": milliseconds(time.time_ns())}]
+
+
+def _status(_desk: Desk, _call: Call) -> Answer:
+    return []
+
+
+def _mark_price(desk: Desk, call: Call) -> Answer:
+    exchange = desk.venue.exchange
+    return [
+        {
+            "instId": contract.symbol,
+            "instType": "SWAP",
+            "markPx": text(exchange.mark(contract.instrument_id)),
+            "ts": milliseconds(exchange.now_ns),
+        }
+        for contract in _asked(desk, call)
+    ]
+
+
+def _index_tickers(desk: Desk, call: Call) -> Answer:
+    family = call.query.get("instId")
+    families = list(BY_FAMILY) if family is None else [family]
+    if any(each not in BY_FAMILY for each in families):
+        raise WireError(Code.INSTRUMENT)
+    return [index_row(desk, BY_FAMILY[each]) for each in families]
+
+
+def index_row(desk: Desk, contract: Contract) -> Row:
+    """Return a row of market/index-tickers."""
+    exchange = desk.venue.exchange
+    return {
+        "high24h": "",
+        "idxPx": text(exchange.index(contract.instrument_id)),
+        "instId": contract.family,
+        "low24h": "",
+        "open24h": "",
+        "sodUtc0": "",
+        "sodUtc8": "",
+        "ts": milliseconds(exchange.now_ns),
+    }
+
+
+def funding_row(desk: Desk, contract: Contract) -> Row:
+    """Return the next funding as public/funding-rate and its channel have it."""
+    exchange = desk.venue.exchange
+    funding = exchange.funding(contract.instrument_id)
+    interval_ns = funding.interval_hours * units.NS_PER_HOUR
+    return {
+        "formulaType": "withRate",
+        "fundingRate": text(funding.rate),
+        "fundingTime": milliseconds(funding.funding_ns),
+        "impactValue": "",
+        "instId": contract.symbol,
+        "instType": "SWAP",
+        "interestRate": "",
+        "maxFundingRate": "0.0075",
+        "method": "current_period",
+        "minFundingRate": "-0.0075",
+        "nextFundingRate": "",
+        "nextFundingTime": milliseconds(funding.funding_ns + interval_ns),
+        "premium": "",
+        "prevFundingTime": milliseconds(funding.funding_ns - interval_ns),
+        "settFundingRate": "",
+        "settState": "settled",
+        "ts": milliseconds(exchange.now_ns),
+    }
+
+
+def _funding_rate(desk: Desk, call: Call) -> Answer:
+    if "instId" not in call.query:
+        raise WireError(Code.PARAMETER, "Parameter instId can not be empty")
+    return [funding_row(desk, contract) for contract in _asked(desk, call)]
+
+
+def _position_tiers(desk: Desk, call: Call) -> Answer:
+    # OKX states tiers in contracts; the model's are in notional, so the mark divides them.
+    rows: list[Row] = []
+    for contract in _asked(desk, call):
+        instrument = desk.listed[contract.instrument_id].instrument
+        mark = desk.venue.exchange.mark(contract.instrument_id)
+        floor = "0"
+        for number, tier in enumerate(instrument.tiers, start=1):
+            if tier.notional_max is None:
+                ceiling = "10000000000"
+            else:
+                ceiling = text(contract.contracts(tier.notional_max / mark).quantize(Decimal(1)))
+            rows.append(
+                {
+                    "baseMaxLoan": "",
+                    "imr": text(tier.initial_margin_fraction),
+                    "instFamily": contract.family,
+                    "instId": "",
+                    "maxLever": text((1 / tier.initial_margin_fraction).quantize(Decimal("0.01"))),
+                    "maxSz": ceiling,
+                    "minSz": floor,
+                    "mmr": text(tier.maintenance_margin_fraction),
+                    "optMgnFactor": "0",
+                    "quoteMaxLoan": "",
+                    "tier": str(number),
+                    "uly": contract.family,
+                }
+            )
+            floor = ceiling
+    return rows
+
+
+def _price_limit(desk: Desk, call: Call) -> Answer:
+    exchange = desk.venue.exchange
+    band = exchange.parameters.price_band_fraction
+    return [
+        {
+            "buyLmt": text(exchange.mark(contract.instrument_id) * (1 + band)),
+            "enabled": True,
+            "instId": contract.symbol,
+            "instType": "SWAP",
+            "sellLmt": text(exchange.mark(contract.instrument_id) * (1 - band)),
+            "ts": milliseconds(exchange.now_ns),
+        }
+        for contract in _asked(desk, call)
+    ]
+
+
+#: Path -> handler of GET requests that need no key.
+ROUTES: Final[dict[str, Handler]] = {
+    "/api/v5/public/instruments": _instruments,
+    "/api/v5/public/time": _time,
+    "/api/v5/public/mark-price": _mark_price,
+    "/api/v5/public/funding-rate": _funding_rate,
+    "/api/v5/public/position-tiers": _position_tiers,
+    "/api/v5/public/price-limit": _price_limit,
+    "/api/v5/market/index-tickers": _index_tickers,
+    "/api/v5/system/status": _status,
+}

@@ -1,0 +1,83 @@
+"""The frame around every REST request: faults, key, body, handler, envelope."""
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from counterpoise.simulator.faults import FaultPlan, strike
+from counterpoise.simulator.okx import account, auth, market, public, trade
+from counterpoise.simulator.okx.calls import Call, Desk, Handler, int_field
+from counterpoise.simulator.okx.errors import Code, WireError, envelope
+
+_PUBLIC: Final[dict[tuple[str, str], Handler]] = {
+    ("GET", path): handler for path, handler in {**public.ROUTES, **market.ROUTES}.items()
+}
+_PRIVATE: Final[dict[tuple[str, str], Handler]] = {
+    **{("GET", path): handler for path, handler in {**account.READS, **trade.READS}.items()},
+    **{("POST", path): handler for path, handler in {**account.WRITES, **trade.WRITES}.items()},
+}
+
+
+class Rest:
+    """OKX's REST over one venue."""
+
+    def __init__(self, desk: Desk, credentials: auth.Credentials, faults: FaultPlan) -> None:
+        self._desk = desk
+        self._credentials = credentials
+        self._faults = faults
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request under /api/v5."""
+        fault = self._faults.next(request.raw_path)
+        if fault is not None:
+            return await strike(fault, request, self._answer)
+        return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        received_ns = time.time_ns()
+        body = await request.text()
+        try:
+            return self._handle(request, body, received_ns)
+        except WireError as error:
+            return envelope([], code=error.code, message=error.message, status=error.status)
+
+    def _handle(self, request: web.Request, body: str, received_ns: int) -> web.Response:
+        key = (request.method, request.path)
+        handler = _PUBLIC.get(key)
+        if handler is None:
+            handler = _PRIVATE.get(key)
+            if handler is None:
+                raise WireError(Code.NOT_FOUND, status=404)
+            auth.check_request(
+                self._credentials,
+                request.headers,
+                method=request.method,
+                path_query=request.raw_path,
+                body=body,
+                now_ns=received_ns,
+            )
+        # Everything up to this moment has happened before the request is looked at.
+        self._desk.venue.advance(received_ns)
+        answer = handler(self._desk, _call(request, body, received_ns))
+        return answer if isinstance(answer, web.Response) else envelope(answer)
+
+
+def _call(request: web.Request, body: str, received_ns: int) -> Call:
+    query: Mapping[str, str] = {name: value for name, value in request.query.items() if value}
+    decoded: object = None
+    if body:
+        try:
+            decoded = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            raise WireError(Code.BODY, status=400) from None
+    return Call(
+        query=query,
+        body=decoded,
+        expires_ms=int_field(request.headers.get("expTime"), "expTime"),
+        received_ns=received_ns,
+    )
+
+

@@ -1,0 +1,351 @@
+"""OKX's trade REST: orders, cancels, their history and the executions (docs-v5 "Trade")."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from counterpoise.domain import units
+from counterpoise.domain.orders import OrderKind, Side, TimeInForce
+from counterpoise.exchange.orders import (
+    ExchangeFill,
+    ExchangeOrder,
+    NewOrder,
+    OrderRefused,
+    PlacedOrder,
+    RefusalReason,
+)
+from counterpoise.simulator.okx import rows
+from counterpoise.simulator.okx.calls import (
+    Answer,
+    Call,
+    Desk,
+    Handler,
+    contract_of,
+    decimal_field,
+    page,
+    within,
+)
+from counterpoise.simulator.okx.errors import (
+    Code,
+    Refusal,
+    Row,
+    WireError,
+    outcomes,
+)
+from counterpoise.simulator.okx.symbols import BY_SYMBOL, milliseconds
+
+#: Orders or cancels in one batch.
+BATCH_MAX: Final = 20
+#: How far back executions go: 3 days, and 3 months in the history.
+FILLS_DAYS: Final = 3
+FILLS_HISTORY_DAYS: Final = 90
+#: How far back ended orders go.
+ORDERS_DAYS: Final = 7
+#: Bounds of a cancel-all-after timer, seconds; 0 disarms.
+TIMER_SECONDS: Final = range(10, 121)
+_NS_PER_DAY: Final = 24 * units.NS_PER_HOUR
+
+#: OKX's `ordType` -> kind, time in force, post-only.
+_KINDS: Final = {
+    "limit": (OrderKind.LIMIT, TimeInForce.GTC, False),
+    "post_only": (OrderKind.LIMIT, TimeInForce.GTC, True),
+    "ioc": (OrderKind.LIMIT, TimeInForce.IOC, False),
+    "fok": (OrderKind.LIMIT, TimeInForce.FOK, False),
+    "market": (OrderKind.MARKET, TimeInForce.IOC, False),
+    "optimal_limit_ioc": (OrderKind.MARKET, TimeInForce.IOC, False),
+}
+
+#: Why the exchange refused -> what OKX calls it.
+_REFUSALS: Final = {
+    RefusalReason.ACCOUNT_UNKNOWN: Code.KEY,
+    RefusalReason.INSTRUMENT_UNKNOWN: Code.INSTRUMENT,
+    RefusalReason.INSTRUMENT_NOT_LIVE: Code.SUSPENDED,
+    RefusalReason.ORDER_INVALID: Code.ORDER_PARAMETER,
+    RefusalReason.CLIENT_ORDER_ID_INVALID: Code.ORDER_PARAMETER,
+    RefusalReason.CLIENT_ORDER_ID_DUPLICATE: Code.DUPLICATE,
+    RefusalReason.QUANTITY_OFF_GRID: Code.LOT,
+    RefusalReason.QUANTITY_TOO_SMALL: Code.QUANTITY_MIN,
+    RefusalReason.QUANTITY_TOO_LARGE: Code.TOO_MANY,
+    RefusalReason.PRICE_OFF_GRID: Code.ORDER_PARAMETER,
+    RefusalReason.PRICE_OUT_OF_BAND: Code.PRICE_BAND,
+    RefusalReason.REDUCE_ONLY_NO_POSITION: Code.NOTHING_TO_REDUCE,
+    RefusalReason.REDUCE_ONLY_SAME_SIDE: Code.REDUCE_SAME_SIDE,
+    RefusalReason.OPEN_ORDERS_TOO_MANY: Code.ORDERS_TOO_MANY,
+    RefusalReason.MARGIN_INSUFFICIENT: Code.MARGIN,
+    RefusalReason.ORDER_NOT_FOUND: Code.CANCEL_NOT_FOUND,
+    RefusalReason.ALREADY_OVER: Code.CANCEL_NOT_FOUND,
+    RefusalReason.LEVERAGE_INVALID: Code.LEVERAGE,
+}
+
+_Fields = Mapping[str, object]
+
+
+def refusal(refused: OrderRefused) -> Refusal:
+    code = _REFUSALS[refused.reason]
+    # OKX's fixed sentence where it has one (clients match on it), the model's figures after it.
+    fixed = Refusal(code).message
+    return Refusal(code, f"{fixed}. {refused.message}" if fixed else refused.message)
+
+
+def new_order(fields: _Fields) -> NewOrder:
+    """Return the order a body asks for, in base units; Refusal names the wrong parameter."""
+    contract = BY_SYMBOL.get(str(fields.get("instId", "")))
+    if contract is None:
+        raise Refusal(Code.INSTRUMENT)
+    kind_name = str(fields.get("ordType", ""))
+    side = str(fields.get("side", ""))
+    contracts = decimal_field(fields.get("sz"))
+    price = decimal_field(fields.get("px"))
+    client_order_id = str(fields.get("clOrdId") or "")
+    for name, right in (
+        ("tdMode", fields.get("tdMode") == "cross"),
+        ("side", side in ("buy", "sell")),
+        ("ordType", kind_name in _KINDS),
+        ("posSide", fields.get("posSide") in (None, "", "net")),
+        ("sz", contracts is not None and contracts > 0),
+        ("tgtCcy", fields.get("tgtCcy") in (None, "")),
+    ):
+        if not right:
+            raise Refusal(Code.ORDER_PARAMETER, f"Parameter {name} error")
+    assert contracts is not None, "checked above"
+    kind, time_in_force, post_only = _KINDS[kind_name]
+    if kind is OrderKind.LIMIT and price is None:
+        raise Refusal(Code.ORDER_PARAMETER, "Parameter px error")
+    return NewOrder(
+        instrument_id=contract.instrument_id,
+        side=Side(side),
+        quantity=contract.quantity(contracts),
+        kind=kind,
+        price_limit=price if kind is OrderKind.LIMIT else None,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        reduce_only=fields.get("reduceOnly") in (True, "true"),
+        client_order_id=client_order_id or None,
+        tag=str(fields.get("tag") or ""),
+    )
+
+
+def _outcome(fields: _Fields, result: PlacedOrder | Refusal, now_ns: int) -> Row:
+    row: Row = {
+        "clOrdId": str(fields.get("clOrdId") or ""),
+        "ordId": "",
+        "sCode": Code.OK.value,
+        "sMsg": "",
+        "tag": str(fields.get("tag") or ""),
+        "ts": milliseconds(now_ns),
+    }
+    if isinstance(result, Refusal):
+        row |= {"sCode": result.code.value, "sMsg": result.message}
+    else:
+        row["ordId"] = result.order_id
+    return row
+
+
+def _items(call: Call) -> list[_Fields]:
+    body = call.body if isinstance(call.body, list) else [call.body]
+    if not 1 <= len(body) <= BATCH_MAX:
+        raise WireError(Code.BODY, f"1 to {BATCH_MAX} items")
+    items: list[_Fields] = []
+    for fields in body:
+        if not isinstance(fields, dict):
+            raise WireError(Code.BODY)
+        items.append(fields)
+    return items
+
+
+def _place(desk: Desk, call: Call) -> web.Response:
+    items = _items(call)
+    if call.expires_ms is not None and time.time_ns() // units.NS_PER_MS > call.expires_ms:
+        raise WireError(Code.EXPIRED)
+    asked: list[NewOrder | Refusal] = []
+    for fields in items:
+        try:
+            asked.append(new_order(fields))
+        except Refusal as wrong:
+            asked.append(wrong)
+    placed = iter(
+        desk.venue.place(desk.account_id, [each for each in asked if isinstance(each, NewOrder)])
+    )
+    answers: list[Row] = []
+    for fields, each in zip(items, asked, strict=True):
+        result = each if isinstance(each, Refusal) else next(placed)
+        outcome = refusal(result) if isinstance(result, OrderRefused) else result
+        answers.append(_outcome(fields, outcome, desk.venue.exchange.now_ns))
+    return outcomes(answers, received_ns=call.received_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    # How a query or body names an order.
+    instrument_id: str
+    order_id: str | None
+    client_order_id: str | None
+
+
+def _named(fields: _Fields) -> _Named:
+    contract = contract_of(str(fields.get("instId", "")))
+    order_id = str(fields.get("ordId") or "") or None
+    client_order_id = str(fields.get("clOrdId") or "") or None
+    if order_id is None and client_order_id is None:
+        raise WireError(Code.ORDER_PARAMETER, "Parameter ordId or clOrdId error")
+    # OKX goes by ordId where both are given.
+    return _Named(
+        instrument_id=contract.instrument_id,
+        order_id=order_id,
+        client_order_id=None if order_id is not None else client_order_id,
+    )
+
+
+def _find(desk: Desk, named: _Named) -> ExchangeOrder | None:
+    found = desk.venue.exchange.order(
+        desk.account_id, order_id=named.order_id, client_order_id=named.client_order_id
+    )
+    if found is None or found.instrument_id != named.instrument_id:
+        return None
+    return found
+
+
+def _cancel_one(desk: Desk, fields: _Fields) -> Row:
+    order = None
+    code, message = Code.OK, ""
+    try:
+        order = _find(desk, _named(fields))
+        if order is None:
+            raise Refusal(Code.CANCEL_NOT_FOUND)
+        refused = desk.venue.cancel(desk.account_id, order.order_id, None)
+        if refused is not None:
+            raise Refusal(Code.CANCEL_NOT_FOUND)
+    except (Refusal, WireError) as wrong:
+        code, message = wrong.code, wrong.message
+    found = order is not None
+    return {
+        "clOrdId": (order.client_order_id if order else fields.get("clOrdId")) or "",
+        "ordId": order.order_id if found and order else str(fields.get("ordId") or ""),
+        "sCode": code.value,
+        "sMsg": message,
+        "ts": milliseconds(desk.venue.exchange.now_ns),
+    }
+
+
+def _cancel(desk: Desk, call: Call) -> web.Response:
+    answers = [_cancel_one(desk, fields) for fields in _items(call)]
+    return outcomes(answers, received_ns=call.received_ns)
+
+
+def _cancel_all_after(desk: Desk, call: Call) -> Answer:
+    fields = call.body if isinstance(call.body, dict) else {}
+    seconds = decimal_field(fields.get("timeOut"))
+    if seconds is None or (seconds != 0 and seconds not in TIMER_SECONDS):
+        raise WireError(Code.ORDER_PARAMETER, "Parameter timeOut error")
+    now_ns = time.time_ns()
+    deadline_ns = now_ns + int(seconds) * units.NS_PER_SECOND if seconds else 0
+    desk.venue.arm_deadline(desk.account_id, deadline_ns)
+    return [
+        {
+            "tag": str(fields.get("tag") or ""),
+            "triggerTime": milliseconds(deadline_ns),
+            "ts": milliseconds(now_ns),
+        }
+    ]
+
+
+def _order_rows(desk: Desk, orders: Sequence[ExchangeOrder]) -> list[Row]:
+    if not orders:
+        return []
+    since_ns = min(order.created_ns for order in orders)
+    fills = desk.venue.last_fills(desk.account_id, since_ns)
+    return [rows.order_row(order, fills.get(order.order_id)) for order in orders]
+
+
+def _order(desk: Desk, call: Call) -> Answer:
+    order = _find(desk, _named(call.query))
+    if order is None:
+        raise WireError(Code.ORDER_NOT_FOUND)
+    return _order_rows(desk, [order])
+
+
+def _asked_orders(call: Call, orders: Sequence[ExchangeOrder]) -> list[ExchangeOrder]:
+    contract = call.contract()
+    state = call.query.get("state")
+    kind = call.query.get("ordType")
+    if not call.only_swaps():
+        return []
+    return [
+        order
+        for order in orders
+        if (contract is None or order.instrument_id == contract.instrument_id)
+        and (state is None or rows.STATES[order.state] == state)
+        and (kind is None or rows.kind_name(order) in kind.split(","))
+        and within(call, order.updated_ns)
+    ]
+
+
+def _orders_pending(desk: Desk, call: Call) -> Answer:
+    newest_first = list(reversed(desk.venue.exchange.account(desk.account_id).open_orders))
+    shown = page(_asked_orders(call, newest_first), call, key=_order_key, most=100)
+    return _order_rows(desk, shown)
+
+
+def _orders_history(desk: Desk, call: Call) -> Answer:
+    since_ns = desk.venue.exchange.now_ns - ORDERS_DAYS * _NS_PER_DAY
+    ended = [
+        order
+        for order in reversed(desk.venue.exchange.orders(desk.account_id))
+        if not order.open and order.updated_ns >= since_ns
+    ]
+    return _order_rows(desk, page(_asked_orders(call, ended), call, key=_order_key, most=100))
+
+
+def _order_key(order: ExchangeOrder) -> str:
+    return order.order_id
+
+
+def _fills_since(desk: Desk, call: Call, days: int) -> Answer:
+    contract = call.contract()
+    order_id = call.query.get("ordId")
+    if not call.only_swaps():
+        return []
+    since_ns = max(0, desk.venue.exchange.now_ns - days * _NS_PER_DAY)
+    found: list[ExchangeFill] = [
+        fill
+        for fill in desk.venue.exchange.fills(desk.account_id, since_ns)
+        if (contract is None or fill.instrument_id == contract.instrument_id)
+        and (order_id is None or fill.order_id == order_id)
+        and within(call, fill.event_ns)
+    ]
+    found.reverse()
+    shown = page(found, call, key=lambda fill: fill.bill_id, most=100)
+    return [rows.fill_row(fill) for fill in shown]
+
+
+def _fills(desk: Desk, call: Call) -> Answer:
+    return _fills_since(desk, call, FILLS_DAYS)
+
+
+def _fills_history(desk: Desk, call: Call) -> Answer:
+    return _fills_since(desk, call, FILLS_HISTORY_DAYS)
+
+
+#: Path -> handler of signed GET requests.
+READS: Final[dict[str, Handler]] = {
+    "/api/v5/trade/order": _order,
+    "/api/v5/trade/orders-pending": _orders_pending,
+    "/api/v5/trade/orders-history": _orders_history,
+    "/api/v5/trade/orders-history-archive": _orders_history,
+    "/api/v5/trade/fills": _fills,
+    "/api/v5/trade/fills-history": _fills_history,
+}
+
+#: Path -> handler of signed POST requests.
+WRITES: Final[dict[str, Handler]] = {
+    "/api/v5/trade/order": _place,
+    "/api/v5/trade/batch-orders": _place,
+    "/api/v5/trade/cancel-order": _cancel,
+    "/api/v5/trade/cancel-batch-orders": _cancel,
+    "/api/v5/trade/cancel-all-after": _cancel_all_after,
+}
+
+assert set(_REFUSALS) == set(RefusalReason), "every refusal of the exchange has OKX's code"

@@ -1,0 +1,253 @@
+"""The running venue: the pure exchange, its memory on disk, and who hears what happened."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from counterpoise.domain import units
+from counterpoise.exchange.events import ExchangeEvent
+from counterpoise.exchange.exchange import Exchange
+from counterpoise.exchange.orders import (
+    ExchangeFill,
+    NewOrder,
+    OrderRefused,
+    PlacedOrder,
+)
+from counterpoise.exchange.parameters import demo_parameters
+from counterpoise.simulator.store import Store, StoredCommand
+
+#: How often the whole state is written; bounds what a restart must carry out again, ns.
+KEEP_EVERY_NS: Final = units.NS_PER_MINUTE
+
+Listener = Callable[[Sequence[ExchangeEvent]], None]
+
+
+class OpenAccount(msgspec.Struct, frozen=True, tag="open_account"):
+    """An account begins with cash."""
+
+    account_id: str
+    wallet: Decimal
+
+
+class Place(msgspec.Struct, frozen=True, tag="place"):
+    """An order comes in."""
+
+    account_id: str
+    order: NewOrder
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """A cancel comes in."""
+
+    account_id: str
+    order_id: str | None
+    client_order_id: str | None
+
+
+class SetLeverage(msgspec.Struct, frozen=True, tag="set_leverage"):
+    """The account changes a leverage setting."""
+
+    account_id: str
+    instrument_id: str
+    leverage: Decimal
+
+
+class Shock(msgspec.Struct, frozen=True, tag="shock"):
+    """Somebody moves a market."""
+
+    instrument_id: str
+    fraction: float
+    seconds: float
+
+
+class ArmDeadline(msgspec.Struct, frozen=True, tag="arm_deadline"):
+    """Cancel-all-after: every open order is canceled at an instant; 0 = disarmed."""
+
+    account_id: str
+    deadline_ns: int
+
+
+Command = OpenAccount | Place | Cancel | SetLeverage | Shock | ArmDeadline
+
+
+class _Whole(msgspec.Struct):
+    exchange: dict[str, Any]
+    deadlines: dict[str, int]
+
+
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
+_COMMAND: Final = msgspec.json.Decoder(Command)
+_WHOLE: Final = msgspec.json.Decoder(_Whole)
+
+
+class Venue:
+    """One venue process. Every change goes through here, is written first, then told."""
+
+    def __init__(self, store: Store, exchange: Exchange) -> None:
+        self._store = store
+        self.exchange = exchange
+        #: Called with everything that happened, in order.
+        self.listeners: list[Listener] = []
+        self._deadlines: dict[str, int] = {}
+        self._kept_ns = 0
+
+    @classmethod
+    def open(cls, store: Store, *, seed: int, now_ns: int) -> "Venue":
+        """Return the venue as it was left, or a new one with `seed` that opens now.
+
+        A venue that exists keeps the seed it was opened with.
+        """
+        kept_seed = store.value("seed")
+        if kept_seed is not None:
+            seed = int(kept_seed)
+        body = store.whole()
+        if body is None:
+            store.put("seed", str(seed))
+            venue = cls(store, Exchange.create(demo_parameters(seed), now_ns))
+            venue.keep()
+            return venue
+        whole = _WHOLE.decode(zlib.decompress(body))
+        venue = cls(store, Exchange.restore(demo_parameters(seed), whole.exchange))
+        venue._deadlines = dict(whole.deadlines)
+        kept_ns = venue.exchange.now_ns
+        for stored in store.commands():
+            venue._repeat(stored)
+        # What ran before the process ended must come out as it was told then, so these minutes
+        # are walked step by step however long the venue was away.
+        lived_ns = max(kept_ns, venue.exchange.now_ns) + 2 * KEEP_EVERY_NS
+        venue.advance(min(lived_ns, now_ns))
+        venue.advance(now_ns)
+        venue.keep()
+        return venue
+
+    def _repeat(self, stored: StoredCommand) -> None:
+        self.advance(stored.at_ns)
+        try:
+            self._carry_out(_COMMAND.decode(stored.body))
+        except OrderRefused:
+            # It was refused the first time, too; the client was told then.
+            return
+
+    def keep(self) -> None:
+        """Write the whole state."""
+        whole = {
+            "exchange": self.exchange.save(),
+            "deadlines": self._deadlines,
+        }
+        self._store.keep(zlib.compress(_ENCODER.encode(whole), 1))
+        self._kept_ns = self.exchange.now_ns
+
+    def advance(self, until_ns: int) -> None:
+        """Let the market and the timers run to an instant."""
+        for account_id, deadline_ns in sorted(self._deadlines.items(), key=lambda each: each[1]):
+            if deadline_ns <= until_ns:
+                self._run_to(deadline_ns)
+                del self._deadlines[account_id]
+                self._cancel_all(account_id)
+        self._run_to(until_ns)
+
+    def _run_to(self, until_ns: int) -> None:
+        leap_ns = until_ns - self.exchange.now_ns
+        if leap_ns <= 0:
+            return
+        events = self.exchange.advance(until_ns)
+        if leap_ns > KEEP_EVERY_NS and self.listeners:
+            # After a long pause of the machine: a restart could not repeat this leap exactly.
+            self.keep()
+        self._tell(events)
+
+    def keep_if_due(self) -> None:
+        """Write the whole state if the last one is old."""
+        if self.exchange.now_ns - self._kept_ns >= KEEP_EVERY_NS:
+            self.keep()
+
+    def open_account(self, account_id: str, wallet: Decimal) -> None:
+        """Open an account with cash."""
+        self._do([OpenAccount(account_id, wallet)])
+
+    def place(
+        self, account_id: str, orders: Sequence[NewOrder]
+    ) -> list[PlacedOrder | OrderRefused]:
+        """Place orders in order, each for itself, after all of them are on disk."""
+        answers = self._do([Place(account_id, order) for order in orders])
+        results: list[PlacedOrder | OrderRefused] = []
+        for answer in answers:
+            assert answer is not None, "a place is answered"
+            results.append(answer)
+        return results
+
+    def cancel(
+        self, account_id: str, order_id: str | None, client_order_id: str | None
+    ) -> OrderRefused | None:
+        """Cancel one order; the refusal is returned, None = done."""
+        (answer,) = self._do([Cancel(account_id, order_id, client_order_id)])
+        return answer if isinstance(answer, OrderRefused) else None
+
+    def set_leverage(
+        self, account_id: str, instrument_id: str, leverage: Decimal
+    ) -> OrderRefused | None:
+        """Change a leverage setting; the refusal is returned, None = done."""
+        (answer,) = self._do([SetLeverage(account_id, instrument_id, leverage)])
+        return answer if isinstance(answer, OrderRefused) else None
+
+    def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
+        """Move a market by a fraction of its price over some seconds."""
+        self._do([Shock(instrument_id, fraction, seconds)])
+
+    def arm_deadline(self, account_id: str, deadline_ns: int) -> None:
+        """Cancel everything of the account at an instant unless re-armed; 0 = disarm."""
+        self._do([ArmDeadline(account_id, deadline_ns)])
+
+    def last_fills(self, account_id: str, since_ns: int) -> dict[str, ExchangeFill]:
+        """Return the last execution per venue order id, of those since an instant."""
+        return {fill.order_id: fill for fill in self.exchange.fills(account_id, since_ns)}
+
+    def _do(self, commands: Sequence[Command]) -> list[PlacedOrder | OrderRefused | None]:
+        # On disk first: an answer that left can then never be about something forgotten.
+        self._store.append(self.exchange.now_ns, [_ENCODER.encode(each) for each in commands])
+        answers: list[PlacedOrder | OrderRefused | None] = []
+        for command in commands:
+            try:
+                answers.append(self._carry_out(command))
+            except OrderRefused as refusal:
+                answers.append(refusal)
+        return answers
+
+    def _carry_out(self, command: Command) -> PlacedOrder | None:
+        exchange = self.exchange
+        match command:
+            case Place(account_id, order):
+                placed, events = exchange.place(account_id, order)
+                self._tell(events)
+                return placed
+            case Cancel(account_id, order_id, client_order_id):
+                self._tell(
+                    exchange.cancel(
+                        account_id, order_id=order_id, client_order_id=client_order_id
+                    )
+                )
+            case SetLeverage(account_id, instrument_id, leverage):
+                exchange.set_leverage(account_id, instrument_id, leverage)
+            case Shock(instrument_id, fraction, seconds):
+                exchange.shock(instrument_id, fraction, seconds)
+            case OpenAccount(account_id, wallet):
+                exchange.open_account(account_id, wallet)
+            case ArmDeadline(account_id, deadline_ns):
+                self._deadlines.pop(account_id, None)
+                if deadline_ns:
+                    self._deadlines[account_id] = deadline_ns
+        return None
+
+    def _cancel_all(self, account_id: str) -> None:
+        # No command of its own: it follows from the armed deadline and the market's clock.
+        for order in self.exchange.account(account_id).open_orders:
+            self._tell(self.exchange.cancel(account_id, order_id=order.order_id))
+
+    def _tell(self, events: Sequence[ExchangeEvent]) -> None:
+        if not events:
+            return
+        for listener in self.listeners:
+            listener(events)

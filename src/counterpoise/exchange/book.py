@@ -87,7 +87,7 @@ class _BookSide:
         self.resting = [each for each in self.resting if each.order_id != order_id]
 
     def levels(self) -> dict[int, int]:
-        merged = {ticks: lots for ticks, lots in self.background}
+        merged = {level[0]: level[1] for level in self.background}
         for order in self.resting:
             merged[order.ticks] = merged.get(order.ticks, 0) + order.lots
         return merged

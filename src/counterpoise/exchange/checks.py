@@ -8,6 +8,8 @@ from counterpoise.domain.orders import OrderKind, Side, TimeInForce
 from counterpoise.exchange.orders import NewOrder, OrderRefused, RefusalReason
 
 CLIENT_ORDER_ID_LENGTH_MAX: Final = 32
+#: No price or quantity reaches this.
+FIGURE_MAX: Final = Decimal(10) ** 15
 
 
 def check_order(
@@ -54,7 +56,7 @@ def _check_form(order: NewOrder, instrument: Instrument) -> None:
 def _check_quantity(order: NewOrder, instrument: Instrument) -> None:
     quantity = order.quantity
     _refuse_unless(
-        quantity.is_finite() and quantity % instrument.lot_size == 0,
+        _on_grid(quantity, instrument.lot_size),
         RefusalReason.QUANTITY_OFF_GRID,
         f"quantity={quantity} lot_size={instrument.lot_size}",
     )
@@ -76,7 +78,7 @@ def _check_price(
     side: Side, price: Decimal, instrument: Instrument, mark: Decimal, band_fraction: Decimal
 ) -> None:
     _refuse_unless(
-        price.is_finite() and price > 0 and price % instrument.tick_size == 0,
+        _on_grid(price, instrument.tick_size) and price > 0,
         RefusalReason.PRICE_OFF_GRID,
         f"price={price} tick_size={instrument.tick_size}",
     )
@@ -86,6 +88,11 @@ def _check_price(
         RefusalReason.PRICE_OUT_OF_BAND,
         f"price={price} bound={bound:f} mark={mark}",
     )
+
+
+def _on_grid(value: Decimal, step: Decimal) -> bool:
+    # Figures beyond any market would break the remainder's precision.
+    return value.is_finite() and abs(value) < FIGURE_MAX and value % step == 0
 
 
 def _refuse_unless(holds: bool, reason: RefusalReason, message: str) -> None:  # noqa: FBT001 - a condition, not a mode

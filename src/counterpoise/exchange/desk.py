@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.orders import Liquidity, OrderKind, OrderState, Side, TimeInForce
-from counterpoise.domain.units import BPS_PER_ONE
+from counterpoise.domain.rounding import quantize_down, quantize_up
 from counterpoise.exchange import checks
 from counterpoise.exchange.accounts import Bill
+from counterpoise.exchange.admission import Admission
 from counterpoise.exchange.book import Match, OrderBook, Resting
 from counterpoise.exchange.clearing import ZERO, Clearing
 from counterpoise.exchange.events import (
@@ -35,8 +36,6 @@ from counterpoise.exchange.orders import (
 from counterpoise.exchange.parameters import ExchangeParameters
 from counterpoise.exchange.registry import OrderRegistry
 
-#: Open orders an account may have.
-OPEN_ORDERS_MAX: Final = 500
 #: The venue's order ids count from here.
 ORDER_NUMBER_START: Final = 1_000_000_000
 #: More lots than any book holds.
@@ -54,6 +53,7 @@ class Desk:
         self._on_trade = on_trade
         self.clearing = Clearing(parameters)
         self.registry = OrderRegistry()
+        self._admission = Admission(parameters, self.clearing, self.registry)
         self.books = {
             each.instrument.instrument_id: OrderBook(
                 each.instrument.instrument_id,
@@ -75,7 +75,7 @@ class Desk:
 
     def place(self, account_id: str, new: NewOrder) -> PlacedOrder:
         """Take an order and match it. OrderRefused: nothing happened."""
-        order = self._admitted(account_id, new)
+        order = self._admission.admit(account_id, new, self._order_number, self.now_ns)
         self._order_number += 1
         self._change(order, None)
         if order.post_only and self._would_fill(order):
@@ -119,13 +119,15 @@ class Desk:
         """Let a background taker trade: better-priced client orders first, then the background."""
         book = self.books[instrument_id]
         best = book.best_background(side.opposite)
+        if best is None:
+            return
         for resting in book.resting(side.opposite):
-            better = best is None or side.sign * resting.ticks < side.sign * best
+            better = side.sign * resting.ticks < side.sign * best
             if lots and better and resting.order_id in self._resting:
                 part = min(lots, resting.lots)
                 lots -= part
                 self._fill_maker(resting, part)
-        if lots and best is not None:
+        if lots:
             self._print(instrument_id, best, lots, side)
 
     def liquidate(self, account_id: str) -> None:
@@ -139,10 +141,13 @@ class Desk:
                 instrument_id=instrument_id, side=side, quantity=abs(holding.quantity),
                 kind=OrderKind.MARKET, reduce_only=True,
             )  # fmt: skip
-            order = self._order(account_id, new, new.quantity, OrderCategory.LIQUIDATION)
+            order = self._admission.order(
+                account_id, new, new.quantity, OrderCategory.LIQUIDATION,
+                self._order_number, self.now_ns,
+            )  # fmt: skip
             self._order_number += 1
             fill, bill = self.clearing.seize(order, new.quantity, mark, self.now_ns)
-            self.registry.put(_filled(order, fill, self.now_ns))
+            self.registry.put(order.after(fill))
             self._events.append(
                 Liquidated(
                     account_id=account_id, instrument_id=instrument_id, side=side,
@@ -191,83 +196,15 @@ class Desk:
             for side in Side:
                 self._resting.update({each.order_id: each for each in book.resting(side)})
 
-    def _admitted(self, account_id: str, new: NewOrder) -> ExchangeOrder:
-        clearing = self.clearing
-        wallet = clearing.wallet(account_id)
-        instrument = clearing.instrument(new.instrument_id)
-        mark = clearing.marks[new.instrument_id]
-        checks.check_order(new, instrument, mark, self._parameters.price_band_fraction)
-        self.registry.check_unused(account_id, new.client_order_id, self.now_ns)
-        open_orders = self.registry.open_orders(account_id)
-        quantity = new.quantity
-        if new.reduce_only:
-            held = wallet.holding(new.instrument_id).quantity
-            if held == 0:
-                raise OrderRefused(RefusalReason.REDUCE_ONLY_NO_POSITION, "no position")
-            if held * new.side.sign > 0:
-                message = f"position quantity={held} side={new.side.value}"
-                raise OrderRefused(RefusalReason.REDUCE_ONLY_SAME_SIDE, message)
-            quantity = min(quantity, abs(held))
-        if len(open_orders) >= OPEN_ORDERS_MAX:
-            message = f"open_orders={len(open_orders)}"
-            raise OrderRefused(RefusalReason.OPEN_ORDERS_TOO_MANY, message)
-        order = self._order(account_id, new, quantity, OrderCategory.NORMAL)
-        if not new.reduce_only:
-            self._check_margin(order, open_orders)
-        return order
-
-    def _check_margin(self, order: ExchangeOrder, open_orders: tuple[ExchangeOrder, ...]) -> None:
-        wallet = self.clearing.wallet(order.account_id)
-        before = self.clearing.figures(wallet, open_orders)
-        after = self.clearing.figures(wallet, (*open_orders, order))
-        if after.initial_margin <= before.initial_margin:
-            return
-        mark = self.clearing.marks[order.instrument_id]
-        fee = order.quantity * mark * self._parameters.taker_fee_bps / BPS_PER_ONE
-        if after.initial_margin + fee > after.equity:
-            message = (
-                f"initial_margin={after.initial_margin:f} fee={fee:f} equity={after.equity:f}"
-            )
-            raise OrderRefused(RefusalReason.MARGIN_INSUFFICIENT, message)
-
-    def _order(
-        self, account_id: str, new: NewOrder, quantity: Decimal, category: OrderCategory
-    ) -> ExchangeOrder:
-        market = new.kind is OrderKind.MARKET and new.time_in_force is TimeInForce.GTC
-        return ExchangeOrder(
-            order_id=str(self._order_number),
-            client_order_id=new.client_order_id,
-            account_id=account_id,
-            instrument_id=new.instrument_id,
-            side=new.side,
-            kind=new.kind,
-            time_in_force=TimeInForce.IOC if market else new.time_in_force,
-            post_only=new.post_only,
-            reduce_only=new.reduce_only,
-            quantity_asked=new.quantity,
-            quantity=quantity,
-            price_limit=new.price_limit,
-            state=OrderState.ACCEPTED,
-            filled_quantity=ZERO,
-            average_price=None,
-            fee=ZERO,
-            realised_pnl=ZERO,
-            category=category,
-            cancel_cause=None,
-            leverage_setting=self.clearing.leverage_setting(account_id, new.instrument_id),
-            tag=new.tag,
-            sequence=self._order_number,
-            created_ns=self.now_ns,
-            updated_ns=self.now_ns,
-        )
-
     def _limit_ticks(self, order: ExchangeOrder) -> int:
         # A market order takes up to the band, as OKX does it.
         tick_size = self.clearing.instrument(order.instrument_id).tick_size
         price = order.price_limit
         if price is None:
             mark = self.clearing.marks[order.instrument_id]
-            price = checks.band_price(order.side, mark, self._parameters.price_band_fraction)
+            bound = checks.band_price(order.side, mark, self._parameters.price_band_fraction)
+            inward = quantize_down if order.side is Side.BUY else quantize_up
+            price = inward(bound, tick_size)
         return int(price / tick_size)
 
     def _lots(self, instrument_id: str, quantity: Decimal) -> int:
@@ -355,7 +292,7 @@ class Desk:
             trade_sequence=self._trade_sequences[order.instrument_id],
             liquidity=liquidity, event_ns=self.now_ns,
         )  # fmt: skip
-        self._change(_filled(order, fill, self.now_ns), fill)
+        self._change(order.after(fill), fill)
         self._tell_books(order.account_id, order.instrument_id, bill)
         self._cut_reduce_only(order.account_id, order.instrument_id)
 
@@ -400,22 +337,5 @@ class Desk:
             if resting is not None:
                 self.books[order.instrument_id].remove(resting)
         self._events.append(
-            OrderChanged(
-                account_id=order.account_id, order=order, fill=fill, event_ns=self.now_ns
-            )
+            OrderChanged(account_id=order.account_id, order=order, fill=fill, event_ns=self.now_ns)
         )
-
-
-def _filled(order: ExchangeOrder, fill: ExchangeFill, event_ns: int) -> ExchangeOrder:
-    filled = order.filled_quantity + fill.quantity
-    assert filled <= order.quantity, "an order filled beyond its quantity"
-    cost = order.filled_quantity * (order.average_price or ZERO) + fill.quantity * fill.price
-    return replace(
-        order,
-        state=OrderState.FILLED if filled == order.quantity else OrderState.PARTIALLY_FILLED,
-        filled_quantity=filled,
-        average_price=cost / filled,
-        fee=order.fee + fill.fee,
-        realised_pnl=order.realised_pnl + fill.realised_pnl,
-        updated_ns=event_ns,
-    )

@@ -104,9 +104,7 @@ class Exchange:
         """Return all accounts, oldest first."""
         return tuple(self._desk.clearing.wallets)
 
-    def place(
-        self, account_id: str, order: NewOrder
-    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:
+    def place(self, account_id: str, order: NewOrder) -> tuple[PlacedOrder, list[ExchangeEvent]]:
         """Take an order now. OrderRefused: nothing happened."""
         placed = self._desk.place(account_id, order)
         return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]

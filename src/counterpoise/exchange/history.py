@@ -76,7 +76,8 @@ def _bars(path: Floats, deviation: Floats, uniforms: Floats, tick: Floats) -> In
     high = opened + 0.5 * (move + np.sqrt(move**2 + reach[0]))
     low = opened + 0.5 * (move - np.sqrt(move**2 + reach[1]))
     bars = np.exp(np.stack([opened, high, low, closed], axis=2)) / tick[:, None, None]
-    return np.maximum(1, np.rint(bars)).astype(np.int64)
+    ticks: Integers = np.maximum(1, np.rint(bars)).astype(np.int64)
+    return ticks
 
 
 def _volumes(bars: Integers, constants: Constants, normals: Floats) -> Integers:

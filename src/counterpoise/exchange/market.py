@@ -257,7 +257,7 @@ class MarketModel:
         # One draw says whether, and with its place inside that chance, how much.
         traded = uniforms[:count] < chance
         quote = -np.log1p(-np.minimum(uniforms[:count] / chance, 1.0 - 1e-9)) * average
-        return np.where(traded, quote, 0.0) * np.where(uniforms[count:] < 0.5, 1.0, -1.0)  # noqa: PLR2004 - a fair coin
+        return np.where(traded, quote, 0.0) * np.where(uniforms[count:] < 0.5, 1.0, -1.0)
 
     def _stress(self) -> Floats:
         return np.clip(self._activity / ACTIVITY_CALM, 1.0, STRESS_MAX)

@@ -1,6 +1,6 @@
 """What a client of the modelled venue sends and what becomes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -48,7 +48,7 @@ class RefusalReason(StrEnum):
     LEVERAGE_INVALID = "leverage_invalid"
 
 
-class OrderRefused(Exception):  # noqa: N818 - the venue refused; nothing is in error here
+class OrderRefused(Exception):
     """The venue refuses a request; nothing of it happened."""
 
     def __init__(self, reason: RefusalReason, message: str) -> None:
@@ -187,6 +187,21 @@ class ExchangeOrder:
     def open(self) -> bool:
         """True while it rests in the book."""
         return self.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED)
+
+    def after(self, fill: "ExchangeFill") -> "ExchangeOrder":
+        """Return the order with one more execution."""
+        filled = self.filled_quantity + fill.quantity
+        assert filled <= self.quantity, "an order filled beyond its quantity"
+        cost = self.filled_quantity * (self.average_price or 0) + fill.quantity * fill.price
+        return replace(
+            self,
+            state=OrderState.FILLED if filled == self.quantity else OrderState.PARTIALLY_FILLED,
+            filled_quantity=filled,
+            average_price=cost / filled,
+            fee=self.fee + fill.fee,
+            realised_pnl=self.realised_pnl + fill.realised_pnl,
+            updated_ns=fill.event_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

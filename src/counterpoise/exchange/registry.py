@@ -1,7 +1,6 @@
 """Orders by id, and how long the venue remembers them."""
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +11,8 @@ from counterpoise.exchange.orders import ExchangeOrder, OrderRefused, RefusalRea
 #: A canceled order without fills is forgotten after this (OKX); one with fills later.
 CANCELED_KEPT_NS: Final = 2 * NS_PER_HOUR
 FILLED_KEPT_NS: Final = 3 * NS_PER_DAY
+#: Open orders an account may have.
+OPEN_ORDERS_MAX: Final = 500
 #: Ended orders kept of each kind, whatever their age.
 ENDED_MAX: Final = 10_000
 
@@ -23,8 +24,8 @@ class OrderRegistry:
         self._orders: dict[str, ExchangeOrder] = {}
         #: Open order ids per account, oldest first.
         self._open: dict[str, dict[str, None]] = {}
-        #: Latest order per account and client order id.
-        self._latest: dict[tuple[str, str], str] = {}
+        #: Order ids per account and client order id, latest last.
+        self._named: dict[tuple[str, str], list[str]] = {}
         #: Ended order ids, oldest first: without fills, with fills.
         self._ended: tuple[deque[str], deque[str]] = (deque(), deque())
 
@@ -33,8 +34,8 @@ class OrderRegistry:
         known = self._orders.get(order.order_id)
         assert known is None or known.open, "an ended order changed"
         self._orders[order.order_id] = order
-        if known is None and order.client_order_id is not None:
-            self._latest[order.account_id, order.client_order_id] = order.order_id
+        if known is None:
+            self._name(order)
         if order.open:
             self._open.setdefault(order.account_id, {})[order.order_id] = None
             return
@@ -56,7 +57,8 @@ class OrderRegistry:
         By client order id the latest order of that id is meant.
         """
         if order_id is None and client_order_id is not None:
-            order_id = self._latest.get((account_id, client_order_id))
+            names = self._named.get((account_id, client_order_id))
+            order_id = names[-1] if names else None
         order = None if order_id is None else self._orders.get(order_id)
         if order is None or order.account_id != account_id or self._forgotten(order, now_ns):
             return None
@@ -96,15 +98,10 @@ class OrderRegistry:
 
     def load(self, saved: list[Any]) -> None:
         """Take over what `save` gave."""
-        orders = msgspec.convert(saved, list[ExchangeOrder])
-        self._load(orders)
-
-    def _load(self, orders: Iterable[ExchangeOrder]) -> None:
         ended: list[ExchangeOrder] = []
-        for order in orders:
+        for order in msgspec.convert(saved, list[ExchangeOrder]):
             self._orders[order.order_id] = order
-            if order.client_order_id is not None:
-                self._latest[order.account_id, order.client_order_id] = order.order_id
+            self._name(order)
             if order.open:
                 self._open.setdefault(order.account_id, {})[order.order_id] = None
             else:
@@ -112,12 +109,18 @@ class OrderRegistry:
         for order in sorted(ended, key=lambda each: each.updated_ns):
             self._ended[order.filled_quantity > 0].append(order.order_id)
 
+    def _name(self, order: ExchangeOrder) -> None:
+        if order.client_order_id is not None:
+            key = (order.account_id, order.client_order_id)
+            self._named.setdefault(key, []).append(order.order_id)
+
     def _drop(self, order_id: str) -> None:
         order = self._orders.pop(order_id)
         if order.client_order_id is not None:
             key = (order.account_id, order.client_order_id)
-            if self._latest.get(key) == order_id:
-                del self._latest[key]
+            self._named[key].remove(order_id)
+            if not self._named[key]:
+                del self._named[key]
 
     @staticmethod
     def _forgotten(order: ExchangeOrder, now_ns: int) -> bool:

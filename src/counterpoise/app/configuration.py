@@ -10,14 +10,10 @@ from pydantic_settings import EnvSettingsSource
 
 from counterpoise.app import parameters, profiles, refusals
 from counterpoise.app.settings import PREFIX, Settings, variable
-from counterpoise.app.settings_rules import RuleSettings
 from counterpoise.domain.errors import SettingsError
 
 #: Suffix of a variable that names the file a secret is in.
 FILE_SUFFIX: Final = "_FILE"
-
-#: What a running daemon takes from a changed configuration; the rest needs a restart.
-RELOADABLE: Final = frozenset(RuleSettings.model_fields) | {"log_level", "stop_policy"}
 
 #: Limits by the sign of the change that loosens them.
 LOOSER: Final[Mapping[str, int]] = {
@@ -109,7 +105,7 @@ def reload(current: Settings) -> tuple[Settings, tuple[str, ...]]:
     words += [
         f"{variable(name)} changed and needs a restart"
         for name in changed
-        if name not in RELOADABLE
+        if name not in parameters.CHANGEABLE
     ]
     if words:
         raise SettingsError("\n".join(words))

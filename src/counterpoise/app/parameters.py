@@ -2,9 +2,10 @@
 
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from counterpoise.app.settings import Settings
+from counterpoise.domain.rounding import quantize_up
 from counterpoise.market.freshness import FreshnessLimits
 from counterpoise.risk import ceiling
 from counterpoise.risk.guard import GuardParameters
@@ -12,6 +13,12 @@ from counterpoise.risk.view import RiskLimits
 from counterpoise.signals.parameters import SignalParameters
 from counterpoise.strategy.parameters import StrategyParameters
 from counterpoise.venues.okx.endpoints import OkxEndpoints, is_production
+
+#: What a running daemon takes from a changed configuration; the rest needs a restart.
+CHANGEABLE: Final = (
+    {field.name for field in (*fields(StrategyParameters), *fields(GuardParameters))}
+    & Settings.model_fields.keys()
+) - {"core_instrument", "core_side", "hedge_candidates"}
 
 
 def strategy_parameters(settings: Settings) -> StrategyParameters:
@@ -42,6 +49,11 @@ def freshness_limits(settings: Settings) -> FreshnessLimits:
 def leverage_ceiling(settings: Settings) -> Decimal:
     """Return the ceiling in force, at most 3. Raises ValueError."""
     return ceiling.ceiling(settings.leverage_ceiling)
+
+
+def leverage_setting(settings: Settings) -> Decimal:
+    """Return what the venue is told: the ceiling, rounded up to a whole number as venues want."""
+    return quantize_up(leverage_ceiling(settings), Decimal(1))
 
 
 def okx_endpoints(settings: Settings) -> OkxEndpoints:

@@ -144,6 +144,6 @@ def _mean_of(
 def _windows(medium: float, slow: float) -> float:
     # Independent samples behind a mean of two estimates of the same stream: the noise of the two
     # is taken as fully shared, which never claims more than there is.
-    if medium <= 0.0 or slow <= 0.0:
-        return 0.0
+    assert medium > 0.0, "a known pair has medium weight"
+    assert slow > 0.0, "a known pair has slow weight"
     return (2.0 / (1.0 / sqrt(medium) + 1.0 / sqrt(slow))) ** 2

@@ -74,7 +74,7 @@ def test_crossed(bid, ask, crossed):
     [("nan", "1"), ("0", "1"), ("-1", "1"), ("inf", "1"), ("1", "-1"), ("1", "nan"), ("x", "1")],
 )
 def test_what_is_no_level_is_refused(level):
-    with pytest.raises(ValueError, match="level=|could not convert"):
+    with pytest.raises(ValueError, match=r"level=|could not convert"):
         book([level], [])
 
 
@@ -89,6 +89,11 @@ def test_depth_is_the_thinner_side_within_reach_in_quote():
     depth, spread = one.depth_and_spread(25)
     assert depth == pytest.approx(11.985, rel=1e-12)
     assert spread == pytest.approx(0.002, rel=1e-12)
+
+
+def test_the_reach_is_exact():
+    one = book([("99.9", "1"), ("99.74999999999", "9")], [("100.1", "9")])
+    assert one.depth_quote_within(25) == Decimal("99.9")
 
 
 def test_crossed_book_has_no_sample():

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from counterpoise.domain.account import AccountSnapshot, Attestation
-from counterpoise.domain.events import Event, OrderUpdate
+from counterpoise.domain.events import Event, FundingPaid, OrderUpdate
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import ApprovedOrder, Fill, JournaledOrder
 from counterpoise.domain.records import IntentWritten, Record
@@ -115,6 +115,10 @@ class Venue(Protocol):
 
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
         """Return executions of the account since then, oldest first."""
+        ...
+
+    async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
+        """Return funding payments of the account since then, oldest first."""
         ...
 
 

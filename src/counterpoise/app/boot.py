@@ -6,14 +6,14 @@ up orders whose end is not recorded. Nothing is closed or canceled here.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
 import structlog
 
 from counterpoise.app import parameters
 from counterpoise.app.settings import Settings
-from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder
+from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder, Position
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import OrderState, Side
@@ -98,6 +98,11 @@ async def prepare_leverage(
         await venue.set_leverage(instrument_id, setting)
 
 
+def leverage_setting(ceiling: Decimal) -> Decimal:
+    """Return what the venue is told: the ceiling, up to the next whole number."""
+    return ceiling.to_integral_value(rounding=ROUND_CEILING)
+
+
 async def warm_candles(
     venue: Venue, instrument_ids: Sequence[str], now_ns: int
 ) -> dict[str, list[WarmCandle]]:
@@ -139,6 +144,15 @@ def new_state(
         memory=memory,
         encode=codec.encode,
     )
+
+
+def take_up_positions(state: State, recorded: Mapping[str, Decimal]) -> None:
+    """Start from the positions on record, so that what changed meanwhile is seen and written."""
+    for instrument_id, quantity in recorded.items():
+        if quantity != 0:
+            state.account.positions[instrument_id] = Position(
+                instrument_id=instrument_id, quantity=quantity, entry_price=None
+            )
 
 
 def restore_memory(row: Mapping[str, Any] | None) -> Memory:

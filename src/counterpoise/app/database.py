@@ -55,4 +55,4 @@ def postgres_dir(settings: Settings) -> Path:
 
 
 def _upgrade(settings: Settings, database: Database) -> None:
-    migrate.upgrade(database.dsn, settings.migrations)
+    migrate.upgrade(database.dsn, migrate.find_scripts(settings.migrations))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from counterpoise.app import parameters
 from counterpoise.app.settings import Settings
 from counterpoise.domain.errors import StartRefused
 from counterpoise.ports import AccountFeed, Clock, MarketFeed, Venue
@@ -49,7 +50,7 @@ async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gate
     if settings.venue == "simulator":
         endpoints, credentials = await asyncio.to_thread(_built_in, settings, fresh=fresh)
     else:
-        endpoints, credentials = OkxEndpoints.demo(), _credentials(settings)
+        endpoints, credentials = parameters.okx_endpoints(settings), _credentials(settings)
     if is_production(endpoints):
         raise StartRefused("this release does not trade on production hosts")
     venue = OkxVenue(endpoints, credentials, clock)

@@ -1,0 +1,282 @@
+"""The daemon: opens everything in order, runs until told to stop, closes in reverse.
+
+A crash at any point is safe: the next start reads the ledger and the venue and goes on.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import structlog
+
+from counterpoise import __version__
+from counterpoise.app import boot, parameters, recording, wiring
+from counterpoise.app.clock import SystemClock
+from counterpoise.app.database import Database, open_database
+from counterpoise.app.narrator import Narrator
+from counterpoise.app.reloading import Reloader
+from counterpoise.app.runner import Runner
+from counterpoise.app.settings import Settings
+from counterpoise.app.unix_signals import SignalDesk
+from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.errors import LedgerUnavailable, StartRefused
+from counterpoise.domain.events import AccountReconciled
+from counterpoise.domain.records import RunEnded
+from counterpoise.engine import actions
+from counterpoise.engine.run import Run
+from counterpoise.engine.state import State
+from counterpoise.execution.performer import Performer
+from counterpoise.ledger import controls
+from counterpoise.ledger.journal import PostgresJournal
+from counterpoise.ledger.lease import Lease
+from counterpoise.ledger.reader import LedgerReader
+from counterpoise.ledger.shipper import Shipper
+from counterpoise.ledger.spool import Spool
+from counterpoise.status.server import StatusServer
+
+log = structlog.get_logger(__name__)
+
+#: What the spool of the last run still held must be in Postgres within this, seconds.
+HAND_OVER_SECONDS_MAX: Final = 30.0
+#: Records of the last moments get this long to reach Postgres at a stop, seconds.
+FLUSH_SECONDS_MAX: Final = 2.0
+#: Calls at work get this long at a stop, seconds.
+DRAIN_SECONDS_MAX: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The write path, open."""
+
+    database: Database
+    shipper: Shipper
+    journal: PostgresJournal
+    lease: Lease
+
+
+def run(settings: Settings) -> int:
+    """Run the daemon and return its exit code; StartRefused and the like are the caller's."""
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    clock = SystemClock()
+    desk = SignalDesk(clock)
+    desk.install()
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    life = asyncio.ensure_future(_live(settings, clock, desk))
+    leave = asyncio.ensure_future(desk.stop_now.wait())
+    await asyncio.wait({life, leave}, return_when=asyncio.FIRST_COMPLETED)
+    leave.cancel()
+    if not life.done():
+        log.warning("daemon.stopped_at_once")
+        life.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        return await life
+    return 130
+
+
+async def _live(settings: Settings, clock: SystemClock, desk: SignalDesk) -> int:
+    with open_database(settings) as database:
+        gateway = await wiring.open_gateway(settings, clock, fresh=settings.fresh)
+        try:
+            snapshot = await gateway.venue.account()
+            async with _open_ledger(settings, database, gateway, snapshot, clock) as ledger:
+                return await _trade(settings, gateway, snapshot, ledger, clock, desk)
+        finally:
+            await gateway.venue.close()
+
+
+@asynccontextmanager
+async def _open_ledger(
+    settings: Settings,
+    database: Database,
+    gateway: wiring.Gateway,
+    snapshot: AccountSnapshot,
+    clock: SystemClock,
+) -> AsyncIterator[Ledger]:
+    # The lease comes first: nothing of another daemon's is touched without it.
+    lease = Lease(database.dsn, f"{gateway.venue.name}:{snapshot.account_id}", clock)
+    await lease.acquire()
+    spool = Spool(settings.state_dir / "spool")
+    shipper = Shipper(spool, database.dsn, clock)
+    journal = PostgresJournal(spool, shipper, clock)
+    shipping = asyncio.ensure_future(shipper.run())
+    try:
+        if not await journal.flush(HAND_OVER_SECONDS_MAX):
+            raise LedgerUnavailable(
+                "what the last run left in the local spool could not be handed to Postgres"
+            )
+        yield Ledger(database=database, shipper=shipper, journal=journal, lease=lease)
+    finally:
+        if not await journal.flush(FLUSH_SECONDS_MAX):
+            log.warning("spool.kept", reason="Postgres did not take everything; the next run will")
+        journal.close()
+        shipping.cancel()
+        await asyncio.gather(shipping, return_exceptions=True)
+        spool.close()
+        await lease.release()
+
+
+async def _trade(  # noqa: PLR0913  the parts of a run, opened in order
+    settings: Settings,
+    gateway: wiring.Gateway,
+    snapshot: AccountSnapshot,
+    ledger: Ledger,
+    clock: SystemClock,
+    desk: SignalDesk,
+) -> int:
+    state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
+    runner = Runner(state, clock)
+    stopped: asyncio.Future[actions.StopDaemon] = asyncio.get_running_loop().create_future()
+
+    def on_stop(action: actions.StopDaemon) -> None:
+        if not stopped.done():
+            stopped.set_result(action)
+
+    performer = Performer(
+        venue=gateway.venue,
+        journal=ledger.journal,
+        permit=ledger.lease,
+        clock=clock,
+        feed=runner.feed,
+        on_stop=on_stop,
+    )
+    runner.attach(performer)
+    for record in recording.run_started(settings, state, attestation, gateway, clock):
+        ledger.journal.append(record)
+    with LedgerReader(ledger.database.dsn) as reader:
+        account_id = state.run.account_id
+        for row in reader.unfinished_decisions(account_id):
+            ended = boot.interrupted(state.run.run_id, row, clock.now_ns())
+            ledger.journal.append(ended)
+        last_fill_ns = reader.last_fill_ns(account_id)
+    performer.reconciler.since(boot.first_fill_ns(last_fill_ns, clock))
+    narrator = Narrator(state, settings)
+    runner.watch(narrator.told)
+    runner.feed(AccountReconciled(snapshot=snapshot, cause="start"))
+    reloader = Reloader(settings, state, ledger.journal, clock)
+    desk.open(runner.feed, reloader.reload)
+    async with StatusServer(settings.status_host, settings.status_port, narrator.status) as status:
+        _write_address(settings, status.port)
+        narrator.started(status.port)
+        ended_by = await _until_stopped(gateway, runner, ledger, clock, stopped)
+    await performer.drain(DRAIN_SECONDS_MAX)
+    ledger.journal.append(
+        RunEnded(
+            run_id=state.run.run_id,
+            reason=ended_by.reason,
+            exit_code=ended_by.exit_code,
+            ended_ns=clock.now_ns(),
+        )
+    )
+    narrator.stopped(ended_by)
+    return ended_by.exit_code
+
+
+async def _prepare(
+    settings: Settings,
+    gateway: wiring.Gateway,
+    snapshot: AccountSnapshot,
+    ledger: Ledger,
+    clock: SystemClock,
+) -> tuple[State, Attestation]:
+    venue, account_id = gateway.venue, snapshot.account_id
+    with LedgerReader(ledger.database.dsn) as reader:
+        recorded = {row["instrument_id"]: row["quantity"] for row in reader.positions(account_id)}
+        memory = boot.restore_memory(reader.memory_last(account_id))
+        causes = boot.restore_causes(reader.trading_state_last(account_id))
+        intents = reader.open_intents(account_id)
+    instrument_ids = boot.universe(settings, snapshot, recorded)
+    attestation = await venue.attest(instrument_ids)
+    boot.check_attestation(attestation, settings.clock_offset_ms_max)
+    setting = boot.leverage_setting(parameters.leverage_ceiling(settings))
+    await boot.prepare_leverage(venue, attestation, snapshot, setting)
+    instruments = await venue.instruments(instrument_ids)
+    run_ = Run(
+        run_id=uuid.uuid4().hex,
+        account_id=account_id,
+        venue=venue.name,
+        epoch=ledger.lease.epoch,
+        observe=settings.mode == "observe",
+        cycle_seconds=settings.cycle_seconds,
+        slippage_bps_increase=settings.slippage_bps_increase,
+        slippage_bps_reduction=settings.slippage_bps_reduction,
+        leverage_ceiling=parameters.leverage_ceiling(settings),
+        taker_fee_bps=attestation.taker_fee_bps or Decimal(repr(settings.fee_bps)),
+        flatten_on_stop=settings.stop_policy == "flatten",
+        account_age_ms_max=settings.account_ms_max,
+        clock_offset_ms=attestation.clock_offset_ms,
+        limits=parameters.risk_limits(settings),
+    )
+    state = boot.new_state(settings, run_, instruments, memory)
+    state.causes |= causes
+    state.market.set_clock_offset(round(attestation.clock_offset_ms * 1e6))
+    boot.take_up_positions(state, recorded)
+    boot.take_up_intents(state, intents)
+    log.info("warming.started", instruments=len(instrument_ids))
+    state.signals.warm(await boot.warm_candles(venue, instrument_ids, clock.now_ns()))
+    log.info("warming.done")
+    return state, attestation
+
+
+async def _until_stopped(
+    gateway: wiring.Gateway,
+    runner: Runner,
+    ledger: Ledger,
+    clock: SystemClock,
+    stopped: "asyncio.Future[actions.StopDaemon]",
+) -> actions.StopDaemon:
+    instrument_ids = tuple(runner.state.instruments)
+    works = {
+        "market stream": gateway.market_feed(instrument_ids).run(runner.feed),
+        "account stream": gateway.account_feed(instrument_ids).run(runner.feed),
+        "database": ledger.database.supervise(),
+        "lease": ledger.lease.run(),
+        "controls": controls.watch(
+            ledger.database.dsn, runner.feed, clock=clock, account_id=runner.state.run.account_id
+        ),
+        "health": runner.mind_health(ledger.shipper, ledger.lease),
+        "ticks": runner.tick(),
+        "cycles": runner.schedule(),
+    }
+    tasks: dict[asyncio.Future[Any], str] = {
+        asyncio.ensure_future(work): name for name, work in works.items()
+    }
+    try:
+        waited: set[asyncio.Future[Any]] = {stopped, runner.broken, *tasks}
+        done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if stopped in done:
+            return stopped.result()
+        for future in done:
+            # Raises what broke; a task that ends by itself is as broken as one that raises.
+            future.result()
+        names = ", ".join(tasks[future] for future in done if future in tasks)
+        raise StartRefused(f"{names} ended by itself; this is a defect")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if runner.broken.done():
+            runner.broken.exception()
+
+
+def _write_address(settings: Settings, status_port: int) -> None:
+    # For other commands of this checkout: who runs, and where it answers.
+    path = settings.state_dir / "daemon.json"
+    beside = path.with_suffix(".new")
+    beside.write_text(
+        json.dumps(
+            {"pid": os.getpid(), "host": socket.gethostname(), "status_port": status_port,
+             "version": __version__}
+        )
+    )
+    beside.replace(path)

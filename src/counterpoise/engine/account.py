@@ -1,0 +1,207 @@
+"""The account as the streams and the venue's REST tell it, event by event.
+
+The venue's position is truth and fills explain it: a fill moves the tracked position only until a
+position message at least as new arrives (venues.md names the order of OKX's messages).
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.domain.account import AccountSnapshot, AccountView, Balance, Position
+from counterpoise.domain.orders import Fill
+from counterpoise.domain.units import NS_PER_MS
+from counterpoise.risk import equity as risk_equity
+
+#: Fill ids kept to recognise a fill told twice; far above what one reconnect can repeat.
+FILLS_REMEMBERED_MAX: Final = 20_000
+
+ZERO: Final = Decimal(0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """Positions, cash and the equity anchor."""
+
+    #: By instrument; a flat one is kept with quantity 0 for the time of its last change.
+    positions: dict[str, Position] = field(default_factory=dict)
+    #: Cash as last told, adjusted by later fills and funding; None = never told.
+    wallet_balance: Decimal | None = None
+    #: Venue clock of the last balance, ns.
+    balance_ns: int = 0
+    #: Equity as the venue last figured it, quote; None = never told.
+    venue_equity: Decimal | None = None
+    #: The venue's last equity with the marks and positions it belongs to; None = never told.
+    anchor: risk_equity.EquityAnchor | None = None
+    #: Fills newer than the anchor; cleared by the next one.
+    fills_since_anchor: list[Fill] = field(default_factory=list)
+    #: Funding newer than the anchor, quote.
+    cash_since_anchor: Decimal = ZERO
+    #: Cash that fills and funding explain since the last reconciliation, quote.
+    cash_explained: Decimal = ZERO
+    #: Fill ids already counted, oldest first.
+    fills_seen: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
+    #: When the account stream was last proven alive, our clock, ns; None = never.
+    alive_ns: int | None = None
+    #: True = REST gave the whole account at least once and nothing contradicts it since.
+    complete: bool = False
+
+    def quantities(self) -> dict[str, Decimal]:
+        """Return signed base units of every position that is not flat."""
+        return {i: p.quantity for i, p in self.positions.items() if p.quantity != 0}
+
+    def entry_prices(self) -> dict[str, Decimal]:
+        """Return the average entry of every position that is not flat."""
+        return {
+            i: p.entry_price
+            for i, p in self.positions.items()
+            if p.quantity != 0 and p.entry_price is not None
+        }
+
+    def equity(self, marks: Mapping[str, Decimal]) -> Decimal | None:
+        """Return equity at mark as invariant 1 defines it; None = unknown."""
+        if not self.complete or self.anchor is None:
+            return None
+        own = risk_equity.equity_at_mark(
+            self.wallet_balance, self.quantities(), self.entry_prices(), marks
+        )
+        carried = risk_equity.equity_from_anchor(
+            self.anchor, marks, self.fills_since_anchor, self.cash_since_anchor
+        )
+        return risk_equity.equity(own, carried)
+
+    def view(self, now_ns: int, marks: Mapping[str, Decimal], age_ms_max: int) -> AccountView:
+        """Return what a decision may know now."""
+        age_ms = None if self.alive_ns is None else max(0, (now_ns - self.alive_ns) // NS_PER_MS)
+        missing: list[str] = []
+        if not self.complete or self.wallet_balance is None:
+            missing.append("ACCOUNT_MISSING")
+        if age_ms is None or age_ms > age_ms_max:
+            missing.append("ACCOUNT_STALE")
+        return AccountView(
+            equity=self.equity(marks),
+            wallet_balance=self.wallet_balance,
+            quantities=self.quantities(),
+            entry_prices=self.entry_prices(),
+            transfers=ZERO,
+            age_ms=age_ms,
+            missing=tuple(missing),
+        )
+
+    def told_position(self, position: Position) -> bool:
+        """Take a position message; False = it is older than what is known."""
+        known = self.positions.get(position.instrument_id)
+        if known is not None and position.event_ns < known.event_ns:
+            return False
+        self.positions[position.instrument_id] = position
+        return True
+
+    def told_balance(self, balance: Balance, marks: Mapping[str, Decimal]) -> bool:
+        """Take a balance message and anchor equity at it; False = older than what is known."""
+        if balance.event_ns < self.balance_ns:
+            return False
+        self.wallet_balance = balance.wallet_balance
+        self.balance_ns = balance.event_ns
+        self.venue_equity = balance.equity
+        quantities = self.quantities()
+        self.anchor = risk_equity.EquityAnchor(
+            venue_equity=balance.equity,
+            quantities=quantities,
+            marks={i: marks[i] for i in quantities if i in marks},
+            anchor_ns=balance.event_ns,
+        )
+        self.fills_since_anchor = [
+            fill for fill in self.fills_since_anchor if fill.event_ns > balance.event_ns
+        ]
+        self.cash_since_anchor = ZERO
+        return True
+
+    def told_fill(self, fill: Fill) -> bool:
+        """Take a fill once; False = it was told before and changes nothing."""
+        key = (fill.instrument_id, fill.fill_id)
+        if key in self.fills_seen:
+            return False
+        self.fills_seen[key] = None
+        while len(self.fills_seen) > FILLS_REMEMBERED_MAX:
+            self.fills_seen.popitem(last=False)
+        known = self.positions.get(fill.instrument_id) or flat(fill.instrument_id)
+        realised = fill.realised_pnl
+        if realised is None:
+            realised = realised_pnl(known, fill)
+        cash = realised - fill.fee
+        self.cash_explained += cash
+        if self.wallet_balance is not None and fill.event_ns > self.balance_ns:
+            self.wallet_balance += cash
+            self.fills_since_anchor.append(fill)
+        if fill.event_ns > known.event_ns:
+            self.positions[fill.instrument_id] = after_fill(known, fill)
+        return True
+
+    def told_funding(self, payment: Decimal, event_ns: int) -> None:
+        """Take a funding payment, positive = received."""
+        self.cash_explained += payment
+        if self.wallet_balance is not None and event_ns > self.balance_ns:
+            self.wallet_balance += payment
+            self.cash_since_anchor += payment
+
+    def reconciled(
+        self, snapshot: AccountSnapshot, marks: Mapping[str, Decimal]
+    ) -> dict[str, tuple[Decimal, Decimal]]:
+        """Take the venue's whole account; return {instrument: (ours, theirs)} where they differ.
+
+        A difference is named only if nothing newer than the snapshot explains it.
+        """
+        theirs = {p.instrument_id: p for p in snapshot.positions}
+        drift: dict[str, tuple[Decimal, Decimal]] = {}
+        for instrument_id in sorted(self.positions.keys() | theirs.keys()):
+            ours = self.positions.get(instrument_id) or flat(instrument_id)
+            other = theirs.get(instrument_id) or flat(instrument_id, event_ns=snapshot.event_ns)
+            if ours.event_ns > max(other.event_ns, snapshot.event_ns):
+                continue
+            if self.complete and ours.quantity != other.quantity:
+                drift[instrument_id] = (ours.quantity, other.quantity)
+            self.positions[instrument_id] = other
+        self.told_balance(snapshot.balance, marks)
+        self.complete = True
+        self.alive_ns = max(self.alive_ns or 0, snapshot.received_ns)
+        return drift
+
+
+def flat(instrument_id: str, *, event_ns: int = 0) -> Position:
+    """Return a flat position."""
+    return Position(
+        instrument_id=instrument_id, quantity=ZERO, entry_price=None, event_ns=event_ns
+    )
+
+
+def realised_pnl(position: Position, fill: Fill) -> Decimal:
+    """Return the PnL that closing against the average entry realises, quote; fees not counted."""
+    closes = position.quantity * fill.side.sign < 0
+    if not closes or position.entry_price is None:
+        return ZERO
+    closed = min(abs(position.quantity), fill.quantity)
+    direction = 1 if position.quantity > 0 else -1
+    return closed * (fill.price - position.entry_price) * direction
+
+
+def after_fill(position: Position, fill: Fill) -> Position:
+    """Return the position after a fill: averaged when growing, entry kept when shrinking."""
+    quantity = position.quantity + fill.signed_quantity
+    grows = position.quantity * fill.side.sign >= 0
+    if quantity == 0:
+        entry = None
+    elif grows:
+        before = abs(position.quantity) * (position.entry_price or ZERO)
+        entry = (before + fill.quantity * fill.price) / abs(quantity)
+    elif position.quantity * quantity > 0:
+        entry = position.entry_price
+    else:
+        entry = fill.price
+    return Position(
+        instrument_id=position.instrument_id,
+        quantity=quantity,
+        entry_price=entry,
+        event_ns=fill.event_ns,
+    )

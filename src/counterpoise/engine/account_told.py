@@ -1,0 +1,100 @@
+"""Positions, balances, fills and funding as they are told, and what is written of them."""
+
+from decimal import Decimal
+
+from counterpoise.domain.account import Position
+from counterpoise.domain.events import BalanceUpdate, FillReported, FundingPaid, PositionUpdate
+from counterpoise.domain.records import FundingSeen
+from counterpoise.engine import actions, controls, guarding, recording, views
+from counterpoise.engine.state import State
+from counterpoise.engine.trading_state import Cause
+
+
+def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
+    """Take a position message; write it if the quantity changed."""
+    told = event.position
+    known = state.account.positions.get(told.instrument_id)
+    state.account.alive_ns = event.received_ns
+    if not state.account.told_position(told):
+        return []
+    done: list[actions.Action] = []
+    held = known.quantity if known else Decimal(0)
+    if held != told.quantity:
+        done.append(recording.position(state, told, "stream"))
+    if _vanished(state, told, held):
+        words = f"{told.instrument_id} went from {held} to {told.quantity} without an order of ours"
+        done.append(recording.incident(state, "leg.vanished", "critical", words, {}))
+        done += guarding.leg_vanished(state)
+    if told.quantity != 0 and told.instrument_id not in state.instruments:
+        done += foreign(
+            state,
+            f"a position in {told.instrument_id} that this configuration does not hold appeared",
+            {"instrument_id": told.instrument_id, "quantity": str(told.quantity)},
+        )
+    return done + guarding.watch(state)
+
+
+def _vanished(state: State, told: Position, held: Decimal) -> bool:
+    # A fill of ours moves the tracked position before, or its order is still at work.
+    if told.instrument_id == state.strategy.core_instrument or abs(told.quantity) >= abs(held):
+        return False
+    return state.account.complete and not state.orders.at_work(told.instrument_id)
+
+
+def told_balance(state: State, event: BalanceUpdate) -> list[actions.Action]:
+    """Take a balance message."""
+    state.account.alive_ns = event.received_ns
+    state.account.told_balance(event.balance, views.marks(state))
+    return guarding.watch(state)
+
+
+def told_fill(state: State, event: FillReported) -> list[actions.Action]:
+    """Take an execution once, whoever tells it; it is written even if its order is unknown."""
+    fill = event.fill
+    if not state.account.told_fill(fill):
+        return []
+    done: list[actions.Action] = [recording.fill(state, event)]
+    held = state.account.positions.get(fill.instrument_id)
+    if held is not None:
+        done.append(recording.position(state, held, "fill"))
+    if fill.client_order_id is None:
+        done += foreign(
+            state,
+            f"{fill.instrument_id} was traded by an order that is not ours",
+            {
+                "fill_id": fill.fill_id,
+                "venue_order_id": fill.venue_order_id,
+                "quantity": str(fill.signed_quantity),
+            },
+        )
+    return done + guarding.watch(state)
+
+
+def told_funding(state: State, event: FundingPaid) -> list[actions.Action]:
+    """Take a funding payment once."""
+    if event.payment_id in state.funding_seen:
+        return []
+    state.funding_seen.add(event.payment_id)
+    state.account.told_funding(event.payment, event.event_ns)
+    return [
+        actions.Write(
+            record=FundingSeen(
+                account_id=state.run.account_id,
+                payment_id=event.payment_id,
+                run_id=state.run.run_id,
+                instrument_id=event.instrument_id,
+                payment=event.payment,
+                event_ns=event.event_ns,
+                received_ns=event.received_ns,
+            )
+        )
+    ]
+
+
+def foreign(state: State, words: str, figures: dict[str, str]) -> list[actions.Action]:
+    """Hold back while something on the account is not ours; written once until it is gone."""
+    if Cause.FOREIGN in state.causes:
+        return []
+    done = controls.add_cause(state, Cause.FOREIGN)
+    done.append(recording.incident(state, "account.foreign", "error", words, figures))
+    return done

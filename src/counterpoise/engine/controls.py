@@ -1,0 +1,126 @@
+"""What an operator's wish does: pause, resume, flatten, stop."""
+
+from dataclasses import replace
+
+from counterpoise.domain.events import ControlAction, ControlRequested
+from counterpoise.domain.records import ControlHandled
+from counterpoise.engine import actions, flattening, recording, working
+from counterpoise.engine.run import FLATTEN_STOP_NS_MAX, STOP_NS_MAX
+from counterpoise.engine.state import State, Stopping
+from counterpoise.engine.trading_state import Cause
+
+#: Exit code of a stop that had to leave orders or positions behind.
+EXIT_INCOMPLETE = 3
+
+
+def handle(state: State, event: ControlRequested) -> list[actions.Action]:
+    """Carry out a wish and say what came of it; asking twice changes nothing."""
+    match event.action:
+        case ControlAction.PAUSE:
+            done = add_cause(state, Cause.OPERATOR)
+            done += working.drop_increases(state, "paused by the operator")
+            return [*done, _ack(state, event, "done", "only risk-reducing orders until resume")]
+        case ControlAction.RESUME:
+            return _resume(state, event)
+        case ControlAction.FLATTEN:
+            done = add_cause(state, Cause.OPERATOR)
+            done += flattening.flatten(state, "operator")
+            return [*done, _ack(state, event, "done", "closing all positions; paused until resume")]
+        case ControlAction.STOP:
+            return _stop(state, event, flatten=state.run.flatten_on_stop)
+        case ControlAction.FLATTEN_STOP:
+            return _stop(state, event, flatten=True)
+        case ControlAction.HIGH_WATER_RESET:
+            return _reset_high_water(state, event)
+
+
+def add_cause(state: State, cause: Cause) -> list[actions.Action]:
+    """Hold the daemon back by a cause; the change is written once."""
+    if cause in state.causes:
+        return []
+    state.causes.add(cause)
+    return [recording.trading_state(state)]
+
+
+def remove_cause(state: State, cause: Cause) -> list[actions.Action]:
+    """Let go of a cause; the change is written once."""
+    if cause not in state.causes:
+        return []
+    state.causes.discard(cause)
+    return [recording.trading_state(state)]
+
+
+def continue_stop(state: State) -> list[actions.Action]:
+    """Leave once nothing is open (and, for a flatten, nothing held), or when time is up."""
+    stopping = state.stopping
+    if stopping is None:
+        return []
+    late = state.now_ns >= stopping.deadline_ns
+    waits = bool(state.orders.active) or bool(state.plans)
+    if stopping.flatten and not flattening.is_flat(state):
+        if not late and not waits:
+            return flattening.flatten(state, "stop")
+        waits = True
+    if waits and not late:
+        return []
+    state.stopping = None
+    done = recording.equity(state, "stop")
+    message = "stopped: orders ended, positions left as they are"
+    if stopping.flatten:
+        message = "stopped: all positions closed"
+    if waits:
+        message = "stopped with orders or positions still open; the next start adopts them"
+    done.append(_ack(state, stopping.control, "refused" if waits else "done", message))
+    code = EXIT_INCOMPLETE if waits and stopping.flatten else 0
+    return [*done, actions.StopDaemon(reason=message, exit_code=code)]
+
+
+def _resume(state: State, event: ControlRequested) -> list[actions.Action]:
+    if Cause.INVARIANT in state.causes and not event.from_halt:
+        words = "HALTED: read the incident, then `counterpoise resume --from-halt`"
+        return [_ack(state, event, "refused", words)]
+    done = remove_cause(state, Cause.OPERATOR) + remove_cause(state, Cause.INVARIANT)
+    left = ", ".join(sorted(cause.value for cause in state.causes))
+    words = f"still held back by: {left}" if left else "trading both ways again"
+    return [*done, _ack(state, event, "done", words)]
+
+
+def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actions.Action]:
+    if state.stopping is not None:
+        return [_ack(state, event, "unchanged", "a stop is already under way")]
+    limit_ns = FLATTEN_STOP_NS_MAX if flatten else STOP_NS_MAX
+    state.stopping = Stopping(
+        control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten
+    )
+    done = add_cause(state, Cause.STOPPING)
+    done += working.drop_increases(state, "stopping")
+    for order in state.orders.open_orders():
+        if order.client_order_id is not None and not (flatten and order.reduce_only):
+            done.append(
+                actions.Cancel(
+                    instrument_id=order.instrument_id, client_order_id=order.client_order_id
+                )
+            )
+    return done + continue_stop(state)
+
+
+def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Action]:
+    before = state.memory.nav_high_water
+    state.memory = replace(state.memory, nav_high_water=state.memory.unit_nav)
+    return [_ack(state, event, "done", f"high-water mark {before} forgotten")]
+
+
+def _ack(state: State, event: ControlRequested, result: str, message: str) -> actions.Write:
+    return actions.Write(
+        record=ControlHandled(
+            control_id=event.control_id,
+            run_id=state.run.run_id,
+            action=event.action.value,
+            actor=event.actor,
+            reason=event.reason,
+            result=result,
+            message=message,
+            trading_state=state.trading_state.value,
+            handled_ns=state.now_ns,
+        )
+    )

@@ -1,0 +1,100 @@
+"""Closes every position, reduce-only, on an operator's wish."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from counterpoise.domain import identity
+from counterpoise.domain.orders import IntentSource, LegChange, LegRole, Side
+from counterpoise.domain.records import DecisionMade
+from counterpoise.engine import actions, views, working
+from counterpoise.engine.plan import make_plan
+from counterpoise.engine.state import State
+from counterpoise.strategy.parameters import STRATEGY_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenInputs:
+    """What is held, and what already works to close it."""
+
+    core_instrument: str
+    #: Signed base units.
+    quantities: dict[str, Decimal]
+    #: Base units that working reductions may still take off.
+    working: dict[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenOutputs:
+    """What closes it."""
+
+    changes: tuple[LegChange, ...]
+
+
+def recompute(inputs: FlattenInputs) -> FlattenOutputs:
+    """Return one reduction per position; a pure function of its argument."""
+    changes = []
+    for instrument_id in sorted(inputs.quantities):
+        held = inputs.quantities[instrument_id]
+        left = abs(held) - inputs.working.get(instrument_id, Decimal(0))
+        if left <= 0:
+            continue
+        core = instrument_id == inputs.core_instrument
+        changes.append(
+            LegChange(
+                instrument_id=instrument_id,
+                leg=LegRole.CORE if core else LegRole.HEDGE,
+                source=IntentSource.FLATTEN,
+                side=Side.SELL if held > 0 else Side.BUY,
+                quantity=left,
+                reduce_only=True,
+            )
+        )
+    return FlattenOutputs(changes=tuple(changes))
+
+
+def is_flat(state: State) -> bool:
+    """Tell whether nothing is held."""
+    return not state.account.quantities()
+
+
+def flatten(state: State, why: str) -> list[actions.Action]:
+    """Drop increases, then close everything; nothing if a flatten already works."""
+    if any(plan.source is IntentSource.FLATTEN for plan in state.plans.values()):
+        return []
+    done = working.drop_increases(state, "a flatten was asked for")
+    if is_flat(state):
+        return done
+    inputs = FlattenInputs(
+        core_instrument=state.strategy.core_instrument,
+        quantities=state.account.quantities(),
+        working=state.orders.reducing(),
+    )
+    outputs = recompute(inputs)
+    if not outputs.changes:
+        return done
+    state.sequence += 1
+    decision_id = identity.decision_id(
+        state.run.account_id, state.run.epoch, state.sequence, state.now_ns
+    )
+    summary = f"Flatten ({why}): closing {len(outputs.changes)} positions, reduce-only."
+    state.last_summary = summary
+    row = DecisionMade(
+        decision_id=decision_id,
+        run_id=state.run.run_id,
+        account_id=state.run.account_id,
+        kind="flatten",
+        slot_ns=state.now_ns,
+        decided_ns=state.now_ns,
+        trading_state=state.trading_state.value,
+        action="traded",
+        reasons=("OPERATOR_FLATTEN",),
+        summary=summary,
+        strategy_version=STRATEGY_VERSION,
+        equity=state.account.equity(views.marks(state)),
+        leverage=state.leverage,
+        leverage_max=state.leverage_max,
+        inputs=state.encode(inputs),
+        outputs=state.encode(outputs),
+    )
+    plan = make_plan(decision_id, IntentSource.FLATTEN, outputs.changes, state.now_ns)
+    return [*done, actions.Write(record=row), *working.begin(state, plan)]

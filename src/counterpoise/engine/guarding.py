@@ -1,0 +1,127 @@
+"""Between cycles: looks at leverage after every mark, fill and balance, and reduces at once."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from counterpoise.domain import identity
+from counterpoise.domain.orders import IntentSource
+from counterpoise.domain.records import DecisionMade
+from counterpoise.engine import actions, recording, views, working
+from counterpoise.engine.plan import make_plan
+from counterpoise.engine.run import GUARD_GAP_NS
+from counterpoise.engine.state import State
+from counterpoise.risk import guard, leverage
+from counterpoise.risk.view import RiskView
+from counterpoise.strategy.parameters import STRATEGY_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardInputs:
+    """Everything a guard decision was given."""
+
+    risk: RiskView
+    parameters: guard.GuardParameters
+    #: Base units per instrument that working reductions may still take off.
+    working: dict[str, Decimal]
+    #: True = a hedge leg vanished: only the core is judged.
+    leg_vanished: bool
+
+
+def recompute(inputs: GuardInputs) -> guard.GuardVerdict:
+    """Evaluate; a pure function of its argument."""
+    if inputs.leg_vanished:
+        return guard.unhedged_cut(inputs.risk, inputs.parameters, inputs.working)
+    return guard.evaluate(inputs.risk, inputs.parameters, inputs.working)
+
+
+def watch(state: State) -> list[actions.Action]:
+    """Measure leverage now and act if a trigger is crossed.
+
+    Leverage is looked at each time; net beta and liquidation distance, which cost more to
+    compute, at most every `GUARD_GAP_NS`.
+    """
+    urgent = measure(state)
+    looked = state.now_ns - state.guard_looked_ns < GUARD_GAP_NS
+    acted = state.now_ns - state.guard_ns < GUARD_GAP_NS
+    if state.run.observe or acted or (looked and not urgent):
+        return []
+    state.guard_looked_ns = state.now_ns
+    return _judge(state, leg_vanished=False)
+
+
+def leg_vanished(state: State) -> list[actions.Action]:
+    """A hedge shrank without an order of ours (ADL, liquidation): cut the core at once."""
+    measure(state)
+    return [] if state.run.observe else _judge(state, leg_vanished=True)
+
+
+def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
+    inputs = GuardInputs(
+        risk=views.risk_view(state, state.market.view(state.now_ns)),
+        parameters=state.guard,
+        working=state.orders.reducing(),
+        leg_vanished=leg_vanished,
+    )
+    verdict = recompute(inputs)
+    if not verdict.triggered or not verdict.changes:
+        return []
+    state.guard_ns = state.now_ns
+    return _act(state, inputs, verdict)
+
+
+def measure(state: State) -> bool:
+    """Recompute leverage and its maxima; True = at or above the guard's trigger.
+
+    Equity <= 0 with a position is infinite leverage; unknown equity measures nothing.
+    """
+    marks = views.marks(state)
+    equity = state.account.equity(marks)
+    gross = leverage.gross_exposure(state.account.quantities(), marks)
+    state.leverage = leverage.leverage(gross, equity)
+    state.leverage_infinite = leverage.is_infinite(gross, equity)
+    if state.leverage is None:
+        return state.leverage_infinite
+    state.leverage_max = max(state.leverage, state.leverage_max or Decimal(0))
+    state.leverage_max_run = max(state.leverage, state.leverage_max_run or Decimal(0))
+    return state.leverage >= state.guard.leverage_trigger
+
+
+def _act(
+    state: State, inputs: GuardInputs, verdict: guard.GuardVerdict
+) -> list[actions.Action]:
+    state.sequence += 1
+    decision_id = identity.decision_id(
+        state.run.account_id, state.run.epoch, state.sequence, state.now_ns
+    )
+    figure = "infinite" if state.leverage is None else f"{state.leverage:.3f}"
+    summary = (
+        f"Guard ({verdict.reason.value}) at leverage {figure}: reducing "
+        f"{', '.join(change.instrument_id for change in verdict.changes)}."
+    )
+    state.last_summary = summary
+    done = working.drop_increases(state, "the guard acts")
+    done.append(
+        actions.Write(
+            record=DecisionMade(
+                decision_id=decision_id,
+                run_id=state.run.run_id,
+                account_id=state.run.account_id,
+                kind="guard",
+                slot_ns=state.now_ns,
+                decided_ns=state.now_ns,
+                trading_state=state.trading_state.value,
+                action="traded",
+                reasons=(verdict.reason.value,),
+                summary=summary,
+                strategy_version=STRATEGY_VERSION,
+                equity=inputs.risk.equity,
+                leverage=state.leverage,
+                leverage_max=state.leverage_max,
+                inputs=state.encode(inputs),
+                outputs=state.encode(verdict),
+            )
+        )
+    )
+    done += recording.equity(state, "guard")
+    plan = make_plan(decision_id, IntentSource.GUARD, verdict.changes, state.now_ns)
+    return done + working.begin(state, plan)

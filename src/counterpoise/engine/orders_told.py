@@ -1,0 +1,95 @@
+"""Order updates as they are told, from our own call, the stream or REST."""
+
+from counterpoise.domain.events import OrderAbsent, OrderUpdate, UpdateSource
+from counterpoise.domain.orders import OrderState
+from counterpoise.engine import actions, controls, recording, working
+from counterpoise.engine.account_told import foreign
+from counterpoise.engine.order_tracker import TrackedOrder
+from counterpoise.engine.state import State
+from counterpoise.engine.trading_state import Cause
+
+
+def update(state: State, event: OrderUpdate) -> list[actions.Action]:
+    """Apply an update, write it if it changed anything, and let the plans go on."""
+    if event.source is UpdateSource.STREAM:
+        state.account.alive_ns = event.received_ns
+    before = len(state.orders.foreign)
+    changed = state.orders.told(event)
+    if changed is None:
+        if len(state.orders.foreign) > before:
+            return _foreign_order(state, event)
+        return []
+    done: list[actions.Action] = [recording.order_event(state, event)]
+    done += _overfilled(state, changed)
+    if changed.state is OrderState.UNKNOWN:
+        done.append(_resolve(state, changed))
+    if changed.state is OrderState.REJECTED and event.source is UpdateSource.LOCAL:
+        # A refusal may mean that the position is not what we think: read it again.
+        done.append(actions.Reconcile(cause="rejected"))
+    if changed.over:
+        done += working.advance_all(state)
+        done += controls.continue_stop(state)
+    return done
+
+
+def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
+    """End an order that evidence proves was never accepted."""
+    order = state.orders.active.get(event.client_order_id)
+    if order is None:
+        return []
+    return update(
+        state,
+        OrderUpdate(
+            client_order_id=event.client_order_id,
+            venue_order_id=None,
+            instrument_id=order.open_order.instrument_id,
+            state=(
+                OrderState.CANCELED
+                if order.state is OrderState.PARTIALLY_FILLED
+                else OrderState.REJECTED
+            ),
+            filled_quantity=None,
+            average_price=None,
+            source=UpdateSource.REST,
+            code="PROVEN_ABSENT",
+            message=event.evidence,
+            order=None,
+            event_ns=event.received_ns,
+            received_ns=event.received_ns,
+        ),
+    )
+
+
+def _resolve(state: State, order: TrackedOrder) -> actions.Action:
+    client_order_id = order.open_order.client_order_id
+    assert client_order_id is not None, "our orders have an id of ours"
+    state.orders.asked(client_order_id, state.now_ns)
+    return actions.Resolve(
+        instrument_id=order.open_order.instrument_id,
+        client_order_id=client_order_id,
+        created_ns=order.created_ns,
+        expires_ns=order.expires_ns,
+    )
+
+
+def _overfilled(state: State, order: TrackedOrder) -> list[actions.Action]:
+    if order.open_order.remaining >= 0:
+        return []
+    done = controls.add_cause(state, Cause.INVARIANT)
+    words = (
+        f"order {order.open_order.client_order_id} filled {order.open_order.filled_quantity}, "
+        f"more than its {order.open_order.quantity}"
+    )
+    done.append(recording.incident(state, "order.overfilled", "critical", words, {}))
+    return done
+
+
+def _foreign_order(state: State, event: OrderUpdate) -> list[actions.Action]:
+    return [
+        recording.order_event(state, event),
+        *foreign(
+            state,
+            f"an order in {event.instrument_id} that is not ours is open on this account",
+            {"venue_order_id": str(event.venue_order_id), "state": event.state.value},
+        ),
+    ]

@@ -1,0 +1,117 @@
+"""Makes our account equal the venue's, and says so where they differed."""
+
+from decimal import Decimal
+
+from counterpoise.domain import identity
+from counterpoise.domain.account import OpenOrder, Position
+from counterpoise.domain.events import AccountReconciled, ReconciliationFailed
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.engine import actions, controls, cycling, guarding, recording, views, working
+from counterpoise.engine.account import flat
+from counterpoise.engine.account_told import foreign
+from counterpoise.engine.run import CASH_TOLERANCE_FRACTION
+from counterpoise.engine.state import State
+from counterpoise.engine.trading_state import Cause
+
+#: A venue's answer may be this much older than the moment we asked.
+ANSWER_AGE_NS = 5 * NS_PER_SECOND
+
+
+def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
+    """Take the venue's whole account as truth, then decide the cycle that waited for it."""
+    snapshot = event.snapshot
+    first = not state.account.complete
+    before = dict(state.account.positions)
+    quiet = not state.orders.active and not state.plans
+    drift = state.account.reconciled(snapshot, views.marks(state))
+    done = _positions(state, before, "start" if first else event.cause)
+    done += _orders(state, snapshot.open_orders, snapshot.received_ns)
+    done += _foreign(state)
+    residual = _cash_residual(state, snapshot.balance.wallet_balance)
+    if quiet and not first:
+        done += _drift(state, drift, residual)
+    done += guarding.watch(state)
+    if event.cause == "cycle" and state.waiting is not None:
+        done += cycling.decide(state)
+    return done + working.advance_all(state) + controls.continue_stop(state)
+
+
+def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
+    """Go on without an answer; a waiting cycle is decided knowing that."""
+    if event.cause == "cycle" and state.waiting is not None:
+        return cycling.decide(state, missing="RECONCILIATION_FAILED")
+    return []
+
+
+def _positions(
+    state: State, before: dict[str, Position], cause: str
+) -> list[actions.Action]:
+    written: list[actions.Action] = []
+    for instrument_id in sorted(state.account.positions):
+        held = state.account.positions[instrument_id]
+        known = before.get(instrument_id) or flat(instrument_id)
+        if held.quantity != known.quantity or (cause == "start" and held.quantity != 0):
+            written.append(recording.position(state, held, cause))
+    return written
+
+
+def _orders(
+    state: State, listed: tuple[OpenOrder, ...], received_ns: int
+) -> list[actions.Action]:
+    for order in listed:
+        ours = order.client_order_id is not None and identity.is_ours(order.client_order_id)
+        if ours and state.orders.get(order.client_order_id or "") is None:
+            state.orders.adopt(order, created_ns=received_ns, expires_ns=received_ns)
+    asked: list[actions.Action] = []
+    for lost in state.orders.reconciled(listed, received_ns - ANSWER_AGE_NS):
+        client_order_id = lost.open_order.client_order_id
+        assert client_order_id is not None, "our orders have an id of ours"
+        state.orders.asked(client_order_id, state.now_ns)
+        asked.append(
+            actions.Resolve(
+                instrument_id=lost.open_order.instrument_id,
+                client_order_id=client_order_id,
+                created_ns=lost.created_ns,
+                expires_ns=lost.expires_ns,
+            )
+        )
+    return asked
+
+
+def _foreign(state: State) -> list[actions.Action]:
+    known = state.instruments
+    strange = [i for i in state.account.quantities() if i not in known]
+    if strange or state.orders.foreign:
+        figures = {
+            "positions": ",".join(sorted(strange)),
+            "venue_order_ids": ",".join(sorted(state.orders.foreign)),
+        }
+        words = "the account holds positions or orders that are not ours"
+        return foreign(state, words, figures)
+    return controls.remove_cause(state, Cause.FOREIGN)
+
+
+def _cash_residual(state: State, wallet_balance: Decimal) -> Decimal:
+    # Cash that neither fills nor funding explain since the reconciliation before.
+    before = state.wallet_reconciled
+    explained, state.account.cash_explained = state.account.cash_explained, Decimal(0)
+    state.wallet_reconciled = wallet_balance
+    return Decimal(0) if before is None else wallet_balance - before - explained
+
+
+def _drift(
+    state: State, drift: dict[str, tuple[Decimal, Decimal]], residual: Decimal
+) -> list[actions.Action]:
+    equity = state.account.equity(views.marks(state)) or Decimal(0)
+    cash = abs(residual) > CASH_TOLERANCE_FRACTION * abs(equity)
+    if not drift and not cash:
+        return controls.remove_cause(state, Cause.DRIFT)
+    figures = {i: f"ours {ours}, venue {theirs}" for i, (ours, theirs) in drift.items()}
+    if cash:
+        figures["cash_unexplained"] = str(residual)
+    words = "our account and the venue's differ; the venue's is taken: " + ", ".join(
+        f"{key} {value}" for key, value in sorted(figures.items())
+    )
+    done = controls.add_cause(state, Cause.DRIFT)
+    done.append(recording.incident(state, "account.drift", "error", words, figures))
+    return done

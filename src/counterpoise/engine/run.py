@@ -1,0 +1,55 @@
+"""What a run is and by which limits it works; fixed from start to stop."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.risk.view import RiskLimits
+
+#: An order whose end is not told this long after it was sent is asked about.
+ASK_AFTER_NS: Final = 2 * NS_PER_SECOND
+#: A phase that is not over by then ends its plan as incomplete.
+PHASE_NS_MAX: Final = 15 * NS_PER_SECOND
+#: Without an answer to a cycle's reconciliation by then, the cycle is decided without one.
+RECONCILE_NS_MAX: Final = 8 * NS_PER_SECOND
+#: A stop that waits for orders to end gives up after this.
+STOP_NS_MAX: Final = 6 * NS_PER_SECOND
+#: A stop that flattens first gives up after this.
+FLATTEN_STOP_NS_MAX: Final = 60 * NS_PER_SECOND
+#: Two guard decisions are at least this far apart, so that a refusing venue is not hammered.
+GUARD_GAP_NS: Final = 250 * NS_PER_MS
+#: Cash that nothing explains, as a fraction of equity, before it is called drift.
+CASH_TOLERANCE_FRACTION: Final = Decimal("0.0005")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Who runs, on what, and what it may do."""
+
+    run_id: str
+    #: The account as the venue names it.
+    account_id: str
+    venue: str
+    #: Fencing token of the lease.
+    epoch: int
+    #: True = decides and never sends.
+    observe: bool
+    #: Seconds from one decision to the next; slots lie on multiples of it since the epoch.
+    cycle_seconds: int
+    #: Farthest price of an increase from mid, bps.
+    slippage_bps_increase: Decimal
+    #: Farthest price of a reduction's first attempt from mid, bps; doubles per attempt.
+    slippage_bps_reduction: Decimal
+    #: The highest leverage anything may reach; at most 3.
+    leverage_ceiling: Decimal
+    #: Taker fee, bps.
+    taker_fee_bps: Decimal
+    #: True = a graceful stop closes the book first.
+    flatten_on_stop: bool
+    #: Account silence that counts as stale, ms.
+    account_age_ms_max: int
+    #: Venue clock minus ours at start, ms.
+    clock_offset_ms: float
+    #: The gate's other limits.
+    limits: RiskLimits

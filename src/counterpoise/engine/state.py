@@ -1,0 +1,103 @@
+"""Everything the engine knows. Changed only by `engine.step`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from counterpoise.domain.account import TradingState
+from counterpoise.domain.events import ControlRequested
+from counterpoise.domain.instruments import Instrument
+from counterpoise.engine.account import Account
+from counterpoise.engine.order_tracker import OrderTracker
+from counterpoise.engine.plan import Plan
+from counterpoise.engine.run import Run
+from counterpoise.engine.trading_state import Cause, trading_state
+from counterpoise.market.state import Market
+from counterpoise.risk.guard import GuardParameters
+from counterpoise.signals.state import Signals
+from counterpoise.strategy.memory import Memory
+from counterpoise.strategy.parameters import StrategyParameters
+
+
+@dataclass(slots=True, kw_only=True)
+class WaitingCycle:
+    """A cycle whose reconciliation is under way."""
+
+    slot_ns: int
+    #: When the venue was asked, ns.
+    asked_ns: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Stopping:
+    """A stop under way."""
+
+    control: ControlRequested
+    #: Leave at the latest then, ns.
+    deadline_ns: int
+    #: True = positions are closed first.
+    flatten: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """The engine's whole state."""
+
+    run: Run
+    strategy: StrategyParameters
+    guard: GuardParameters
+    #: Everything traded or held, by instrument id.
+    instruments: dict[str, Instrument]
+    market: Market
+    signals: Signals
+    account: Account
+    orders: OrderTracker
+    memory: Memory
+    #: Canonical JSON of a value, as the ledger writes it (given, so that the core needs no codec).
+    encode: Callable[[object], str]
+    #: Slope on the core's return and annualised volatility per instrument, as last sampled.
+    betas: dict[str, Decimal] = field(default_factory=dict)
+    volatilities: dict[str, Decimal] = field(default_factory=dict)
+    #: Why the daemon may do less than everything.
+    causes: set[Cause] = field(default_factory=set)
+    #: Decisions under way, by decision id.
+    plans: dict[str, Plan] = field(default_factory=dict)
+    #: Decisions made in this run.
+    sequence: int = 0
+    #: Records that need an id of their own, made in this run.
+    records: int = 0
+    waiting: WaitingCycle | None = None
+    stopping: Stopping | None = None
+    ledger_available: bool = True
+    lease_held: bool = True
+    #: Newest time any event carried, our clock, ns.
+    now_ns: int = 0
+    #: Gross / equity now; None = unknown or infinite (see `leverage_infinite`).
+    leverage: Decimal | None = None
+    leverage_infinite: bool = False
+    #: Highest since the cycle before, and of the run; None = none yet.
+    leverage_max: Decimal | None = None
+    leverage_max_run: Decimal | None = None
+    #: When the guard last decided, and last looked at everything, ns.
+    guard_ns: int = 0
+    guard_looked_ns: int = 0
+    #: Slot of the last decided cycle, ns; None = none in this run.
+    cycle_slot_ns: int | None = None
+    #: Sentence about the last decision, for the status line.
+    last_summary: str = ""
+    #: True = the account stream broke and has not been proven alive since.
+    account_stream_down: bool = False
+    #: Funding payments already counted.
+    funding_seen: set[str] = field(default_factory=set)
+    #: Wallet balance at the last reconciliation, quote; None = none yet.
+    wallet_reconciled: Decimal | None = None
+
+    @property
+    def trading_state(self) -> TradingState:
+        """What the daemon may do now."""
+        return trading_state(frozenset(self.causes))
+
+    def record_id(self, kind: str) -> str:
+        """Return the next id for a record that has none of its own."""
+        self.records += 1
+        return f"{self.run.run_id}-{kind}-{self.records}"

@@ -1,0 +1,63 @@
+"""Cuts what risk may know out of the state."""
+
+from decimal import Decimal
+
+from counterpoise.domain.rounding import decimal_from_float
+from counterpoise.engine.state import State
+from counterpoise.market.view import MarketView
+from counterpoise.risk.view import ACCOUNT, RiskView
+
+
+def marks(state: State) -> dict[str, Decimal]:
+    """Return the last mark of every instrument that ever had one, however old."""
+    found: dict[str, Decimal] = {}
+    for instrument_id in state.instruments:
+        mark = state.market.mark(instrument_id)
+        if mark is not None:
+            found[instrument_id] = mark
+    return found
+
+
+def risk_view(state: State, market: MarketView) -> RiskView:
+    """Return the account and market as risk sees them at `market.now_ns`."""
+    last = marks(state)
+    account = state.account.view(market.now_ns, last, state.run.account_age_ms_max)
+    missing = {i: view.missing for i, view in market.instruments.items() if view.missing}
+    if account.missing:
+        missing[ACCOUNT] = account.missing
+    return RiskView(
+        now_ns=market.now_ns,
+        trading_state=state.trading_state,
+        core_id=state.strategy.core_instrument,
+        equity=account.equity,
+        quantities=account.quantities,
+        marks={
+            i: view.mark
+            for i, view in market.instruments.items()
+            if view.mark is not None and not {"MARK_STALE", "MARK_MISSING"} & set(view.missing)
+        },
+        marks_last=last,
+        open_orders=state.orders.open_orders(),
+        instruments={i: view.instrument for i, view in market.instruments.items()},
+        betas=state.betas,
+        volatilities=state.volatilities,
+        missing=missing,
+        ledger_available=state.ledger_available,
+        lease_held=state.lease_held,
+        latency_ms_p99=market.latency_ms_p99,
+        clock_offset_ms=state.run.clock_offset_ms,
+        unresolved=state.orders.unresolved(),
+        leverage_ceiling=state.run.leverage_ceiling,
+        taker_fee_bps=state.run.taker_fee_bps,
+        slippage_bps=state.run.slippage_bps_increase,
+        limits=state.run.limits,
+    )
+
+
+def refresh_betas(state: State) -> None:
+    """Take betas and volatilities over from the signals, after a new sample of them."""
+    signals = state.signals.view(state.now_ns)
+    state.betas = {i: decimal_from_float(beta) for i, beta in signals.beta.items()}
+    state.volatilities = {
+        i: decimal_from_float(value) for i, value in signals.volatility_covariance.items()
+    }

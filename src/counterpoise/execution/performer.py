@@ -1,0 +1,177 @@
+"""Performs the engine's actions: journal first, then the venue.
+
+`perform` never blocks and never calls back at once: what it starts answers later through `feed`.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+
+from counterpoise.domain.errors import (
+    LedgerError,
+    OutcomeUnknown,
+    VenueError,
+    VenueRejected,
+    VenueUnreachable,
+)
+from counterpoise.domain.events import OrderUpdate, UpdateSource
+from counterpoise.domain.orders import JournaledOrder, OrderState
+from counterpoise.engine import actions as engine_actions
+from counterpoise.execution import reconciler, resolver
+from counterpoise.ports import Clock, Feed, Journal, Venue
+
+log = structlog.get_logger(__name__)
+
+#: Orders, cancels and questions at work at once; more is a bug, not a load.
+TASKS_MAX: Final = 256
+
+
+class SendPermit(Protocol):
+    """The account's lease, as the last check before a send."""
+
+    def may_increase(self) -> bool:
+        """Return True while this daemon is certainly the only writer."""
+        ...
+
+    @property
+    def fenced(self) -> bool:
+        """True once another daemon took over."""
+        ...
+
+
+class Performer:
+    """Turns actions into calls, and answers into events."""
+
+    def __init__(  # noqa: PLR0913  one argument per port
+        self,
+        *,
+        venue: Venue,
+        journal: Journal,
+        permit: SendPermit,
+        clock: Clock,
+        feed: Feed,
+        on_stop: Callable[[engine_actions.StopDaemon], None],
+    ) -> None:
+        self._venue = venue
+        self._journal = journal
+        self._permit = permit
+        self._clock = clock
+        self._feed = feed
+        self._on_stop = on_stop
+        self._reconciler = reconciler.Reconciler(venue=venue, clock=clock, feed=feed)
+        self._resolver = resolver.Resolver(venue=venue, clock=clock, feed=feed)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def reconciler(self) -> reconciler.Reconciler:
+        """The one that asks for the whole account."""
+        return self._reconciler
+
+    def perform(self, actions: Sequence[engine_actions.Action]) -> None:
+        """Start every action, in order; records keep their order, calls run side by side."""
+        for action in actions:
+            match action:
+                case engine_actions.Write(record=record):
+                    self._journal.append(record)
+                case engine_actions.Submit():
+                    self._start(self._submit(action))
+                case engine_actions.Cancel():
+                    self._start(self._cancel(action))
+                case engine_actions.Reconcile(cause=cause):
+                    self._start(self._reconciler.reconcile(cause))
+                case engine_actions.Resolve():
+                    self._start(self._resolver.resolve(action))
+                case engine_actions.StopDaemon():
+                    self._on_stop(action)
+
+    async def drain(self, timeout_seconds: float) -> bool:
+        """Wait for calls at work; False = some were still at work and were cancelled."""
+        if not self._tasks:
+            return True
+        _, late = await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
+        for task in late:
+            task.cancel()
+        return not late
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        assert len(self._tasks) < TASKS_MAX, "more calls at work than there can be orders"
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            # A broken invariant ends the process; the loop's handler does that.
+            task.get_loop().call_exception_handler(
+                {"message": "performing an action failed", "exception": error, "task": task}
+            )
+
+    async def _submit(self, action: engine_actions.Submit) -> None:
+        intent = action.approved.intent
+        try:
+            journaled = await self._journal.journal_order(action.approved, action.intent)
+        except LedgerError as error:
+            log.warning("order.not_journaled", order=intent.client_order_id, error=str(error))
+            self._answer(action, OrderState.EXPIRED, "NOT_JOURNALED", str(error))
+            return
+        refusal = self._refusal(journaled)
+        if refusal is not None:
+            self._answer(action, OrderState.EXPIRED, refusal, "not sent")
+            return
+        self._answer(action, OrderState.SUBMITTED, None, "")
+        try:
+            self._feed(await self._venue.submit(journaled))
+        except VenueRejected as error:
+            self._answer(action, OrderState.REJECTED, error.code, str(error))
+        except VenueUnreachable as error:
+            self._answer(action, OrderState.REJECTED, error.code or "UNREACHABLE", str(error))
+        except OutcomeUnknown as error:
+            self._answer(action, OrderState.UNKNOWN, error.code or "TIMEOUT", str(error))
+
+    def _refusal(self, journaled: JournaledOrder) -> str | None:
+        # The last look before the bytes leave; a reduction is only stopped by a new owner.
+        if self._permit.fenced:
+            return "FENCED"
+        if journaled.intent.reduce_only:
+            return None
+        if not self._permit.may_increase():
+            return "LEASE_NOT_HELD"
+        if self._clock.now_ns() >= journaled.approved.expires_ns:
+            return "APPROVAL_EXPIRED"
+        return None
+
+    async def _cancel(self, action: engine_actions.Cancel) -> None:
+        if self._permit.fenced:
+            return
+        try:
+            await self._venue.cancel(action.instrument_id, action.client_order_id)
+        except VenueError as error:
+            log.warning("cancel.unanswered", order=action.client_order_id, error=str(error))
+
+    def _answer(
+        self, action: engine_actions.Submit, state: OrderState, code: str | None, message: str
+    ) -> None:
+        intent = action.approved.intent
+        now_ns = self._clock.now_ns()
+        self._feed(
+            OrderUpdate(
+                client_order_id=intent.client_order_id,
+                venue_order_id=None,
+                instrument_id=intent.instrument_id,
+                state=state,
+                filled_quantity=None,
+                average_price=None,
+                source=UpdateSource.LOCAL,
+                code=code,
+                message=message,
+                order=None,
+                event_ns=now_ns,
+                received_ns=now_ns,
+            )
+        )

@@ -1,0 +1,52 @@
+"""Asks the venue for the whole account and for what the streams may have missed."""
+
+from typing import Final
+
+from counterpoise.domain.errors import VenueError
+from counterpoise.domain.events import (
+    AccountReconciled,
+    FillReported,
+    ReconciliationFailed,
+    UpdateSource,
+)
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.ports import Clock, Feed, Venue
+
+#: Executions are asked for from this long before the last answer: venues list them late.
+OVERLAP_NS: Final = 60 * NS_PER_SECOND
+
+
+class Reconciler:
+    """One question at a time; a second one asked meanwhile is answered by the same answer."""
+
+    def __init__(self, *, venue: Venue, clock: Clock, feed: Feed) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._feed = feed
+        self._since_ns: int | None = None
+
+    def since(self, since_ns: int) -> None:
+        """Ask for executions and funding from here on (the last one in the ledger)."""
+        self._since_ns = since_ns
+
+    async def reconcile(self, cause: str) -> None:
+        """Feed missed fills and funding, then the account; or that the venue did not answer."""
+        asked_ns = self._clock.now_ns()
+        since_ns = (asked_ns if self._since_ns is None else self._since_ns) - OVERLAP_NS
+        try:
+            fills = await self._venue.fills_since(since_ns)
+            payments = await self._venue.funding_since(since_ns)
+            snapshot = await self._venue.account()
+        except VenueError as error:
+            self._feed(
+                ReconciliationFailed(
+                    cause=cause, message=str(error), received_ns=self._clock.now_ns()
+                )
+            )
+            return
+        for fill in fills:
+            self._feed(FillReported(fill=fill, source=UpdateSource.REST))
+        for payment in payments:
+            self._feed(payment)
+        self._feed(AccountReconciled(snapshot=snapshot, cause=cause))
+        self._since_ns = asked_ns

@@ -1,0 +1,105 @@
+"""Finds out what became of an order: Found, ProvenAbsent, or still unresolved.
+
+A timeout is unknown, never failed. The evidence is asked for in order: the order by our id, then
+the open orders and the executions; "not found" counts only when the request can no longer be
+carried out and the venue would still list the order had it been accepted.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+import structlog
+
+from counterpoise.domain.errors import VenueError
+from counterpoise.domain.events import (
+    FillReported,
+    OrderAbsent,
+    OrderUpdate,
+    UpdateSource,
+)
+from counterpoise.domain.orders import OrderState
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.engine import actions as engine_actions
+from counterpoise.ports import Clock, Feed, Venue
+
+log = structlog.get_logger(__name__)
+
+#: Time after an approval's end within which a request in flight may still arrive.
+SETTLE_NS: Final = 10 * NS_PER_SECOND
+
+
+class Resolver:
+    """Asks once per action; the engine asks again until the order is over."""
+
+    def __init__(self, *, venue: Venue, clock: Clock, feed: Feed) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._feed = feed
+
+    async def resolve(self, action: engine_actions.Resolve) -> None:
+        """Feed what the venue's evidence says; feed nothing while it says nothing."""
+        try:
+            found = await self._venue.find_order(action.instrument_id, action.client_order_id)
+            if found is not None:
+                await self._found(action, found)
+                return
+            if self._clock.now_ns() < action.expires_ns + SETTLE_NS:
+                return
+            await self._prove_absent(action)
+        except VenueError as error:
+            log.warning("order.unresolved", order=action.client_order_id, error=str(error))
+
+    async def _found(self, action: engine_actions.Resolve, found: OrderUpdate) -> None:
+        # The executions go first, so that an order is never over before its fills are known.
+        if found.filled_quantity:
+            await self._fills(action)
+        self._feed(found)
+
+    async def _fills(self, action: engine_actions.Resolve) -> Decimal:
+        total = Decimal(0)
+        for fill in await self._venue.fills_since(action.created_ns - NS_PER_SECOND):
+            if fill.client_order_id == action.client_order_id:
+                total += fill.quantity
+                self._feed(FillReported(fill=fill, source=UpdateSource.REST))
+        return total
+
+    async def _prove_absent(self, action: engine_actions.Resolve) -> None:
+        snapshot = await self._venue.account()
+        listed = any(o.client_order_id == action.client_order_id for o in snapshot.open_orders)
+        filled = await self._fills(action)
+        again = await self._venue.find_order(action.instrument_id, action.client_order_id)
+        if again is not None:
+            self._feed(again)
+        elif listed:
+            log.warning("order.contradiction", order=action.client_order_id)
+        elif filled > 0:
+            # Executed and no longer listed as an order: it is over, filled by this much.
+            self._feed(self._ended(action, filled))
+        else:
+            self._feed(
+                OrderAbsent(
+                    client_order_id=action.client_order_id,
+                    evidence=(
+                        "asked by id twice: not found; not among open orders; no execution "
+                        "since it was made; the approval had ended"
+                    ),
+                    received_ns=self._clock.now_ns(),
+                )
+            )
+
+    def _ended(self, action: engine_actions.Resolve, filled: Decimal) -> OrderUpdate:
+        now_ns = self._clock.now_ns()
+        return OrderUpdate(
+            client_order_id=action.client_order_id,
+            venue_order_id=None,
+            instrument_id=action.instrument_id,
+            state=OrderState.CANCELED,
+            filled_quantity=filled,
+            average_price=None,
+            source=UpdateSource.REST,
+            code=None,
+            message="no longer listed; ended with the executions found",
+            order=None,
+            event_ns=now_ns,
+            received_ns=now_ns,
+        )

@@ -47,7 +47,7 @@ def main() -> int:
     try:
         asyncio.run(run)
     except server.AlreadyRunning as refusal:
-        logging.getLogger("counterpoise.simulator").error("%s", refusal)  # noqa: TRY400
+        logging.getLogger("counterpoise.simulator").error("%s", refusal)
         return files.EXIT_ALREADY_RUNNING
     return 0
 

@@ -11,8 +11,8 @@ from aiohttp import web
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
 from counterpoise.simulator.faults import Fault, FaultKind, FaultPlan
 from counterpoise.simulator.okx.calls import Desk
+from counterpoise.simulator.okx.market_streams import MarketStreams
 from counterpoise.simulator.okx.sockets import Sessions
-from counterpoise.simulator.okx.streams import Streams
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, instrument_of
 
 #: Fills listed, newest last.
@@ -37,7 +37,7 @@ class Admin:
     """Handlers of `/_state`, `/_shock`, `/_fault` and `/_alive`."""
 
     def __init__(
-        self, desk: Desk, sessions: Sessions, streams: Streams, faults: FaultPlan
+        self, desk: Desk, sessions: Sessions, streams: MarketStreams, faults: FaultPlan
     ) -> None:
         self._desk = desk
         self._sessions = sessions
@@ -186,5 +186,3 @@ def _market(desk: Desk, instrument_id: str) -> dict[str, object]:
         "funding_ns": funding.funding_ns,
         "leverage_setting": exchange.leverage_setting(desk.account_id, instrument_id),
     }
-
-

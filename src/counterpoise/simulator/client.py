@@ -25,11 +25,14 @@ REQUEST_SECONDS_MAX: Final = 10.0
 #: How often a start or stop is looked at.
 _POLL_SECONDS: Final = 0.05
 
+# Children outlive their parent on purpose; they are held here so that one that ended is reaped.
+_STARTED: Final[list["subprocess.Popen[bytes]"]] = []
+
 # Proxies of the environment must not come between two processes of one machine.
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class SimulatorUnavailable(Exception):  # noqa: N818  (says what is the matter)
+class SimulatorUnavailable(Exception):
     """No simulator answers for a state directory, or it refused the request."""
 
 
@@ -108,6 +111,7 @@ def ensure_running(
             # `-m` finds packages of the working directory: this very one, installed or not.
             cwd=Path(__file__).resolve().parents[2],
         )
+    _STARTED.append(process)
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
         # Another process may have won the race to start it; whoever listens is the one.
@@ -130,6 +134,7 @@ def stop(state_dir: Path) -> bool:
     deadline = time.monotonic() + STOP_SECONDS_MAX
     while time.monotonic() < deadline:
         if not files.is_locked(state_dir):
+            _STARTED[:] = [each for each in _STARTED if each.poll() is None]
             return True
         time.sleep(_POLL_SECONDS)
     raise SimulatorUnavailable(f"simulator {running.pid} of {state_dir} does not stop")
@@ -158,7 +163,7 @@ def _ask(state_dir: Path, path: str, body: dict[str, object] | None) -> dict[str
 
 
 def _open(port: int, path: str, body: dict[str, object] | None) -> dict[str, Any]:
-    request = urllib.request.Request(  # noqa: S310  (http on loopback)
+    request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}",
         data=None if body is None else json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
@@ -167,7 +172,9 @@ def _open(port: int, path: str, body: dict[str, object] | None) -> dict[str, Any
         with _OPENER.open(request, timeout=REQUEST_SECONDS_MAX) as response:
             answer = json.loads(response.read())
     except urllib.error.HTTPError as refusal:
-        raise SimulatorUnavailable(f"{path}: {refusal.read().decode(errors='replace')}") from refusal
+        raise SimulatorUnavailable(
+            f"{path}: {refusal.read().decode(errors='replace')}"
+        ) from refusal
     except (OSError, ValueError) as failure:
         raise SimulatorUnavailable(f"{path} on port {port}: {failure}") from failure
     if not isinstance(answer, dict):

@@ -63,9 +63,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_port(state_dir: Path, *, port: int, started_ns: int) -> None:
     """Say where this process listens, and remember the port for the next start."""
-    write_json(
-        port_path(state_dir), {"port": port, "pid": os.getpid(), "started_ns": started_ns}
-    )
+    write_json(port_path(state_dir), {"port": port, "pid": os.getpid(), "started_ns": started_ns})
     write_json(state_dir / "port-last.json", {"port": port})
 
 

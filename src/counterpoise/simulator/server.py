@@ -15,14 +15,15 @@ from aiohttp import web
 from counterpoise.simulator import files
 from counterpoise.simulator.admin import Admin
 from counterpoise.simulator.faults import FaultPlan
+from counterpoise.simulator.okx.account_streams import AccountStreams
 from counterpoise.simulator.okx.auth import Credentials
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import Channels, Sequencer
+from counterpoise.simulator.okx.market_streams import MarketStreams
 from counterpoise.simulator.okx.rest import Rest
 from counterpoise.simulator.okx.sockets import Sessions
-from counterpoise.simulator.okx.streams import Streams
 from counterpoise.simulator.store import Store
-from counterpoise.simulator.venue import Venue
+from counterpoise.simulator.venue import RunningVenue
 
 #: How often the market is brought up to the wall clock, seconds; the market's own step is 0.25 s.
 TICK_SECONDS: Final = 0.125
@@ -38,14 +39,14 @@ SHUTDOWN_SECONDS: Final = 1.0
 _LOG: Final = logging.getLogger("counterpoise.simulator")
 
 
-class AlreadyRunning(Exception):  # noqa: N818  (says what is the matter)
+class AlreadyRunning(Exception):
     """Another simulator works in the same state directory."""
 
 
 class Simulator:
     """One venue, its key and everything that speaks about it."""
 
-    def __init__(self, venue: Venue, credentials: Credentials) -> None:
+    def __init__(self, venue: RunningVenue, credentials: Credentials) -> None:
         exchange = venue.exchange
         self.venue = venue
         self.faults = FaultPlan()
@@ -62,10 +63,11 @@ class Simulator:
         sequencer = Sequencer(exchange.now_ns // 1_000_000)
         channels = Channels(desk, sequencer)
         self.sessions = Sessions(credentials, channels)
-        self.streams = Streams(desk, self.sessions, channels, sequencer)
+        self.market_streams = MarketStreams(desk, self.sessions, channels, sequencer)
+        self.account_streams = AccountStreams(desk, self.sessions, channels)
         self._rest = Rest(desk, credentials, self.faults)
-        self._admin = Admin(desk, self.sessions, self.streams, self.faults)
-        venue.listeners.append(self.streams.hear)
+        self._admin = Admin(desk, self.sessions, self.market_streams, self.faults)
+        venue.listeners += [self.account_streams.hear, self.market_streams.hear]
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -84,7 +86,8 @@ class Simulator:
         ticks = 0
         while not stopped.is_set():
             self.venue.advance(time.time_ns())
-            self.streams.tick()
+            self.account_streams.tick()
+            self.market_streams.tick()
             self.venue.keep_if_due()
             ticks += 1
             if ticks % _IDLE_TICKS == 0:
@@ -94,6 +97,7 @@ class Simulator:
 
 def _take_directory(state_dir: Path) -> object:
     # A simulator that is ending frees its directory in a moment.
+    state_dir.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + LOCK_SECONDS_MAX
     while True:
         held = files.lock(state_dir)
@@ -124,8 +128,8 @@ def _listen(port: int, port_before: int | None) -> socket.socket:
 
 def _open_venue(
     store: Store, state_dir: Path, *, seed: int, wallet: Decimal
-) -> tuple[Venue, Credentials]:
-    venue = Venue.open(store, seed=seed, now_ns=time.time_ns())
+) -> tuple[RunningVenue, Credentials]:
+    venue = RunningVenue.open(store, seed=seed, now_ns=time.time_ns())
     credentials = files.read_credentials(state_dir) or files.make_credentials(state_dir)
     if credentials.account_id not in venue.exchange.account_ids():
         venue.open_account(credentials.account_id, wallet)
@@ -141,7 +145,6 @@ async def serve(
     an account that has to be opened. `fresh` puts what is there aside first. `port` 0 = the one
     used before if it is free, else any. Raises AlreadyRunning.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
     held = _take_directory(state_dir)
     port_before = files.last_port(state_dir)
     if fresh:

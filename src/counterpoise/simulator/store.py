@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS whole (
 """
 
 
-class StateUnreadable(Exception):  # noqa: N818  (says what is the matter)
+class StateUnreadable(Exception):
     """The state file was written by another version; start with `--fresh`."""
 
 

@@ -83,7 +83,7 @@ _COMMAND: Final = msgspec.json.Decoder(Command)
 _WHOLE: Final = msgspec.json.Decoder(_Whole)
 
 
-class Venue:
+class RunningVenue:
     """One venue process. Every change goes through here, is written first, then told."""
 
     def __init__(self, store: Store, exchange: Exchange) -> None:
@@ -95,7 +95,7 @@ class Venue:
         self._kept_ns = 0
 
     @classmethod
-    def open(cls, store: Store, *, seed: int, now_ns: int) -> "Venue":
+    def open(cls, store: Store, *, seed: int, now_ns: int) -> "RunningVenue":
         """Return the venue as it was left, or a new one with `seed` that opens now.
 
         A venue that exists keeps the seed it was opened with.
@@ -225,9 +225,7 @@ class Venue:
                 return placed
             case Cancel(account_id, order_id, client_order_id):
                 self._tell(
-                    exchange.cancel(
-                        account_id, order_id=order_id, client_order_id=client_order_id
-                    )
+                    exchange.cancel(account_id, order_id=order_id, client_order_id=client_order_id)
                 )
             case SetLeverage(account_id, instrument_id, leverage):
                 exchange.set_leverage(account_id, instrument_id, leverage)

@@ -1,12 +1,11 @@
 """OKX's account REST: balance, positions, leverage, fees, bills (docs-v5 "Trading Account")."""
 
-
 from typing import Final
 
 from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.exchange.accounts import AccountState, Bill, PositionState
 from counterpoise.exchange.orders import ExchangeFill
-from counterpoise.simulator.okx import rows
+from counterpoise.simulator.okx import account_rows
 from counterpoise.simulator.okx.calls import (
     Answer,
     Call,
@@ -22,6 +21,7 @@ from counterpoise.simulator.okx.public import instrument_row
 from counterpoise.simulator.okx.symbols import (
     BY_INSTRUMENT,
     CONTRACTS,
+    CURRENCY,
     Contract,
     milliseconds,
     text,
@@ -36,7 +36,7 @@ _NS_PER_DAY: Final = 86_400 * 1_000_000_000
 def position_row(desk: Desk, position: PositionState, account: AccountState) -> Row:
     """Return a position with the index and last price OKX shows beside it."""
     exchange = desk.venue.exchange
-    return rows.position_row(
+    return account_rows.position_row(
         position,
         account,
         index=exchange.index(position.instrument_id),
@@ -45,9 +45,9 @@ def position_row(desk: Desk, position: PositionState, account: AccountState) -> 
 
 
 def _balance(desk: Desk, call: Call) -> Answer:
-    row = rows.account_row(desk.venue.exchange.account(desk.account_id))
+    row = account_rows.account_row(desk.venue.exchange.account(desk.account_id))
     asked = call.query.get("ccy")
-    if asked is not None and rows.CURRENCY not in asked.split(","):
+    if asked is not None and CURRENCY not in asked.split(","):
         row["details"] = []
     return [row]
 
@@ -87,8 +87,8 @@ def _config(desk: Desk, _call: Call) -> Answer:
             "perm": "read_only,trade",
             "posMode": "net_mode",
             "roleType": "0",
-            "settleCcy": rows.CURRENCY,
-            "settleCcyList": [rows.CURRENCY],
+            "settleCcy": CURRENCY,
+            "settleCcyList": [CURRENCY],
             "specTraders": [],
             "spotBorrowAutoRepay": False,
             "spotOffsetType": "",
@@ -172,7 +172,7 @@ def _matches(call: Call, bill: Bill) -> bool:
     symbol = "" if bill.instrument_id is None else BY_INSTRUMENT[bill.instrument_id].symbol
     kind = call.query.get("type")
     return (
-        (kind is None or rows.bill_type(bill) == kind)
+        (kind is None or account_rows.bill_type(bill) == kind)
         and (asked is None or symbol == asked)
         and ("instType" not in call.query or (call.only_swaps() and symbol != ""))
         and within(call, bill.event_ns)
@@ -182,15 +182,13 @@ def _matches(call: Call, bill: Bill) -> bool:
 def _bills_since(desk: Desk, call: Call, days: int) -> Answer:
     exchange = desk.venue.exchange
     since_ns = max(0, exchange.now_ns - days * _NS_PER_DAY)
-    found = [
-        bill for bill in exchange.bills(desk.account_id, since_ns) if _matches(call, bill)
-    ]
+    found = [bill for bill in exchange.bills(desk.account_id, since_ns) if _matches(call, bill)]
     shown = page(list(reversed(found)), call, key=lambda bill: bill.bill_id, most=100)
     oldest_ns = min((bill.event_ns for bill in shown), default=exchange.now_ns)
     fills: dict[str, ExchangeFill] = {
         fill.bill_id: fill for fill in exchange.fills(desk.account_id, oldest_ns)
     }
-    return [rows.bill_row(bill, fills.get(bill.bill_id)) for bill in shown]
+    return [account_rows.bill_row(bill, fills.get(bill.bill_id)) for bill in shown]
 
 
 def _bills(desk: Desk, call: Call) -> Answer:
@@ -210,7 +208,7 @@ def _instruments(desk: Desk, call: Call) -> Answer:
 
 
 def _currencies(_desk: Desk, call: Call) -> Answer:
-    names = [rows.CURRENCY, *(contract.base for contract in CONTRACTS)]
+    names = [CURRENCY, *(contract.base for contract in CONTRACTS)]
     asked = call.query.get("ccy")
     return [
         {
@@ -252,4 +250,3 @@ WRITES: Final[dict[str, Handler]] = {
     "/api/v5/account/set-leverage": _set_leverage,
     "/api/v5/account/set-position-mode": _set_position_mode,
 }
-

@@ -53,7 +53,7 @@ def _instant_seconds(stamp: str) -> float:
     return parsed.timestamp()
 
 
-def check_request(  # noqa: PLR0913  (what is signed is what it is)
+def check_request(
     credentials: Credentials,
     headers: Mapping[str, str],
     *,
@@ -86,7 +86,7 @@ def check_request(  # noqa: PLR0913  (what is signed is what it is)
         raise WireError(Code.PASSPHRASE, status=401)
 
 
-class LoginRefused(Exception):  # noqa: N818  (an answer of the venue)
+class LoginRefused(Exception):
     """A login frame is wrong; the socket answers with the code, 60004 to 60009."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -11,7 +11,7 @@ from counterpoise.domain import units
 from counterpoise.exchange.parameters import InstrumentParameters
 from counterpoise.simulator.okx.errors import Code, Row, WireError
 from counterpoise.simulator.okx.symbols import BY_SYMBOL, Contract
-from counterpoise.simulator.venue import Venue
+from counterpoise.simulator.venue import RunningVenue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Desk:
     """What handlers work on."""
 
     #: The running venue.
-    venue: Venue
+    venue: RunningVenue
     #: Its one account.
     account_id: str
     #: The instruments it lists, by our id.
@@ -94,9 +94,7 @@ def decimal_field(value: object) -> Decimal | None:
 RowT = TypeVar("RowT")
 
 
-def page(
-    rows: Sequence[RowT], call: Call, *, key: Callable[[RowT], str], most: int
-) -> list[RowT]:
+def page(rows: Sequence[RowT], call: Call, *, key: Callable[[RowT], str], most: int) -> list[RowT]:
     """Return one page of newest-first rows: `after` = older than an id, `before` = newer."""
     after = int_field(call.query.get("after"), "after")
     before = int_field(call.query.get("before"), "before")

@@ -5,13 +5,20 @@ from typing import Final
 
 import msgspec
 
-from counterpoise.simulator.okx import account, rows
+from counterpoise.simulator.okx import account, account_rows
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.errors import Row
 from counterpoise.simulator.okx.market import level, ticker_row
 from counterpoise.simulator.okx.public import BOOK_LEVELS_MAX, funding_row, index_row
 from counterpoise.simulator.okx.sockets import ChannelUnknown, Topic
-from counterpoise.simulator.okx.symbols import BY_FAMILY, BY_SYMBOL, Contract, milliseconds, text
+from counterpoise.simulator.okx.symbols import (
+    BY_FAMILY,
+    BY_SYMBOL,
+    CURRENCY,
+    Contract,
+    milliseconds,
+    text,
+)
 
 #: Public channels; all take `instId` alone.
 PUBLIC: Final = frozenset(
@@ -181,7 +188,7 @@ class Channels:
         state = self._desk.venue.exchange.account(self._desk.account_id)
         return frame(
             self._with_uid(topic),
-            [rows.account_row(state)],
+            [account_rows.account_row(state)],
             eventType=event,
             curPage=1,
             lastPage=True,
@@ -195,9 +202,7 @@ class Channels:
             for instrument_id, position in state.positions.items()
             if wants(topic, instrument_id)
         ]
-        return frame(
-            self._with_uid(topic), data, eventType="snapshot", curPage=1, lastPage=True
-        )
+        return frame(self._with_uid(topic), data, eventType="snapshot", curPage=1, lastPage=True)
 
     def position_frame(self, topic: Topic, row: Row) -> bytes:
         """Return a push of one changed position."""
@@ -213,7 +218,7 @@ class Channels:
         pushed_ms = milliseconds(state.event_ns)
         cash = {
             "cashBal": text(state.wallet_balance),
-            "ccy": rows.CURRENCY,
+            "ccy": CURRENCY,
             "uTime": pushed_ms,
         }
         row = {
@@ -264,6 +269,4 @@ def wants(topic: Topic, instrument_id: str) -> bool:
     symbol = topic.field("instId")
     if symbol:
         return BY_SYMBOL[symbol].instrument_id == instrument_id
-    return not family or (
-        family in BY_FAMILY and BY_FAMILY[family].instrument_id == instrument_id
-    )
+    return not family or (family in BY_FAMILY and BY_FAMILY[family].instrument_id == instrument_id)

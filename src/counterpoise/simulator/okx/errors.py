@@ -8,8 +8,6 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from counterpoise.domain import units
-
 #: One row of an answer.
 Row = dict[str, object]
 
@@ -27,8 +25,8 @@ class Code(StrEnum):
     EXPIRED = "50036"
     TIMESTAMP_OLD = "50102"
     HEADER_KEY = "50103"
-    HEADER_PASSPHRASE = "50104"
-    PASSPHRASE = "50105"
+    HEADER_PASSPHRASE = "50104"  # noqa: S105  (an error code)
+    PASSPHRASE = "50105"  # noqa: S105  (an error code)
     HEADER_SIGN = "50106"
     HEADER_TIMESTAMP = "50107"
     KEY = "50111"
@@ -92,7 +90,7 @@ class WireError(Exception):
         super().__init__(f"{code.value} {self.message}")
 
 
-class Refusal(Exception):  # noqa: N818  (a word of the venue: the row's sCode, not a failure of ours)
+class Refusal(Exception):
     """One order or cancel of a request is refused; its row carries `sCode` and `sMsg`."""
 
     def __init__(self, code: Code, message: str | None = None) -> None:
@@ -127,5 +125,4 @@ def outcomes(rows: Sequence[Row], *, received_ns: int) -> web.Response:
         "msg": message,
         "outTime": str(time.time_ns() // 1_000),
     }
-    assert units.NS_PER_MS % 1_000 == 0
     return web.Response(body=msgspec.json.encode(body), content_type="application/json")

@@ -165,9 +165,7 @@ def _trade_rows(contract: Contract, rows: Sequence[CandleRow]) -> Answer:
 
 
 def _candles(desk: Desk, call: Call) -> Answer:
-    return _trade_rows(
-        *_window(desk, call, kind="last", most=CANDLES_MAX, complete=False)
-    )
+    return _trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=False))
 
 
 def _history_candles(desk: Desk, call: Call) -> Answer:

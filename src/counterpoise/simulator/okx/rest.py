@@ -79,5 +79,3 @@ def _call(request: web.Request, body: str, received_ns: int) -> Call:
         expires_ms=int_field(request.headers.get("expTime"), "expTime"),
         received_ns=received_ns,
     )
-
-

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -48,11 +48,11 @@ class Topic:
         return {"channel": self.channel, **dict(self.fields)}
 
 
-class ChannelUnknown(Exception):  # noqa: N818  (an answer of the venue)
+class ChannelUnknown(Exception):
     """A subscription names a channel or instrument that is not there; 60018."""
 
 
-class LoginNeeded(Exception):  # noqa: N818  (an answer of the venue)
+class LoginNeeded(Exception):
     """A private channel before the login; 60011."""
 
 
@@ -117,9 +117,13 @@ class Sessions:
         self._sessions: set[Session] = set()
         self._subscribers: dict[Topic, set[Session]] = {}
 
-    def topics(self) -> Iterable[Topic]:
-        """Return the topics somebody listens to."""
-        return tuple(self._subscribers)
+    def listening(self, path: str) -> tuple[Topic, ...]:
+        """Return the topics of a path that somebody listens to."""
+        return tuple(topic for topic in self._subscribers if topic.path == path)
+
+    def listened(self, topic: Topic) -> bool:
+        """Tell whether anybody listens to a topic."""
+        return topic in self._subscribers
 
     def push(self, topic: Topic, frame: bytes) -> None:
         """Send one frame, serialised once, to a topic's subscribers."""
@@ -142,8 +146,8 @@ class Sessions:
 
     async def close(self) -> None:
         """Close every session with a going-away frame."""
-        for session in tuple(self._sessions):
-            await session.socket.close(code=WSCloseCode.GOING_AWAY)
+        leaving = [each.socket.close(code=WSCloseCode.GOING_AWAY) for each in self._sessions]
+        await asyncio.gather(*leaving)
 
     async def serve(self, request: web.Request, path: str) -> web.WebSocketResponse:
         """Serve one client until it leaves."""

@@ -42,6 +42,9 @@ class Contract:
         return contracts * self.contract_size
 
 
+#: Settlement and fee currency of every listed swap.
+CURRENCY: Final = "USDT"
+
 CONTRACTS: Final = tuple(
     Contract(
         instrument_id=f"{base}USDT", base=base, contract_size=Decimal(contract_size), code=code

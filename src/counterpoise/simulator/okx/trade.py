@@ -1,23 +1,21 @@
 """OKX's trade REST: orders, cancels, their history and the executions (docs-v5 "Trade")."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
 from counterpoise.domain import units
-from counterpoise.domain.orders import OrderKind, Side, TimeInForce
 from counterpoise.exchange.orders import (
     ExchangeFill,
     ExchangeOrder,
     NewOrder,
     OrderRefused,
     PlacedOrder,
-    RefusalReason,
 )
-from counterpoise.simulator.okx import rows
+from counterpoise.simulator.okx import order_entry, order_rows
 from counterpoise.simulator.okx.calls import (
     Answer,
     Call,
@@ -35,7 +33,7 @@ from counterpoise.simulator.okx.errors import (
     WireError,
     outcomes,
 )
-from counterpoise.simulator.okx.symbols import BY_SYMBOL, milliseconds
+from counterpoise.simulator.okx.symbols import milliseconds
 
 #: Orders or cancels in one batch.
 BATCH_MAX: Final = 20
@@ -48,84 +46,7 @@ ORDERS_DAYS: Final = 7
 TIMER_SECONDS: Final = range(10, 121)
 _NS_PER_DAY: Final = 24 * units.NS_PER_HOUR
 
-#: OKX's `ordType` -> kind, time in force, post-only.
-_KINDS: Final = {
-    "limit": (OrderKind.LIMIT, TimeInForce.GTC, False),
-    "post_only": (OrderKind.LIMIT, TimeInForce.GTC, True),
-    "ioc": (OrderKind.LIMIT, TimeInForce.IOC, False),
-    "fok": (OrderKind.LIMIT, TimeInForce.FOK, False),
-    "market": (OrderKind.MARKET, TimeInForce.IOC, False),
-    "optimal_limit_ioc": (OrderKind.MARKET, TimeInForce.IOC, False),
-}
-
-#: Why the exchange refused -> what OKX calls it.
-_REFUSALS: Final = {
-    RefusalReason.ACCOUNT_UNKNOWN: Code.KEY,
-    RefusalReason.INSTRUMENT_UNKNOWN: Code.INSTRUMENT,
-    RefusalReason.INSTRUMENT_NOT_LIVE: Code.SUSPENDED,
-    RefusalReason.ORDER_INVALID: Code.ORDER_PARAMETER,
-    RefusalReason.CLIENT_ORDER_ID_INVALID: Code.ORDER_PARAMETER,
-    RefusalReason.CLIENT_ORDER_ID_DUPLICATE: Code.DUPLICATE,
-    RefusalReason.QUANTITY_OFF_GRID: Code.LOT,
-    RefusalReason.QUANTITY_TOO_SMALL: Code.QUANTITY_MIN,
-    RefusalReason.QUANTITY_TOO_LARGE: Code.TOO_MANY,
-    RefusalReason.PRICE_OFF_GRID: Code.ORDER_PARAMETER,
-    RefusalReason.PRICE_OUT_OF_BAND: Code.PRICE_BAND,
-    RefusalReason.REDUCE_ONLY_NO_POSITION: Code.NOTHING_TO_REDUCE,
-    RefusalReason.REDUCE_ONLY_SAME_SIDE: Code.REDUCE_SAME_SIDE,
-    RefusalReason.OPEN_ORDERS_TOO_MANY: Code.ORDERS_TOO_MANY,
-    RefusalReason.MARGIN_INSUFFICIENT: Code.MARGIN,
-    RefusalReason.ORDER_NOT_FOUND: Code.CANCEL_NOT_FOUND,
-    RefusalReason.ALREADY_OVER: Code.CANCEL_NOT_FOUND,
-    RefusalReason.LEVERAGE_INVALID: Code.LEVERAGE,
-}
-
-_Fields = Mapping[str, object]
-
-
-def refusal(refused: OrderRefused) -> Refusal:
-    code = _REFUSALS[refused.reason]
-    # OKX's fixed sentence where it has one (clients match on it), the model's figures after it.
-    fixed = Refusal(code).message
-    return Refusal(code, f"{fixed}. {refused.message}" if fixed else refused.message)
-
-
-def new_order(fields: _Fields) -> NewOrder:
-    """Return the order a body asks for, in base units; Refusal names the wrong parameter."""
-    contract = BY_SYMBOL.get(str(fields.get("instId", "")))
-    if contract is None:
-        raise Refusal(Code.INSTRUMENT)
-    kind_name = str(fields.get("ordType", ""))
-    side = str(fields.get("side", ""))
-    contracts = decimal_field(fields.get("sz"))
-    price = decimal_field(fields.get("px"))
-    client_order_id = str(fields.get("clOrdId") or "")
-    for name, right in (
-        ("tdMode", fields.get("tdMode") == "cross"),
-        ("side", side in ("buy", "sell")),
-        ("ordType", kind_name in _KINDS),
-        ("posSide", fields.get("posSide") in (None, "", "net")),
-        ("sz", contracts is not None and contracts > 0),
-        ("tgtCcy", fields.get("tgtCcy") in (None, "")),
-    ):
-        if not right:
-            raise Refusal(Code.ORDER_PARAMETER, f"Parameter {name} error")
-    assert contracts is not None, "checked above"
-    kind, time_in_force, post_only = _KINDS[kind_name]
-    if kind is OrderKind.LIMIT and price is None:
-        raise Refusal(Code.ORDER_PARAMETER, "Parameter px error")
-    return NewOrder(
-        instrument_id=contract.instrument_id,
-        side=Side(side),
-        quantity=contract.quantity(contracts),
-        kind=kind,
-        price_limit=price if kind is OrderKind.LIMIT else None,
-        time_in_force=time_in_force,
-        post_only=post_only,
-        reduce_only=fields.get("reduceOnly") in (True, "true"),
-        client_order_id=client_order_id or None,
-        tag=str(fields.get("tag") or ""),
-    )
+_Fields = order_entry.Fields
 
 
 def _outcome(fields: _Fields, result: PlacedOrder | Refusal, now_ns: int) -> Row:
@@ -163,7 +84,7 @@ def _place(desk: Desk, call: Call) -> web.Response:
     asked: list[NewOrder | Refusal] = []
     for fields in items:
         try:
-            asked.append(new_order(fields))
+            asked.append(order_entry.new_order(fields))
         except Refusal as wrong:
             asked.append(wrong)
     placed = iter(
@@ -172,7 +93,7 @@ def _place(desk: Desk, call: Call) -> web.Response:
     answers: list[Row] = []
     for fields, each in zip(items, asked, strict=True):
         result = each if isinstance(each, Refusal) else next(placed)
-        outcome = refusal(result) if isinstance(result, OrderRefused) else result
+        outcome = order_entry.refusal(result) if isinstance(result, OrderRefused) else result
         answers.append(_outcome(fields, outcome, desk.venue.exchange.now_ns))
     return outcomes(answers, received_ns=call.received_ns)
 
@@ -257,7 +178,7 @@ def _order_rows(desk: Desk, orders: Sequence[ExchangeOrder]) -> list[Row]:
         return []
     since_ns = min(order.created_ns for order in orders)
     fills = desk.venue.last_fills(desk.account_id, since_ns)
-    return [rows.order_row(order, fills.get(order.order_id)) for order in orders]
+    return [order_rows.order_row(order, fills.get(order.order_id)) for order in orders]
 
 
 def _order(desk: Desk, call: Call) -> Answer:
@@ -277,8 +198,8 @@ def _asked_orders(call: Call, orders: Sequence[ExchangeOrder]) -> list[ExchangeO
         order
         for order in orders
         if (contract is None or order.instrument_id == contract.instrument_id)
-        and (state is None or rows.STATES[order.state] == state)
-        and (kind is None or rows.kind_name(order) in kind.split(","))
+        and (state is None or order_rows.STATES[order.state] == state)
+        and (kind is None or order_rows.kind_name(order) in kind.split(","))
         and within(call, order.updated_ns)
     ]
 
@@ -318,7 +239,7 @@ def _fills_since(desk: Desk, call: Call, days: int) -> Answer:
     ]
     found.reverse()
     shown = page(found, call, key=lambda fill: fill.bill_id, most=100)
-    return [rows.fill_row(fill) for fill in shown]
+    return [order_rows.fill_row(fill) for fill in shown]
 
 
 def _fills(desk: Desk, call: Call) -> Answer:
@@ -347,5 +268,3 @@ WRITES: Final[dict[str, Handler]] = {
     "/api/v5/trade/cancel-batch-orders": _cancel,
     "/api/v5/trade/cancel-all-after": _cancel_all_after,
 }
-
-assert set(_REFUSALS) == set(RefusalReason), "every refusal of the exchange has OKX's code"

@@ -1,4 +1,4 @@
-"""The venue's own state as OKX's rows. Fields OKX has and we never fill are sent as OKX sends them.
+"""Positions, cash and bills as OKX's rows. Fields we never fill are sent empty, as OKX does.
 
 Signs differ from ours: OKX's `fee` is negative when paid. Sizes are contracts.
 """
@@ -6,178 +6,11 @@ Signs differ from ours: OKX's `fee` is negative when paid. Sizes are contracts.
 from decimal import Decimal
 from typing import Final
 
-from counterpoise.domain.orders import Liquidity, OrderKind, OrderState, TimeInForce
 from counterpoise.exchange.accounts import AccountState, Bill, BillKind, PositionState
-from counterpoise.exchange.orders import (
-    CancelCause,
-    ExchangeFill,
-    ExchangeOrder,
-    OrderCategory,
-)
+from counterpoise.exchange.orders import ExchangeFill
 from counterpoise.simulator.okx.errors import Row
-from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, milliseconds, text
-
-#: Settlement and fee currency of every listed swap.
-CURRENCY: Final = "USDT"
-
-#: Our state -> OKX's `state`.
-STATES: Final = {
-    OrderState.ACCEPTED: "live",
-    OrderState.PARTIALLY_FILLED: "partially_filled",
-    OrderState.FILLED: "filled",
-    OrderState.CANCELED: "canceled",
-}
-
-#: `cancelSource` as OKX numbers it; "" where the number is not documented for the cause.
-_CANCEL_SOURCES: Final = {
-    None: "",
-    CancelCause.CLIENT: "1",
-    CancelCause.LIQUIDATION: "3",
-    CancelCause.IMMEDIATE_REST: "14",
-    CancelCause.FOK_NOT_FILLED: "13",
-    CancelCause.POST_ONLY_WOULD_TAKE: "31",
-    CancelCause.REDUCE_ONLY: "20",
-    CancelCause.SELF_TRADE: "23",
-}
-
-# Order fields of products and features the simulator does not have.
-_ORDER_EMPTY: Final[Row] = {
-    "algoClOrdId": "",
-    "algoId": "",
-    "attachAlgoClOrdId": "",
-    "attachAlgoOrds": [],
-    "cancelSourceReason": "",
-    "ccy": "",
-    "feeCcy": CURRENCY,
-    "instType": "SWAP",
-    "isTpLimit": "false",
-    "linkedAlgoOrd": {"algoId": ""},
-    "posSide": "net",
-    "pxType": "",
-    "pxUsd": "",
-    "pxVol": "",
-    "quickMgnType": "",
-    "rebate": "0",
-    "rebateCcy": CURRENCY,
-    "slOrdPx": "",
-    "slTriggerPx": "",
-    "slTriggerPxType": "",
-    "source": "",
-    "stpId": "",
-    "stpMode": "cancel_maker",
-    "tdMode": "cross",
-    "tgtCcy": "",
-    "tpOrdPx": "",
-    "tpTriggerPx": "",
-    "tpTriggerPxType": "",
-    "tradeQuoteCcy": "",
-}
-
-
-def kind_name(order: ExchangeOrder) -> str:
-    """Return OKX's `ordType`."""
-    if order.kind is OrderKind.MARKET:
-        return "market"
-    if order.post_only:
-        return "post_only"
-    return "limit" if order.time_in_force is TimeInForce.GTC else order.time_in_force.value
-
-
-def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
-    """Return an order as REST lists it; `fill` is its last execution, None = none yet."""
-    contract = BY_INSTRUMENT[order.instrument_id]
-    liquidated = order.category is OrderCategory.LIQUIDATION
-    row: Row = {
-        **_ORDER_EMPTY,
-        "accFillSz": text(contract.contracts(order.filled_quantity)),
-        "avgPx": "" if order.average_price is None else text(order.average_price),
-        "cTime": milliseconds(order.created_ns),
-        "cancelSource": _CANCEL_SOURCES[order.cancel_cause],
-        "category": "full_liquidation" if liquidated else "normal",
-        "clOrdId": order.client_order_id or "",
-        "fee": text(-order.fee),
-        "fillPx": "" if fill is None else text(fill.price),
-        "fillSz": "0" if fill is None else text(contract.contracts(fill.quantity)),
-        "fillTime": "" if fill is None else milliseconds(fill.event_ns),
-        "instId": contract.symbol,
-        "lever": text(order.leverage_setting),
-        "ordId": order.order_id,
-        "ordType": kind_name(order),
-        "pnl": text(order.realised_pnl),
-        "px": "" if order.price_limit is None else text(order.price_limit),
-        "reduceOnly": "true" if order.reduce_only else "false",
-        "side": order.side.value,
-        "state": STATES[order.state],
-        "sz": text(contract.contracts(order.quantity)),
-        "tag": order.tag,
-        "tradeId": "" if fill is None else str(fill.trade_sequence),
-        "uTime": milliseconds(order.updated_ns),
-    }
-    return row
-
-
-def order_push(order: ExchangeOrder, fill: ExchangeFill | None, mark: Decimal) -> Row:
-    """Return an order as the orders channel pushes it; `fill` is this push's execution."""
-    notional = order.quantity * (order.price_limit or mark)
-    row = order_row(order, fill)
-    row |= {
-        "amendResult": "",
-        "amendSource": "",
-        "code": "0",
-        "execType": "" if fill is None else _liquidity(fill),
-        "fillFee": "0" if fill is None else text(-fill.fee),
-        "fillFeeCcy": "" if fill is None else CURRENCY,
-        "fillFwdPx": "",
-        "fillMarkPx": "" if fill is None else text(mark),
-        "fillMarkVol": "",
-        "fillNotionalUsd": "" if fill is None else text(fill.quantity * fill.price),
-        "fillPnl": "0" if fill is None else text(fill.realised_pnl),
-        "fillPxUsd": "",
-        "fillPxVol": "",
-        "lastPx": "" if fill is None else text(fill.price),
-        "msg": "",
-        "notionalUsd": text(notional),
-        "reqId": "",
-    }
-    return row
-
-
-def _liquidity(fill: ExchangeFill) -> str:
-    return "M" if fill.liquidity is Liquidity.MAKER else "T"
-
-
-def fill_row(fill: ExchangeFill) -> Row:
-    """Return an execution as trade/fills lists it."""
-    contract = BY_INSTRUMENT[fill.instrument_id]
-    return {
-        "billId": fill.bill_id,
-        "clOrdId": fill.client_order_id or "",
-        "execType": _liquidity(fill),
-        "fee": text(-fill.fee),
-        "feeCcy": CURRENCY,
-        "feeRate": text(-fill.fee / (fill.quantity * fill.price)),
-        "fillFwdPx": "",
-        "fillIdxPx": "",
-        "fillMarkPx": "",
-        "fillMarkVol": "",
-        "fillPnl": text(fill.realised_pnl),
-        "fillPx": text(fill.price),
-        "fillPxUsd": "",
-        "fillPxVol": "",
-        "fillSz": text(contract.contracts(fill.quantity)),
-        "fillTime": milliseconds(fill.event_ns),
-        "instId": contract.symbol,
-        "instType": "SWAP",
-        "ordId": fill.order_id,
-        "posSide": "net",
-        "side": fill.side.value,
-        "subType": "",
-        "tag": "",
-        "tradeId": str(fill.trade_sequence),
-        "tradeQuoteCcy": "",
-        "ts": milliseconds(fill.event_ns),
-    }
-
+from counterpoise.simulator.okx.order_rows import execution_kind
+from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, CURRENCY, milliseconds, text
 
 # Position fields of products and modes the simulator does not have.
 _POSITION_EMPTY: Final[Row] = {
@@ -232,9 +65,7 @@ def position_row(
     notional = abs(position.quantity) * position.mark
     upl_last = Decimal(0) if entry is None else position.quantity * (last - entry)
     margin_at_entry = (
-        Decimal(0)
-        if entry is None
-        else abs(position.quantity) * entry / position.leverage_setting
+        Decimal(0) if entry is None else abs(position.quantity) * entry / position.leverage_setting
     )
     liquidation = position.liquidation_price
     return {
@@ -315,9 +146,7 @@ _DETAIL_EMPTY: Final[Row] = {
 
 def account_row(account: AccountState) -> Row:
     """Return the balance of a futures-mode account holding USDT alone."""
-    gross = sum(
-        (abs(held.quantity) * held.mark for held in account.positions.values()), Decimal(0)
-    )
+    gross = sum((abs(held.quantity) * held.mark for held in account.positions.values()), Decimal(0))
     stamp = milliseconds(account.event_ns)
     available = text(max(account.available_margin, Decimal(0)))
     detail: Row = {
@@ -394,7 +223,7 @@ def bill_row(bill: Bill, fill: ExchangeFill | None) -> Row:
         "clOrdId": "" if fill is None else fill.client_order_id or "",
         "earnAmt": "",
         "earnApr": "",
-        "execType": "" if fill is None else _liquidity(fill),
+        "execType": "" if fill is None else execution_kind(fill),
         "fee": text(-bill.fee),
         "fillTime": "" if fill is None else milliseconds(fill.event_ns),
         "from": "",

@@ -1,0 +1,180 @@
+"""Market pushes: what the exchange tells becomes OKX's frames, made once for all who listen."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.domain import units
+from counterpoise.exchange.events import (
+    BookChanged,
+    ExchangeEvent,
+    FundingRateChanged,
+    MarkChanged,
+    TradePrinted,
+)
+from counterpoise.exchange.quotes import BookLevel
+from counterpoise.simulator.okx.calls import Desk
+from counterpoise.simulator.okx.channels import (
+    REPLACING,
+    Channels,
+    Sequencer,
+    frame,
+    public_topic,
+)
+from counterpoise.simulator.okx.errors import Row
+from counterpoise.simulator.okx.market import level
+from counterpoise.simulator.okx.sockets import Sessions
+from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, Contract, milliseconds, text
+
+#: Marks, index and funding are pushed again after this long, changed or not, ns.
+REPEAT_NS: Final = 10 * units.NS_PER_SECOND
+#: An unchanged book says so after this, ns.
+KEEP_ALIVE_NS: Final = units.NS_PER_MINUTE
+
+
+class _Changes:
+    # What happened to one instrument between two pushes: the last word per level and price.
+
+    def __init__(self) -> None:
+        self.bids: dict[Decimal, BookLevel] = {}
+        self.asks: dict[Decimal, BookLevel] = {}
+        self.trades: list[Row] = []
+        self.marked = False
+        self.funded = False
+
+    def take(self, event: BookChanged | MarkChanged | FundingRateChanged | TradePrinted) -> None:
+        match event:
+            case BookChanged():
+                self.bids.update((each[0], each) for each in event.bids)
+                self.asks.update((each[0], each) for each in event.asks)
+            case TradePrinted():
+                self.trades.append(_trade_row(event))
+            case MarkChanged():
+                self.marked = True
+            case FundingRateChanged():
+                self.funded = True
+
+
+class MarketStreams:
+    """Pushes of the public channels. A listener of the venue, and driven by the tick."""
+
+    def __init__(
+        self, desk: Desk, sessions: Sessions, channels: Channels, sequencer: Sequencer
+    ) -> None:
+        self._desk = desk
+        self._sessions = sessions
+        self._channels = channels
+        self._sequencer = sequencer
+        self._repeat_ns = 0
+        self._book_ns: dict[str, int] = {}
+        #: Book updates still to be swallowed, per symbol; a fault for tests of the gap check.
+        self.gaps: dict[str, int] = {}
+
+    def hear(self, events: Sequence[ExchangeEvent]) -> None:
+        """Push what happened; several changes of one book become one frame."""
+        if not self._sessions.listening("public"):
+            return
+        changes: dict[str, _Changes] = {}
+        for event in events:
+            if isinstance(event, BookChanged | MarkChanged | FundingRateChanged | TradePrinted):
+                changes.setdefault(event.instrument_id, _Changes()).take(event)
+        for instrument_id, changed in changes.items():
+            self._push(BY_INSTRUMENT[instrument_id], changed)
+
+    def tick(self) -> None:
+        """Push what is due by the clock alone."""
+        now_ns = self._desk.venue.exchange.now_ns
+        if now_ns - self._repeat_ns >= REPEAT_NS:
+            self._repeat_ns = now_ns
+            for instrument_id in self._desk.listed:
+                contract = BY_INSTRUMENT[instrument_id]
+                self._replace("mark-price", contract)
+                self._replace("index-tickers", contract)
+                self._replace("funding-rate", contract)
+        for instrument_id in self._desk.listed:
+            self._keep_book_alive(BY_INSTRUMENT[instrument_id].symbol, now_ns)
+
+    def _push(self, contract: Contract, changed: _Changes) -> None:
+        if changed.marked:
+            self._replace("mark-price", contract)
+            self._replace("index-tickers", contract)
+        if changed.funded:
+            self._replace("funding-rate", contract)
+        if changed.bids or changed.asks:
+            self._push_book(contract, changed)
+        if changed.trades:
+            topic = public_topic("trades", contract.symbol)
+            if self._sessions.listened(topic):
+                self._sessions.push(topic, frame(topic, changed.trades))
+        if changed.trades or changed.bids or changed.asks:
+            self._replace("tickers", contract)
+
+    def _replace(self, channel: str, contract: Contract) -> None:
+        symbol = contract.family if channel == "index-tickers" else contract.symbol
+        topic = public_topic(channel, symbol)
+        if self._sessions.listened(topic):
+            self._sessions.push(topic, self._channels.replacing(topic, contract))
+
+    def _push_book(self, contract: Contract, changed: _Changes) -> None:
+        # The number is taken whether anybody listens or not: it belongs to the book.
+        sequence, before = self._sequencer.following(contract.symbol)
+        now_ns = self._desk.venue.exchange.now_ns
+        self._book_ns[contract.symbol] = now_ns
+        topic = public_topic("books", contract.symbol)
+        if self._sessions.listened(topic) and not self._swallowed(contract.symbol):
+            bids = [changed.bids[price] for price in sorted(changed.bids, reverse=True)]
+            asks = [changed.asks[price] for price in sorted(changed.asks)]
+            row = _book_row(
+                [level(contract, each) for each in bids],
+                [level(contract, each) for each in asks],
+                (before, sequence),
+                now_ns,
+            )
+            self._sessions.push(topic, frame(topic, [row], action="update"))
+        for channel in REPLACING:
+            self._replace(channel, contract)
+
+    def _swallowed(self, symbol: str) -> bool:
+        left = self.gaps.get(symbol, 0)
+        if left:
+            self.gaps[symbol] = left - 1
+        return left > 0
+
+    def _keep_book_alive(self, symbol: str, now_ns: int) -> None:
+        if now_ns - self._book_ns.setdefault(symbol, now_ns) < KEEP_ALIVE_NS:
+            return
+        self._book_ns[symbol] = now_ns
+        topic = public_topic("books", symbol)
+        if self._sessions.listened(topic):
+            last = self._sequencer.last(symbol)
+            row = _book_row([], [], (last, last), now_ns)
+            self._sessions.push(topic, frame(topic, [row], action="update"))
+
+
+def _book_row(
+    bids: Sequence[list[str]], asks: Sequence[list[str]], chain: tuple[int, int], now_ns: int
+) -> Row:
+    # The checksum is always 0 since 2026-06-23; the chain of numbers is what counts.
+    return {
+        "asks": asks,
+        "bids": bids,
+        "ts": milliseconds(now_ns),
+        "checksum": 0,
+        "prevSeqId": chain[0],
+        "seqId": chain[1],
+    }
+
+
+def _trade_row(event: TradePrinted) -> Row:
+    contract = BY_INSTRUMENT[event.instrument_id]
+    return {
+        "count": "1",
+        "instId": contract.symbol,
+        "px": text(event.price),
+        "seqId": event.trade_sequence,
+        "side": event.side.value,
+        "source": "0",
+        "sz": text(contract.contracts(event.quantity)),
+        "tradeId": str(event.trade_sequence),
+        "ts": milliseconds(event.event_ns),
+    }

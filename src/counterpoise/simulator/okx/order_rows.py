@@ -1,0 +1,176 @@
+"""Orders and executions as OKX's rows. Fields OKX has and we never fill are sent empty, as it does.
+
+Signs differ from ours: OKX's `fee` is negative when paid. Sizes are contracts.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.domain.orders import Liquidity, OrderKind, OrderState, TimeInForce
+from counterpoise.exchange.orders import (
+    CancelCause,
+    ExchangeFill,
+    ExchangeOrder,
+    OrderCategory,
+)
+from counterpoise.simulator.okx.errors import Row
+from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, CURRENCY, milliseconds, text
+
+#: Our state -> OKX's `state`.
+STATES: Final = {
+    OrderState.ACCEPTED: "live",
+    OrderState.PARTIALLY_FILLED: "partially_filled",
+    OrderState.FILLED: "filled",
+    OrderState.CANCELED: "canceled",
+}
+
+#: `cancelSource` as OKX numbers it; "" where the number is not documented for the cause.
+_CANCEL_SOURCES: Final = {
+    None: "",
+    CancelCause.CLIENT: "1",
+    CancelCause.LIQUIDATION: "3",
+    CancelCause.IMMEDIATE_REST: "14",
+    CancelCause.FOK_NOT_FILLED: "13",
+    CancelCause.POST_ONLY_WOULD_TAKE: "31",
+    CancelCause.REDUCE_ONLY: "20",
+    CancelCause.SELF_TRADE: "23",
+}
+
+# Order fields of products and features the simulator does not have.
+_ORDER_EMPTY: Final[Row] = {
+    "algoClOrdId": "",
+    "algoId": "",
+    "attachAlgoClOrdId": "",
+    "attachAlgoOrds": [],
+    "cancelSourceReason": "",
+    "ccy": "",
+    "feeCcy": CURRENCY,
+    "instType": "SWAP",
+    "isTpLimit": "false",
+    "linkedAlgoOrd": {"algoId": ""},
+    "posSide": "net",
+    "pxType": "",
+    "pxUsd": "",
+    "pxVol": "",
+    "quickMgnType": "",
+    "rebate": "0",
+    "rebateCcy": CURRENCY,
+    "slOrdPx": "",
+    "slTriggerPx": "",
+    "slTriggerPxType": "",
+    "source": "",
+    "stpId": "",
+    "stpMode": "cancel_maker",
+    "tdMode": "cross",
+    "tgtCcy": "",
+    "tpOrdPx": "",
+    "tpTriggerPx": "",
+    "tpTriggerPxType": "",
+    "tradeQuoteCcy": "",
+}
+
+
+def kind_name(order: ExchangeOrder) -> str:
+    """Return OKX's `ordType`."""
+    if order.kind is OrderKind.MARKET:
+        return "market"
+    if order.post_only:
+        return "post_only"
+    return "limit" if order.time_in_force is TimeInForce.GTC else order.time_in_force.value
+
+
+def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
+    """Return an order as REST lists it; `fill` is its last execution, None = none yet."""
+    contract = BY_INSTRUMENT[order.instrument_id]
+    liquidated = order.category is OrderCategory.LIQUIDATION
+    row: Row = {
+        **_ORDER_EMPTY,
+        "accFillSz": text(contract.contracts(order.filled_quantity)),
+        "avgPx": "" if order.average_price is None else text(order.average_price),
+        "cTime": milliseconds(order.created_ns),
+        "cancelSource": _CANCEL_SOURCES[order.cancel_cause],
+        "category": "full_liquidation" if liquidated else "normal",
+        "clOrdId": order.client_order_id or "",
+        "fee": text(-order.fee),
+        "fillPx": "" if fill is None else text(fill.price),
+        "fillSz": "0" if fill is None else text(contract.contracts(fill.quantity)),
+        "fillTime": "" if fill is None else milliseconds(fill.event_ns),
+        "instId": contract.symbol,
+        "lever": text(order.leverage_setting),
+        "ordId": order.order_id,
+        "ordType": kind_name(order),
+        "pnl": text(order.realised_pnl),
+        "px": "" if order.price_limit is None else text(order.price_limit),
+        "reduceOnly": "true" if order.reduce_only else "false",
+        "side": order.side.value,
+        "state": STATES[order.state],
+        "sz": text(contract.contracts(order.quantity)),
+        "tag": order.tag,
+        "tradeId": "" if fill is None else str(fill.trade_sequence),
+        "uTime": milliseconds(order.updated_ns),
+    }
+    return row
+
+
+def order_push(order: ExchangeOrder, fill: ExchangeFill | None, mark: Decimal) -> Row:
+    """Return an order as the orders channel pushes it; `fill` is this push's execution."""
+    notional = order.quantity * (order.price_limit or mark)
+    row = order_row(order, fill)
+    row |= {
+        "amendResult": "",
+        "amendSource": "",
+        "code": "0",
+        "execType": "" if fill is None else execution_kind(fill),
+        "fillFee": "0" if fill is None else text(-fill.fee),
+        "fillFeeCcy": "" if fill is None else CURRENCY,
+        "fillFwdPx": "",
+        "fillMarkPx": "" if fill is None else text(mark),
+        "fillMarkVol": "",
+        "fillNotionalUsd": "" if fill is None else text(fill.quantity * fill.price),
+        "fillPnl": "0" if fill is None else text(fill.realised_pnl),
+        "fillPxUsd": "",
+        "fillPxVol": "",
+        "lastPx": "" if fill is None else text(fill.price),
+        "msg": "",
+        "notionalUsd": text(notional),
+        "reqId": "",
+    }
+    return row
+
+
+def execution_kind(fill: ExchangeFill) -> str:
+    """Return OKX's `execType`: M = rested, T = took."""
+    return "M" if fill.liquidity is Liquidity.MAKER else "T"
+
+
+def fill_row(fill: ExchangeFill) -> Row:
+    """Return an execution as trade/fills lists it."""
+    contract = BY_INSTRUMENT[fill.instrument_id]
+    return {
+        "billId": fill.bill_id,
+        "clOrdId": fill.client_order_id or "",
+        "execType": execution_kind(fill),
+        "fee": text(-fill.fee),
+        "feeCcy": CURRENCY,
+        "feeRate": text(-fill.fee / (fill.quantity * fill.price)),
+        "fillFwdPx": "",
+        "fillIdxPx": "",
+        "fillMarkPx": "",
+        "fillMarkVol": "",
+        "fillPnl": text(fill.realised_pnl),
+        "fillPx": text(fill.price),
+        "fillPxUsd": "",
+        "fillPxVol": "",
+        "fillSz": text(contract.contracts(fill.quantity)),
+        "fillTime": milliseconds(fill.event_ns),
+        "instId": contract.symbol,
+        "instType": "SWAP",
+        "ordId": fill.order_id,
+        "posSide": "net",
+        "side": fill.side.value,
+        "subType": "",
+        "tag": "",
+        "tradeId": str(fill.trade_sequence),
+        "tradeQuoteCcy": "",
+        "ts": milliseconds(fill.event_ns),
+    }

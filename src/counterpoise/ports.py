@@ -129,9 +129,7 @@ class Journal(Protocol):
         """Queue a record for the spool in order; returns at once with a local counter."""
         ...
 
-    async def journal_order(
-        self, approved: ApprovedOrder, intent: IntentWritten
-    ) -> JournaledOrder:
+    async def journal_order(self, approved: ApprovedOrder, intent: IntentWritten) -> JournaledOrder:
         """Stamp an order.
 
         An increase waits until Postgres has committed its intent and everything before it

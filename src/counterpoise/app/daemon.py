@@ -126,7 +126,7 @@ async def _open_ledger(
         await lease.release()
 
 
-async def _trade(  # noqa: PLR0913  the parts of a run, opened in order
+async def _trade(
     settings: Settings,
     gateway: wiring.Gateway,
     snapshot: AccountSnapshot,
@@ -160,7 +160,7 @@ async def _trade(  # noqa: PLR0913  the parts of a run, opened in order
             ledger.journal.append(ended)
         last_fill_ns = reader.last_fill_ns(account_id)
     performer.reconciler.since(boot.first_fill_ns(last_fill_ns, clock))
-    narrator = Narrator(state, settings)
+    narrator = Narrator(runner, settings, clock)
     runner.watch(narrator.told)
     runner.feed(AccountReconciled(snapshot=snapshot, cause="start"))
     reloader = Reloader(settings, state, ledger.journal, clock)
@@ -275,8 +275,12 @@ def _write_address(settings: Settings, status_port: int) -> None:
     beside = path.with_suffix(".new")
     beside.write_text(
         json.dumps(
-            {"pid": os.getpid(), "host": socket.gethostname(), "status_port": status_port,
-             "version": __version__}
+            {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "status_port": status_port,
+                "version": __version__,
+            }
         )
     )
     beside.replace(path)

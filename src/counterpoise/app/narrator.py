@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import structlog
 
+from counterpoise.app.runner import Runner
 from counterpoise.app.settings import Settings
 from counterpoise.domain import events
 from counterpoise.domain.orders import TERMINAL
@@ -19,7 +20,8 @@ from counterpoise.domain.records import (
     TradingStateChanged,
 )
 from counterpoise.engine import actions
-from counterpoise.engine.state import State
+from counterpoise.ports import Clock
+from counterpoise.status.snapshot import StatusSnapshot
 
 log = structlog.get_logger("counterpoise")
 
@@ -30,9 +32,11 @@ _ENDS: Final = frozenset(state.value for state in TERMINAL) | {"unknown"}
 class Narrator:
     """Watches steps and tells of the records they wrote."""
 
-    def __init__(self, state: State, settings: Settings) -> None:
-        self._state = state
+    def __init__(self, runner: Runner, settings: Settings, clock: Clock) -> None:
+        self._runner = runner
+        self._state = runner.state
         self._settings = settings
+        self._clock = clock
 
     def told(self, _event: events.Event, done: list[actions.Action]) -> None:
         """Tell what a step did."""
@@ -69,32 +73,34 @@ class Narrator:
         """Tell that the daemon ends."""
         log.info("daemon.stopped", reason=ended_by.reason, exit_code=ended_by.exit_code)
 
-    def status(self) -> dict[str, Any]:
-        """Return what /readyz answers: ready, and what holds it back if not."""
+    def status(self) -> StatusSnapshot:
+        """Return what /livez and /readyz answer from."""
         state = self._state
         view = state.market.view(state.now_ns)
         account = state.account.view(state.now_ns, {}, state.run.account_age_ms_max)
-        held_back = sorted(cause.value for cause in state.causes)
-        held_back += [f"{i}: {code}" for i, v in view.instruments.items() for code in v.missing]
-        held_back += list(account.missing)
-        return {
-            "ready": not held_back,
-            "held_back_by": held_back,
-            "trading_state": state.trading_state.value,
-            "account": state.run.account_id,
-            "leverage": None if state.leverage is None else f"{state.leverage:.4f}",
-            "leverage_max": (
-                None if state.leverage_max_run is None else f"{state.leverage_max_run:.4f}"
-            ),
-            "last_decision": state.last_summary,
-            "orders_open": len(state.orders.active),
-        }
+        holding_back = sorted(cause.value for cause in state.causes)
+        holding_back += [f"{i}: {code}" for i, v in view.instruments.items() for code in v.missing]
+        holding_back += account.missing
+        ticked = self._runner.ticked
+        return StatusSnapshot(
+            tick_age_seconds=None if ticked is None else self._clock.monotonic() - ticked,
+            holding_back=tuple(holding_back),
+            facts={
+                "trading_state": state.trading_state.value,
+                "account": state.run.account_id,
+                "leverage": _short(state.leverage),
+                "leverage_max": _short(state.leverage_max_run),
+                "last_decision": state.last_summary,
+                "orders_open": len(state.orders.active),
+            },
+        )
 
-    def _record(self, record: Record) -> None:  # noqa: C901  one case per kind of record
+    def _record(self, record: Record) -> None:
         match record:
             case DecisionMade():
                 log.info(
-                    f"{record.kind}.decided",
+                    "decision.made",
+                    kind=record.kind,
                     decision=record.decision_id,
                     action=record.action,
                     leverage=_short(record.leverage),
@@ -120,12 +126,11 @@ class Narrator:
                     fee=str(record.fee),
                 )
             case OrderDenied():
-                log.warning(
-                    "order.denied", instrument=record.instrument_id, reason=record.reason
-                )
+                log.warning("order.denied", instrument=record.instrument_id, reason=record.reason)
             case OrderEventSeen() if record.state in _ENDS and record.state != "filled":
                 log.warning(
-                    f"order.{record.state}",
+                    "order.ended",
+                    state=record.state,
                     instrument=record.instrument_id,
                     order=record.client_order_id,
                     code=record.code,
@@ -150,5 +155,5 @@ class Narrator:
                 pass
 
 
-def _short(figure: Any) -> str | None:  # noqa: ANN401  Decimal or None, shown to four digits
+def _short(figure: Any) -> str | None:
     return None if figure is None else f"{figure:.4f}"

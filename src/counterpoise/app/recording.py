@@ -73,7 +73,10 @@ def run_started(
             quantity_min=rules.quantity_min,
             contract_size=gateway.venue.contract_size(instrument_id),
             body=codec.encode(
-                {"rules": rules, "leverage_setting": attestation.leverage_settings.get(instrument_id)}
+                {
+                    "rules": rules,
+                    "leverage_setting": attestation.leverage_settings.get(instrument_id),
+                }
             ),
             valid_from_ns=now_ns,
         )

@@ -45,7 +45,7 @@ class Reloader:
             if fixed:
                 raise SettingsError(f"these need a restart: {', '.join(fixed)}")
         except SettingsError as error:
-            log.error("configuration.refused", reason=str(error))  # noqa: TRY400
+            log.error("configuration.refused", reason=str(error))
             return
         if not changed:
             log.info("configuration.unchanged")

@@ -38,8 +38,8 @@ class Runner:
         self._watchers: list[Watcher] = []
         #: Set when a step broke: the daemon ends.
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        #: When the last tick was taken, monotonic seconds; for the liveness answer.
-        self.ticked = clock.monotonic()
+        #: When the last tick was taken, monotonic seconds; None = none yet.
+        self.ticked: float | None = None
 
     def attach(self, performer: Performer) -> None:
         """Give it the performer that its actions go to."""
@@ -110,7 +110,7 @@ class Runner:
 
     async def _until(self, slot_ns: int) -> None:
         # A timer may fire early by its resolution; the last milliseconds are taken turn by turn.
-        while (left_ns := slot_ns - self._clock.now_ns()) > 0:
+        while (left_ns := slot_ns - self._clock.now_ns()) > 0:  # noqa: ASYNC110  it is a clock
             await asyncio.sleep(max(0, left_ns - SLOT_MARGIN_NS) / NS_PER_SECOND)
 
 

@@ -65,7 +65,7 @@ def simulator_dir(settings: Settings) -> Path:
 
 def _built_in(settings: Settings, *, fresh: bool) -> tuple[OkxEndpoints, OkxCredentials]:
     # Lazily imported: a live run never loads the simulator or the exchange model.
-    from counterpoise.simulator import client  # noqa: PLC0415
+    from counterpoise.simulator import client
 
     state_dir = simulator_dir(settings)
     try:

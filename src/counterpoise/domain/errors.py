@@ -1,16 +1,16 @@
 """Every exception of the project, as a tree. The docstring says what the daemon does next.
 
-    CounterpoiseError
-    |- SettingsError            the start stops with the message
-    |- StartRefused             the start stops with the message and the remedy
-    |- VenueError
-    |  |- VenueUnreachable      nothing was sent; reads are retried
-    |  |- VenueRejected         the venue refused; never retried
-    |  '- OutcomeUnknown        may have happened; resolved by evidence, never retried
-    '- LedgerError
-       |- LedgerUnavailable     Postgres is away; nothing increases
-       |- SpoolFailed           the local spool is dead; the daemon reduces no more than it must
-       '- LeaseLost             another daemon writes for this account; sending stops
+CounterpoiseError
+|- SettingsError            the start stops with the message
+|- StartRefused             the start stops with the message and the remedy
+|- VenueError
+|  |- VenueUnreachable      nothing was sent; reads are retried
+|  |- VenueRejected         the venue refused; never retried
+|  '- OutcomeUnknown        may have happened; resolved by evidence, never retried
+'- LedgerError
+   |- LedgerUnavailable     Postgres is away; nothing increases
+   |- SpoolFailed           the local spool is dead; the daemon reduces no more than it must
+   '- LeaseLost             another daemon writes for this account; sending stops
 """
 
 

@@ -171,9 +171,7 @@ class Account:
 
 def flat(instrument_id: str, *, event_ns: int = 0) -> Position:
     """Return a flat position."""
-    return Position(
-        instrument_id=instrument_id, quantity=ZERO, entry_price=None, event_ns=event_ns
-    )
+    return Position(instrument_id=instrument_id, quantity=ZERO, entry_price=None, event_ns=event_ns)
 
 
 def realised_pnl(position: Position, fill: Fill) -> Decimal:

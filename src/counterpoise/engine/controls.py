@@ -89,9 +89,7 @@ def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actio
     if state.stopping is not None:
         return [_ack(state, event, "unchanged", "a stop is already under way")]
     limit_ns = FLATTEN_STOP_NS_MAX if flatten else STOP_NS_MAX
-    state.stopping = Stopping(
-        control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten
-    )
+    state.stopping = Stopping(control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten)
     done = add_cause(state, Cause.STOPPING)
     done += working.drop_increases(state, "stopping")
     for order in state.orders.open_orders():

@@ -52,9 +52,7 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     return done + _trade(state, inputs, outputs)
 
 
-def _trade(
-    state: State, inputs: CycleInputs, outputs: CycleOutputs
-) -> list[actions.Action]:
+def _trade(state: State, inputs: CycleInputs, outputs: CycleOutputs) -> list[actions.Action]:
     decision_id = inputs.decision.decision_id
     changes = outputs.decision.changes
     if not changes or state.run.observe:
@@ -79,9 +77,7 @@ def _trade(
 
 def _inputs(state: State, missing: str | None) -> CycleInputs:
     market = state.market.view(state.now_ns)
-    account = state.account.view(
-        state.now_ns, views.marks(state), state.run.account_age_ms_max
-    )
+    account = state.account.view(state.now_ns, views.marks(state), state.run.account_age_ms_max)
     if missing is not None:
         account = _without(account, missing)
     decision_id = identity.decision_id(
@@ -117,9 +113,7 @@ def _without(account: AccountView, missing: str) -> AccountView:
     )
 
 
-def _row(
-    state: State, slot_ns: int, inputs: CycleInputs, outputs: CycleOutputs
-) -> DecisionMade:
+def _row(state: State, slot_ns: int, inputs: CycleInputs, outputs: CycleOutputs) -> DecisionMade:
     decision = outputs.decision
     reasons = tuple(reason.code.value for reason in decision.reasons)
     action, summary = decision.action.value, decision.summary

@@ -86,9 +86,7 @@ def measure(state: State) -> bool:
     return state.leverage >= state.guard.leverage_trigger
 
 
-def _act(
-    state: State, inputs: GuardInputs, verdict: guard.GuardVerdict
-) -> list[actions.Action]:
+def _act(state: State, inputs: GuardInputs, verdict: guard.GuardVerdict) -> list[actions.Action]:
     state.sequence += 1
     decision_id = identity.decision_id(
         state.run.account_id, state.run.epoch, state.sequence, state.now_ns

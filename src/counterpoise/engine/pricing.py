@@ -32,7 +32,7 @@ def limit_inside_cap(reference: Decimal, side: Side, cap_bps: Decimal, tick: Dec
     return rounding.quantize_up(reference * (ONE - cap_bps / BPS_PER_ONE), tick)
 
 
-def make_intent(  # noqa: PLR0913  an intent has this many independent facts
+def make_intent(
     change: LegChange,
     view: InstrumentView,
     *,

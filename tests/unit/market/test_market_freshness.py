@@ -100,6 +100,11 @@ def test_latency_forgets_after_a_minute():
     assert tracker.quantiles_ms(159 * SECOND) == (5.0, 7.0)
     assert tracker.quantiles_ms(160 * SECOND) == (7.0, 7.0)
     assert tracker.quantiles_ms(190 * SECOND) is None
+    # The next message pushes out for good what has run out.
+    tracker.record(170 * SECOND - 9 * MS, 170 * SECOND)
+    assert tracker.quantiles_ms(170 * SECOND) == (7.0, 9.0)
+    tracker.record(300 * SECOND - 7 * MS, 300 * SECOND)
+    assert tracker.quantiles_ms(300 * SECOND) == (7.0, 7.0)
 
 
 def test_latency_is_bounded_both_ways():

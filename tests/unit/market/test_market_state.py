@@ -114,7 +114,7 @@ def test_everything_seen():
     entry = seen(market(mark("100", index="99.5"), funding(), snapshot()), NOW + SECOND)
     assert (entry.mark, entry.index) == (100, Decimal("99.5"))
     assert (entry.bid, entry.ask) == (Decimal("99.9"), Decimal("100.1"))
-    assert entry.depth_quote == Decimal("9.99")
+    assert float(entry.depth_quote) == pytest.approx(9.99, rel=1e-12)
     assert (entry.funding_rate, entry.funding_ns) == (Decimal("0.0001"), NOW + MINUTE)
     assert entry.funding_interval_hours == 8
     assert (entry.mark_age_ms, entry.book_age_ms) == (1_000, 1_000)

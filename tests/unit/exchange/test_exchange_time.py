@@ -1,5 +1,6 @@
 """Time on the venue: determinism, saving, candles, shocks, speed of the past."""
 
+import itertools
 import json
 from dataclasses import replace
 from decimal import Decimal
@@ -117,7 +118,7 @@ def test_minutes_join_and_five_minutes_equal_their_minutes(
     for kind in ("mark", "last"):
         ones = venue.candles("SOLUSDT", 60, *span, kind=kind)  # type: ignore[arg-type]
         assert len(ones) == 68
-        for before, after in zip(ones, ones[1:], strict=False):
+        for before, after in itertools.pairwise(ones):
             assert after.open == before.close
             assert after.low <= min(after.open, after.close)
             assert after.high >= max(after.open, after.close)

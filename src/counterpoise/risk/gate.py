@@ -74,9 +74,7 @@ def review(
         answers.append(answer)
         if isinstance(answer, ApprovedOrder):
             flying = as_open_order(intent, answer.quantity)
-            for_increases = replace(
-                for_increases, open_orders=(*for_increases.open_orders, flying)
-            )
+            for_increases = replace(for_increases, open_orders=(*for_increases.open_orders, flying))
     return tuple(answers)
 
 

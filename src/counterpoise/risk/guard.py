@@ -120,9 +120,7 @@ def evaluate(
         return GuardVerdict(triggered=False, reason=GuardReason.WITHIN_LIMITS, leverage=now)
     reason, excess = found
     changes = _proportional(view, working, excess)
-    return GuardVerdict(
-        triggered=True, reason=reason, leverage=now, changes=changes, excess=excess
-    )
+    return GuardVerdict(triggered=True, reason=reason, leverage=now, changes=changes, excess=excess)
 
 
 def unhedged_cut(
@@ -209,12 +207,9 @@ def _offset(view: RiskView, core: Decimal) -> Decimal:
     return max(-total if core > 0 else total, _ZERO)
 
 
-def _closed(
-    view: RiskView, working: Mapping[str, Decimal], gross: Decimal | None
-) -> GuardVerdict:
+def _closed(view: RiskView, working: Mapping[str, Decimal], gross: Decimal | None) -> GuardVerdict:
     whole = {
-        name: abs(quantity) - working.get(name, _ZERO)
-        for name, quantity in view.quantities.items()
+        name: abs(quantity) - working.get(name, _ZERO) for name, quantity in view.quantities.items()
     }
     return GuardVerdict(
         triggered=True,

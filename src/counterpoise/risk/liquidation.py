@@ -10,9 +10,7 @@ from counterpoise.risk.view import RiskView
 _ZERO: Final = Decimal(0)
 
 
-def margin_legs(
-    view: RiskView, quantities: Mapping[str, Decimal]
-) -> tuple[MarginLeg, ...] | None:
+def margin_legs(view: RiskView, quantities: Mapping[str, Decimal]) -> tuple[MarginLeg, ...] | None:
     """Return the legs of `quantities` at their last marks.
 
     None if a leg's mark, volatility or margin tiers, or the core's volatility, is not known.

@@ -74,6 +74,19 @@ def book_regime(view: InstrumentView, parameters: StrategyParameters) -> Regime 
     return Regime.CALM
 
 
+def stressed_instruments(
+    market: MarketView, regime: Regime, parameters: StrategyParameters
+) -> frozenset[str]:
+    """Return the instruments in STRESSED or CASCADE: all of them, or those with such a book."""
+    everywhere = regime.level >= Regime.STRESSED.level
+    calm = (None, Regime.CALM)
+    return frozenset(
+        name
+        for name, view in market.instruments.items()
+        if everywhere or book_regime(view, parameters) not in calm
+    )
+
+
 def advance(memory: Memory, seen: Observation, parameters: StrategyParameters) -> RegimeState:
     """Return the regime after this cycle: up at once, down one step after the calm cycles."""
     reasons = [
@@ -137,9 +150,7 @@ def _move_rule(move_sigmas: float | None, parameters: StrategyParameters) -> Reg
     return Regime.CASCADE if move_sigmas >= parameters.regime_move_cascade else Regime.CALM
 
 
-def _book_rule(
-    market: MarketView, parameters: StrategyParameters
-) -> tuple[str, Regime | None]:
+def _book_rule(market: MarketView, parameters: StrategyParameters) -> tuple[str, Regime | None]:
     view = market.instruments.get(parameters.core_instrument)
     if view is None:
         return ("core_book", None)

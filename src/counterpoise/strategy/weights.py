@@ -1,7 +1,7 @@
 """Standardised minimum-variance hedge weights (section 4), in plain arithmetic.
 
 b = sigma_core * D^-1 (R_hh + ridge I)^-1 rho_hc with D = diag(sigma_h): the ridge works on
-correlations, so that it means the same for a quiet and for a wild instrument (Hoerl & Kennard 1970).
+correlations, so that it means the same for a quiet and for a wild instrument.
 """
 
 from collections.abc import Mapping, Sequence

@@ -106,11 +106,13 @@ class _Side:
     def apply(self, changes: Iterable[Level]) -> None:
         by_key, sign, best = self.by_key, self.sign, self.best
         for level in changes:
-            price, quantity = float(level[0]), float(level[1])
+            price_text, quantity_text = level
+            price, quantity = float(price_text), float(quantity_text)
+            # No NaN, infinity or negative number passes.
             if not (0.0 < price < inf and 0.0 <= quantity < inf):
                 raise ValueError(f"level={level!r} is not a price and a quantity")
             key = sign * price
-            if quantity > 0.0:
+            if quantity:
                 by_key[key] = level
                 if best is not None and key > best:
                     best = key

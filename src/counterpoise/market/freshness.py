@@ -15,8 +15,8 @@ from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 #: Length of the latency window, seconds.
 LATENCY_WINDOW_SECONDS: Final = 60
 
-#: Resolution of a recorded latency, ns (0.1 ms).
-LATENCY_STEP_NS: Final = 100_000
+#: Resolution of a recorded latency, ns (0.5 ms; the limits are a hundred times as long).
+LATENCY_STEP_NS: Final = 500_000
 
 #: Latencies are recorded within plus and minus this, so that one bad clock cannot fill memory.
 LATENCY_MS_MAX: Final = 60_000
@@ -106,7 +106,7 @@ class Confirmation:
 
 
 class LatencyTracker:
-    """Received minus event time over the last minute, in counts per 0.1 ms and second.
+    """Received minus event time over the last minute, in counts per 0.5 ms and second.
 
     Bounded whatever the message rate: a second holds one count per distinct latency step.
     """

@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := $(wildcard src tests benchmarks migrations)
+COMPILE := CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --allow-unsafe \
+  --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras
 RUN_ARGS := --profile demo $(if $(FRESH),--fresh)
 
 .DEFAULT_GOAL := help
@@ -33,14 +35,13 @@ bench: $(STAMP) #-- side-by-side measurements
 golden: $(STAMP) #-- rewrite golden files; the diff is the review
 	UPDATE=1 $(BIN)/pytest -q tests/unit tests/contract -k golden
 
-lock: #-- rewrite requirements.lock: hashes of every platform, no address
+lock: #-- rewrite requirements*.lock: hashes of every platform, no address
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install -q 'pip-tools>=7.6,<8'
-	CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --allow-unsafe --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --all-extras \
-	  --output-file requirements.lock pyproject.toml
+	$(COMPILE) --all-extras --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
 	rm -rf .venv-lock
-	@! grep -nE '://|^-|@ file' requirements.lock || { echo 'requirements.lock names an address'; exit 1; }
+	@! grep -nE '://|^-|@ file' requirements*.lock || { echo 'a lock names an address'; exit 1; }
 
 clean: #-- remove the virtual environment and caches; the record in var/ stays
 	rm -rf $(VENV) .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -60,6 +60,7 @@ def configure(log_format: str, log_level: str, stream: TextIO | None = None) -> 
         )
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    logging.getLogger("counterpoise").setLevel(level)
 
 
 def hide_secrets(

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.app.settings import Settings
+from counterpoise.app.settings_rules import RuleSettings
 from counterpoise.domain.rounding import quantize_up
 from counterpoise.market.freshness import FreshnessLimits
 from counterpoise.risk import ceiling
@@ -14,11 +15,11 @@ from counterpoise.signals.parameters import SignalParameters
 from counterpoise.strategy.parameters import StrategyParameters
 from counterpoise.venues.okx.endpoints import OkxEndpoints, is_production
 
-#: What a running daemon takes from a changed configuration; the rest needs a restart.
-CHANGEABLE: Final = (
-    {field.name for field in (*fields(StrategyParameters), *fields(GuardParameters))}
-    & Settings.model_fields.keys()
-) - {"core_instrument", "core_side", "hedge_candidates"}
+#: What a running daemon takes from a changed configuration; the rest needs a restart. Numbers of
+#: the rolling statistics and of the market's freshness are built into running state.
+CHANGEABLE: Final = (RuleSettings.model_fields.keys() | {"stop_policy"}) - {
+    field.name for owner in (SignalParameters, FreshnessLimits) for field in fields(owner)
+}
 
 
 def strategy_parameters(settings: Settings) -> StrategyParameters:

@@ -41,7 +41,7 @@ def ask(state_dir: Path, host: str) -> DaemonStatus:
         return _silent(f"the daemon of {state_dir} does not answer; it has ended or hangs")
     if not live:
         return DaemonStatus(live=False, ready=False, facts=facts, summary="the risk loop stands")
-    held = ", ".join(str(code) for code in facts.get("holding_back", []))
+    held = ", ".join(str(code) for code in facts.get("held_back_by", []))
     summary = "trading" if ready else f"running, held back by: {held}"
     return DaemonStatus(live=True, ready=ready, facts=facts, summary=summary)
 

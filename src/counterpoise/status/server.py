@@ -4,15 +4,18 @@
 is 200 while nothing holds the daemon back; its JSON says what does. Neither shows a secret.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 from aiohttp import web
 
 from counterpoise.domain.errors import StartRefused
-from counterpoise.status.snapshot import StatusSnapshot
+
+#: Makes what is answered. Keys that mean something here: "ready" (bool), "held_back_by" (codes)
+#: and "tick_age_seconds" (since the risk loop last ran; None = it has not yet). Never a secret.
+Snapshot = Callable[[], Mapping[str, Any]]
 
 #: A risk loop that has not run for this long is taken for dead, seconds.
 LIVE_SECONDS_MAX: Final = 5.0
@@ -27,7 +30,7 @@ _HEADERS: Final = {"Cache-Control": "no-store"}
 class StatusServer:
     """Serves from entry to exit of an `async with`; `port` tells where."""
 
-    def __init__(self, host: str, port: int, snapshot: Callable[[], StatusSnapshot]) -> None:
+    def __init__(self, host: str, port: int, snapshot: Snapshot) -> None:
         self._host = host
         self._port = port
         self._snapshot = snapshot
@@ -67,26 +70,24 @@ class StatusServer:
         await self._runner.cleanup()
 
     async def _live(self, _request: web.Request) -> web.Response:
-        snapshot = self._snapshot()
-        live = is_live(snapshot)
-        return _answer(live, {"live": live, "tick_age_seconds": snapshot.tick_age_seconds})
+        age = self._snapshot().get("tick_age_seconds")
+        live = is_live(age)
+        return _answer(live, {"live": live, "tick_age_seconds": age})
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        snapshot = self._snapshot()
-        holding_back = list(snapshot.holding_back)
-        if not is_live(snapshot):
-            holding_back.insert(0, "risk_loop")
-        ready = not holding_back
-        return _answer(ready, {**snapshot.facts, "ready": ready, "holding_back": holding_back})
+        facts = dict(self._snapshot())
+        if not is_live(facts.get("tick_age_seconds")):
+            facts["ready"] = False
+            facts["held_back_by"] = ["risk_loop", *facts.get("held_back_by", ())]
+        return _answer(facts.get("ready") is True, facts)
 
 
-def is_live(snapshot: StatusSnapshot) -> bool:
-    """Tell whether the risk loop ran lately."""
-    age = snapshot.tick_age_seconds
-    return age is not None and age <= LIVE_SECONDS_MAX
+def is_live(tick_age_seconds: float | None) -> bool:
+    """Tell whether the risk loop ran lately; None = it never did."""
+    return tick_age_seconds is not None and tick_age_seconds <= LIVE_SECONDS_MAX
 
 
-def _answer(good: bool, body: dict[str, object]) -> web.Response:  # noqa: FBT001
+def _answer(good: bool, body: dict[str, Any]) -> web.Response:  # noqa: FBT001
     return web.Response(
         status=200 if good else 503,
         body=msgspec.json.encode(body, order="sorted"),

@@ -1,0 +1,85 @@
+"""`counterpoise pause | resume | flatten | stop | high-water reset`: an operator's wishes.
+
+A wish is a row in the database; the daemon answers with another. Both stay in the record.
+"""
+
+from typing import Annotated, Final
+
+import typer
+
+from counterpoise.app.cli.ledger_access import open_dsn
+from counterpoise.app.cli.options import Profile, Why
+from counterpoise.domain.events import ControlAction
+
+#: How long a command waits for the daemon's answer, seconds.
+ANSWER_SECONDS_MAX: Final = 10.0
+
+high_water = typer.Typer(help="The highest unit NAV so far, which the drawdown rule looks at.")
+
+
+@high_water.callback()
+def _group() -> None:
+    pass
+
+
+def pause(profile: Profile = None, reason: Why = "") -> None:
+    """Only lower risk from now on; survives a restart."""
+    _ask(ControlAction.PAUSE, profile, reason)
+
+
+def resume(
+    profile: Profile = None,
+    reason: Why = "",
+    from_halt: Annotated[
+        bool, typer.Option("--from-halt", help="Also leave HALTED, after the cause was mended.")
+    ] = False,
+) -> None:
+    """Trade both ways again."""
+    _ask(ControlAction.RESUME, profile, reason, from_halt=from_halt)
+
+
+def flatten(profile: Profile = None, reason: Why = "") -> None:
+    """Close every position, reduce-only, and stay paused."""
+    _ask(ControlAction.FLATTEN, profile, reason)
+
+
+def stop(
+    profile: Profile = None,
+    reason: Why = "",
+    flatten_first: Annotated[
+        bool, typer.Option("--flatten", help="Close every position first.")
+    ] = False,
+) -> None:
+    """End the daemon as SIGTERM does."""
+    action = ControlAction.FLATTEN_STOP if flatten_first else ControlAction.STOP
+    _ask(action, profile, reason)
+
+
+@high_water.command("reset")
+def reset(profile: Profile = None, reason: Why = "") -> None:
+    """Forget the highest unit NAV: the drawdown rule starts anew from today's."""
+    _ask(ControlAction.HIGH_WATER_RESET, profile, reason)
+
+
+def _ask(
+    action: ControlAction, profile: str | None, reason: str, *, from_halt: bool = False
+) -> None:
+    from counterpoise.app import configuration
+    from counterpoise.ledger import controls
+
+    with open_dsn(configuration.load(profile)) as dsn:
+        control_id = controls.request(dsn, action, reason, from_halt)
+        answer = controls.wait_ack(dsn, control_id, ANSWER_SECONDS_MAX)
+    if answer is None:
+        typer.echo(
+            f"{action.value}: request {control_id} is recorded, but no daemon answered within "
+            f"{ANSWER_SECONDS_MAX:.0f} s; it is carried out when one runs",
+            err=True,
+        )
+        raise typer.Exit(1)
+    typer.echo(
+        f"{action.value}: {answer['result']}; trading state {answer['trading_state']}"
+        + (f"; {answer['message']}" if answer["message"] else "")
+    )
+    if answer["result"] == "refused":
+        raise typer.Exit(1)

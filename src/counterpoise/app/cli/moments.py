@@ -1,0 +1,38 @@
+"""Reads a moment as an operator types it."""
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from counterpoise.domain.errors import SettingsError
+from counterpoise.domain.units import (
+    NS_PER_DAY,
+    NS_PER_HOUR,
+    NS_PER_MINUTE,
+    NS_PER_SECOND,
+)
+
+_AGO: Final = re.compile(r"^(\d{1,6})([smhd])$")
+_UNITS: Final = {"s": NS_PER_SECOND, "m": NS_PER_MINUTE, "h": NS_PER_HOUR, "d": NS_PER_DAY}
+
+
+def since_ns(text: str | None, now_ns: int | None = None) -> int | None:
+    """Return ns since the epoch for "90m" (ago) or an ISO 8601 time; None = no limit.
+
+    A time without an offset is UTC. Raises SettingsError.
+    """
+    if text is None:
+        return None
+    ago = _AGO.match(text)
+    if ago is not None:
+        return (time.time_ns() if now_ns is None else now_ns) - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            f"--since {text}: allowed is 30s, 90m, 6h, 2d or a time such as 2026-01-31T09:00"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000) * (NS_PER_SECOND // 1_000)

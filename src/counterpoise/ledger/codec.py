@@ -39,7 +39,9 @@ def decode(text: str, type_: type[Value]) -> Value:
 def _refuse_non_finite(value: Any) -> None:
     # msgspec writes NaN as null, which would read back as "unknown" instead of failing here.
     if isinstance(value, (float, Decimal)):
-        if not math.isfinite(value):
+        # `math.isfinite` itself raises on a signalling NaN.
+        finite = value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+        if not finite:
             raise ValueError(f"value={value!r} has no JSON form")
         return
     parts: Iterable[Any] = ()

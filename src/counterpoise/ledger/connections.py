@@ -73,12 +73,17 @@ async def open_async(
 
     Raises psycopg.OperationalError or TimeoutError while the server is away.
     """
-    connection = await asyncio.wait_for(
+    connecting = asyncio.ensure_future(
         psycopg.AsyncConnection.connect(
             libpq_dsn(dsn), autocommit=True, **connect_arguments(application_name)
-        ),
-        ROUND_TRIP_SECONDS,
+        )
     )
+    try:
+        connection = await asyncio.wait_for(asyncio.shield(connecting), ROUND_TRIP_SECONDS)
+    except BaseException:
+        # Half a connection would hold the server's side open for a minute.
+        connecting.add_done_callback(_close_late)
+        raise
     try:
         if role is not None:
             async with asyncio.timeout(ROUND_TRIP_SECONDS):
@@ -89,6 +94,11 @@ async def open_async(
         await connection.close()
         raise
     return connection
+
+
+def _close_late(connecting: asyncio.Task[psycopg.AsyncConnection[tuple[Any, ...]]]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().pgconn.finish()
 
 
 def open_sync(

@@ -91,9 +91,9 @@ class LedgerReader:
         Raises LookupError when several ids begin so.
         """
         found = self._rows(
-            "SELECT * FROM (SELECT decision_id, inputs, outputs FROM audit.decision "
+            "SELECT * FROM (SELECT decision_id, inputs, outputs FROM audit.decision "  # noqa: S608
             "WHERE starts_with(decision_id, %(prefix)s) LIMIT 2) body "
-            f"JOIN ({_DECISIONS}) row USING (decision_id)",  # noqa: S608 - text from this file
+            f"JOIN ({_DECISIONS}) row USING (decision_id)",
             prefix=id_prefix,
         )
         if len(found) > 1:

@@ -41,6 +41,8 @@ BACKOFF_SECONDS_MAX: Final = 2.0
 PING_SECONDS: Final = 1.0
 #: Shipped records that may stay in the spool before they are deleted under load.
 SHIPPED_KEPT_MAX: Final = 5_000
+#: Longest wait for connections to close at the end, seconds.
+END_SECONDS_MAX: Final = 1.0
 #: Refused records remembered by number.
 REFUSED_KEPT_MAX: Final = 1_000
 
@@ -141,11 +143,10 @@ class Shipper:
         finally:
             self._loop = None
             self._available = False
-            for task in self._abandoned:
-                task.cancel()
+            await self._end_abandoned()
 
     async def _session(self) -> None:
-        connection = await self._timed(self._connect())
+        connection = await self._timed(self._connect(), interruptible=False)
         try:
             self._cursor = await self._timed(self._read_cursor(connection))
             if not self._available:
@@ -274,31 +275,44 @@ class Shipper:
             else:
                 future.set_result(None)
 
-    async def _timed(self, work: Coroutine[Any, Any, Result]) -> Result:
+    async def _timed(
+        self, work: Coroutine[Any, Any, Result], *, interruptible: bool = True
+    ) -> Result:
         # Cancelling psycopg waits until the server has answered the cancel, which a frozen one
-        # never does. Hence the work is left behind instead of awaited to its end.
+        # never does. Hence the work is left behind instead of awaited to its end. Connecting is
+        # not interrupted: it has a limit of its own, and half a connection would stay open.
         task = asyncio.ensure_future(work)
         try:
             done, _ = await asyncio.wait({task}, timeout=connections.ROUND_TRIP_SECONDS)
+            if done:
+                return task.result()
         except asyncio.CancelledError:
-            self._abandon(task)
-            task.cancel()
+            self._abandon(task, interrupt=interruptible)
             raise
-        if not done:
-            self._abandon(task)
-            task.cancel()
-            raise LedgerUnavailable("Postgres did not answer in time")
-        return task.result()
+        self._abandon(task, interrupt=interruptible)
+        raise LedgerUnavailable("Postgres did not answer in time")
 
-    def _abandon(self, task: asyncio.Task[Any]) -> None:
+    def _abandon(self, task: asyncio.Task[Any], *, interrupt: bool = False) -> None:
         self._abandoned.add(task)
         task.add_done_callback(self._ended)
+        if interrupt:
+            task.cancel()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._abandoned.discard(task)
-        if not task.cancelled():
-            # Retrieved, so that asyncio does not report what nobody waits for.
-            task.exception()
+        # Asking for the exception keeps asyncio from reporting what nobody waits for.
+        if task.cancelled() or task.exception() is not None:
+            return
+        if isinstance(task.result(), AsyncConnection):
+            self._abandon(asyncio.ensure_future(_end(task.result())))
+
+    async def _end_abandoned(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS_MAX):
+                while self._abandoned:
+                    await asyncio.wait(self._abandoned)
+        for task in self._abandoned:
+            task.cancel()
 
 
 def _prepare(spooled: SpooledRecord) -> _Parcel:

@@ -1,0 +1,15 @@
+"""What every test stands on: no configuration of the machine leaks in."""
+
+import os
+
+import pytest
+
+#: Variables of the project that belong to whoever runs the tests, not to a test.
+_PREFIX = "COUNTERPOISE_"
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_leaks_in(monkeypatch):
+    for name in list(os.environ):
+        if name.upper().startswith(_PREFIX):
+            monkeypatch.delenv(name)

@@ -173,8 +173,7 @@ class StreamSocket:
             except ConnectionClosed as closed:
                 raise self._dropped or Dropped(_closing_words(closed)) from closed
             finally:
-                watchman.cancel()
-                await asyncio.wait({watchman})
+                await _end(watchman)
 
     async def _listen(self, socket: ClientConnection, feed: Feed) -> None:
         conversation = self._conversation
@@ -242,6 +241,15 @@ class StreamSocket:
             if silent >= timing.ping_after and not self._pinged:
                 self._pinged = True
                 await socket.send(_PING)
+
+
+async def _end(watchman: asyncio.Task[None]) -> None:
+    watchman.cancel()
+    await asyncio.wait({watchman})
+    error = None if watchman.cancelled() else watchman.exception()
+    # A socket closed under it is no news; anything else is an error of ours and must be seen.
+    if error is not None and not isinstance(error, ConnectionClosed):
+        raise error
 
 
 def _closing_words(closed: ConnectionClosed) -> str:

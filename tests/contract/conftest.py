@@ -1,0 +1,301 @@
+"""What the contract suite needs of each venue: the real adapter against a real server.
+
+A venue joins the suite by a rig here; the tests know no venue by name.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterpoise.domain.account import TradingState
+from counterpoise.domain.events import Event, MarkPrice, StreamAlive, StreamName
+from counterpoise.domain.identity import client_order_id
+from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.orders import (
+    ApprovedOrder,
+    IntentSource,
+    JournaledOrder,
+    LegRole,
+    OrderIntent,
+    OrderKind,
+    Side,
+    TimeInForce,
+)
+from counterpoise.domain.records import IntentWritten
+from counterpoise.ledger.journal import MemoryJournal
+from counterpoise.ports import AccountFeed, MarketFeed, Venue
+from counterpoise.risk import gate
+from counterpoise.risk.view import RiskLimits, RiskView
+from counterpoise.simulator import client
+from counterpoise.venues.okx.account_stream import OkxAccountStream
+from counterpoise.venues.okx.connection import Timing
+from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
+from counterpoise.venues.okx.market_stream import OkxMarketStream
+from counterpoise.venues.okx.orders import OkxVenue
+
+IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "LTCUSDT")
+
+#: One seed for the suite's market: a failure happens again.
+SEED = 20_260_101
+
+
+class WallClock:
+    """The real time."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Heard(list[Event]):
+    """A feed that can be waited on."""
+
+    async def until(self, wanted: Callable[[Event], bool], seconds: float = 10) -> Any:
+        async with asyncio.timeout(seconds):
+            while True:
+                for event in self:
+                    if wanted(event):
+                        return event
+                await asyncio.sleep(0.01)
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self if isinstance(event, kind)]
+
+
+@dataclass
+class Rig:
+    """One venue's adapter and the means to make its server misbehave."""
+
+    #: Makes an unopened venue; `wrong_key` = with a passphrase that is not the account's.
+    make_venue: Callable[..., Venue]
+    #: Makes the public streams of some instruments.
+    make_market_feed: Callable[[dict[str, tuple[str, Decimal]]], MarketFeed]
+    #: Makes the private stream.
+    make_account_feed: Callable[..., AccountFeed]
+    #: fault(kind, path, **details) for kinds of `simulator.faults.FaultKind`.
+    fault: Callable[..., None]
+    #: Path of order entry, of an order query, and of the balance.
+    order_path: str
+    balance_path: str
+    #: Parts of the credentials that no message may contain.
+    secrets: tuple[str, ...]
+    #: The venue's code for a client order id that is in use, and for nothing to reduce.
+    duplicate_code: str
+    nothing_to_reduce_code: str
+    #: ... for a request that arrives after its deadline.
+    late_code: str
+    clock: WallClock = field(default_factory=WallClock)
+
+
+@pytest.fixture(scope="session")
+def simulator_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    state_dir = tmp_path_factory.mktemp("simulator")
+    client.ensure_running(state_dir, seed=SEED, fresh=True)
+    yield state_dir
+    client.stop(state_dir)
+
+
+@pytest.fixture(params=["okx"])
+def rig(request: pytest.FixtureRequest, simulator_dir: Path) -> Rig:
+    return {"okx": okx_rig}[request.param](simulator_dir)
+
+
+def okx_rig(state_dir: Path) -> Rig:
+    port = client.read_port(state_dir)
+    assert port is not None
+    key = client.credentials(state_dir)
+    endpoints = OkxEndpoints.loopback(port)
+    right = OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase=key.passphrase)
+    wrong = OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase="wrong-passphrase")
+    clock = WallClock()
+    timing = Timing(retry_first=0.05, alive_every=0.2)
+
+    def credentials(wrong_key: bool) -> OkxCredentials:
+        return wrong if wrong_key else right
+
+    return Rig(
+        make_venue=lambda wrong_key=False, timeout_ms=3_000: OkxVenue(
+            endpoints, credentials(wrong_key), clock, timeout_ms=timeout_ms
+        ),
+        make_market_feed=lambda symbols: OkxMarketStream(endpoints, symbols, clock, timing=timing),
+        make_account_feed=lambda symbols, wrong_key=False: OkxAccountStream(
+            endpoints, credentials(wrong_key), symbols, clock, timing=timing
+        ),
+        fault=lambda kind, path="", **details: client.fault(
+            state_dir, kind, path_contains=path, **details
+        ),
+        order_path="/trade/order",
+        balance_path="/account/balance",
+        secrets=(right.secret, right.passphrase, wrong.passphrase),
+        duplicate_code="51016",
+        nothing_to_reduce_code="51169",
+        late_code="50036",
+        clock=clock,
+    )
+
+
+class Desk:
+    """An open venue, its streams, and orders that earned their stamps."""
+
+    def __init__(self, rig: Rig, venue: Venue, rules: dict[str, Instrument]) -> None:
+        self.rig = rig
+        self.venue = venue
+        self.rules = rules
+        self.market = Heard()
+        self.account = Heard()
+        self.symbols = {each: (venue.venue_symbol(each), venue.contract_size(each)) for each in IDS}
+        self._attempts = 0
+        self._journal = MemoryJournal(rig.clock)
+
+    def mark(self, instrument_id: str) -> Decimal:
+        marks = [each for each in self.market.of(MarkPrice) if each.instrument_id == instrument_id]
+        return marks[-1].mark
+
+    def price(self, instrument_id: str, bps: int) -> Decimal:
+        """A limit price so far from the mark, on the grid."""
+        tick = self.rules[instrument_id].tick_size
+        wanted = self.mark(instrument_id) * (10_000 + bps) / 10_000
+        return (wanted // tick) * tick
+
+    async def order(
+        self,
+        instrument_id: str,
+        side: Side,
+        lots: int,
+        *,
+        price_bps: int | None = None,
+        reduce_only: bool = False,
+        time_in_force: TimeInForce = TimeInForce.IOC,
+        approval_ms: int = 2_000,
+        client_order_id_text: str | None = None,
+    ) -> JournaledOrder:
+        self._attempts += 1
+        now_ns = self.rig.clock.now_ns()
+        price = None if price_bps is None else self.price(instrument_id, price_bps)
+        quantity = self.rules[instrument_id].lot_size * lots
+        intent = OrderIntent(
+            client_order_id=client_order_id_text
+            or client_order_id("contract", str(now_ns), instrument_id, self._attempts),
+            decision_id="contract",
+            instrument_id=instrument_id,
+            leg=LegRole.CORE,
+            source=IntentSource.CYCLE,
+            side=side,
+            quantity=quantity,
+            kind=OrderKind.MARKET if price is None else OrderKind.LIMIT,
+            price_limit=price,
+            time_in_force=time_in_force,
+            reduce_only=reduce_only,
+            attempt=0,
+            created_ns=now_ns,
+        )
+        approved = _approve(intent, self._view(instrument_id, side, quantity, now_ns, approval_ms))
+        return await self._journal.journal_order(approved, _written(approved))
+
+    def _view(
+        self, instrument_id: str, side: Side, quantity: Decimal, now_ns: int, approval_ms: int
+    ) -> RiskView:
+        # Rich enough that the ceiling never speaks: this suite is about the venue.
+        marks = {instrument_id: self.mark(instrument_id)}
+        return RiskView(
+            now_ns=now_ns,
+            trading_state=TradingState.ACTIVE,
+            core_id=instrument_id,
+            equity=Decimal(10) ** 9,
+            quantities={instrument_id: -quantity * side.sign},
+            marks=marks,
+            marks_last=marks,
+            open_orders=(),
+            instruments=self.rules,
+            betas={},
+            missing={},
+            ledger_available=True,
+            lease_held=True,
+            latency_ms_p99=1.0,
+            clock_offset_ms=0.0,
+            leverage_ceiling=Decimal(3),
+            taker_fee_bps=Decimal(5),
+            slippage_bps=Decimal(5),
+            approval_ms=approval_ms,
+            limits=RiskLimits(slippage_bps_max=Decimal(500)),
+        )
+
+    async def flatten(self) -> None:
+        """Cancel and close everything, so that each test starts alike."""
+        snapshot = await self.venue.account()
+        for open_order in snapshot.open_orders:
+            assert open_order.client_order_id is not None
+            await self.venue.cancel(open_order.instrument_id, open_order.client_order_id)
+        for held in snapshot.positions:
+            lots = int(abs(held.quantity) / self.rules[held.instrument_id].lot_size)
+            side = Side.SELL if held.quantity > 0 else Side.BUY
+            await self.venue.submit(
+                await self.order(held.instrument_id, side, lots, reduce_only=True)
+            )
+
+
+@pytest.fixture
+async def desk(rig: Rig) -> AsyncIterator[Desk]:
+    venue = rig.make_venue()
+    await venue.open()
+    rules = {each.instrument_id: each for each in await venue.instruments(IDS)}
+    made = Desk(rig, venue, rules)
+    streams = [
+        asyncio.create_task(rig.make_market_feed(made.symbols).run(made.market.append)),
+        asyncio.create_task(rig.make_account_feed(made.symbols).run(made.account.append)),
+    ]
+    try:
+        async with asyncio.timeout(10):
+            while {each.instrument_id for each in made.market.of(MarkPrice)} != set(IDS):
+                await asyncio.sleep(0.01)
+        await made.account.until(
+            lambda event: isinstance(event, StreamAlive) and event.stream is StreamName.ACCOUNT
+        )
+        await made.flatten()
+        made.account.clear()
+        yield made
+        await made.flatten()
+    finally:
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
+        await venue.close()
+
+
+def _approve(intent: OrderIntent, view: RiskView) -> ApprovedOrder:
+    stamp = gate.approve_reduction if intent.reduce_only else gate.approve_increase
+    approved = stamp(intent, view)
+    assert isinstance(approved, ApprovedOrder), approved
+    return approved
+
+
+def _written(approved: ApprovedOrder) -> IntentWritten:
+    intent = approved.intent
+    return IntentWritten(
+        client_order_id=intent.client_order_id,
+        decision_id=intent.decision_id,
+        run_id="contract",
+        account_id="contract",
+        epoch=1,
+        instrument_id=intent.instrument_id,
+        leg=intent.leg.value,
+        source=intent.source.value,
+        side=intent.side.value,
+        quantity=approved.quantity,
+        kind=intent.kind.value,
+        price_limit=intent.price_limit,
+        time_in_force=intent.time_in_force.value,
+        reduce_only=intent.reduce_only,
+        attempt=intent.attempt,
+        leverage_worst=approved.leverage_worst,
+        created_ns=intent.created_ns,
+        expires_ns=approved.expires_ns,
+    )

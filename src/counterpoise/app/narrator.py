@@ -21,7 +21,6 @@ from counterpoise.domain.records import (
 )
 from counterpoise.engine import actions
 from counterpoise.ports import Clock
-from counterpoise.status.snapshot import StatusSnapshot
 
 log = structlog.get_logger("counterpoise")
 
@@ -73,7 +72,7 @@ class Narrator:
         """Tell that the daemon ends."""
         log.info("daemon.stopped", reason=ended_by.reason, exit_code=ended_by.exit_code)
 
-    def status(self) -> StatusSnapshot:
+    def status(self) -> dict[str, Any]:
         """Return what /livez and /readyz answer from."""
         state = self._state
         view = state.market.view(state.now_ns)
@@ -82,18 +81,17 @@ class Narrator:
         holding_back += [f"{i}: {code}" for i, v in view.instruments.items() for code in v.missing]
         holding_back += account.missing
         ticked = self._runner.ticked
-        return StatusSnapshot(
-            tick_age_seconds=None if ticked is None else self._clock.monotonic() - ticked,
-            holding_back=tuple(holding_back),
-            facts={
-                "trading_state": state.trading_state.value,
-                "account": state.run.account_id,
-                "leverage": _short(state.leverage),
-                "leverage_max": _short(state.leverage_max_run),
-                "last_decision": state.last_summary,
-                "orders_open": len(state.orders.active),
-            },
-        )
+        return {
+            "ready": not holding_back,
+            "held_back_by": holding_back,
+            "tick_age_seconds": None if ticked is None else self._clock.monotonic() - ticked,
+            "trading_state": state.trading_state.value,
+            "account": state.run.account_id,
+            "leverage": _short(state.leverage),
+            "leverage_max": _short(state.leverage_max_run),
+            "last_decision": state.last_summary,
+            "orders_open": len(state.orders.active),
+        }
 
     def _record(self, record: Record) -> None:
         match record:

@@ -1,0 +1,119 @@
+"""Positions, cash and equity follow what the venue tells, in whatever order it arrives."""
+
+from decimal import Decimal
+
+from engine_world import MARKS, START_NS, World, make_state, ready
+
+from counterpoise.domain.account import Position
+from counterpoise.domain.orders import Fill, Side
+from counterpoise.engine.account import Account, after_fill, flat, realised_pnl
+
+
+def a_fill(side: Side, quantity: str, price: str, *, ns: int, fill_id: str = "f1") -> Fill:
+    return Fill(
+        fill_id=fill_id,
+        instrument_id="BTCUSDT",
+        client_order_id="cp" + "1" * 30,
+        venue_order_id="v1",
+        side=side,
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        fee=Decimal("0.25"),
+        fee_currency="USDT",
+        liquidity=None,
+        realised_pnl=None,
+        event_ns=ns,
+        received_ns=ns,
+    )
+
+
+def held(quantity: str, entry: str, ns: int = 1) -> Position:
+    return Position(
+        instrument_id="BTCUSDT",
+        quantity=Decimal(quantity),
+        entry_price=Decimal(entry),
+        event_ns=ns,
+    )
+
+
+def test_growing_averages_the_entry_and_shrinking_keeps_it() -> None:
+    grown = after_fill(held("0.1", "50000"), a_fill(Side.BUY, "0.3", "54000", ns=2))
+    assert (grown.quantity, grown.entry_price) == (Decimal("0.4"), Decimal(53_000))
+    shrunk = after_fill(grown, a_fill(Side.SELL, "0.1", "60000", ns=3))
+    assert (shrunk.quantity, shrunk.entry_price) == (Decimal("0.3"), Decimal(53_000))
+    closed = after_fill(shrunk, a_fill(Side.SELL, "0.3", "60000", ns=4))
+    assert (closed.quantity, closed.entry_price) == (Decimal(0), None)
+
+
+def test_crossing_zero_starts_at_the_fill_price() -> None:
+    crossed = after_fill(held("0.1", "50000"), a_fill(Side.SELL, "0.3", "49000", ns=2))
+    assert (crossed.quantity, crossed.entry_price) == (Decimal("-0.2"), Decimal(49_000))
+
+
+def test_realised_pnl_counts_only_what_closes() -> None:
+    assert realised_pnl(held("0.1", "50000"), a_fill(Side.SELL, "0.3", "51000", ns=2)) == 100
+    assert realised_pnl(held("-0.2", "50000"), a_fill(Side.BUY, "0.1", "51000", ns=2)) == -100
+    assert realised_pnl(flat("BTCUSDT"), a_fill(Side.BUY, "0.1", "51000", ns=2)) == 0
+
+
+def account_with(position: Position) -> Account:
+    world = World(state=make_state())
+    world.market()
+    world.reconcile(positions={"BTCUSDT": (str(position.quantity), str(position.entry_price))})
+    return world.state.account
+
+
+def test_the_same_fill_told_twice_counts_once() -> None:
+    account = account_with(held("0.1", "50000"))
+    fill = a_fill(Side.BUY, "0.1", "50000", ns=START_NS + 5)
+    assert account.told_fill(fill) is True
+    assert account.told_fill(fill) is False
+    assert account.quantities() == {"BTCUSDT": Decimal("0.2")}
+    assert account.wallet_balance == Decimal("9999.75")
+
+
+def test_a_position_message_before_its_fill_is_not_counted_twice() -> None:
+    account = account_with(held("0.1", "50000"))
+    account.told_position(held("0.2", "50000", ns=START_NS + 5))
+    account.told_fill(a_fill(Side.BUY, "0.1", "50000", ns=START_NS + 5))
+    assert account.quantities() == {"BTCUSDT": Decimal("0.2")}
+
+
+def test_an_older_position_message_changes_nothing() -> None:
+    account = account_with(held("0.1", "50000"))
+    assert account.told_position(held("0.9", "50000", ns=START_NS - 5)) is False
+    assert account.quantities() == {"BTCUSDT": Decimal("0.1")}
+
+
+def test_equity_is_the_lower_of_ours_and_the_venues_carried_on() -> None:
+    world = World(state=make_state())
+    world.market()
+    world.reconcile(positions={"BTCUSDT": ("0.1", "50000")}, equity="9900")
+    account = world.state.account
+    assert account.equity(MARKS) == Decimal(9_900)
+    assert account.equity({**MARKS, "BTCUSDT": Decimal(51_000)}) == Decimal(10_000)
+    world.after(1)
+    account.told_balance(world.balance("10000", "10400"), MARKS)
+    assert account.equity(MARKS) == Decimal(10_000)
+
+
+def test_equity_is_unknown_before_the_venue_told_everything() -> None:
+    world = World(state=make_state())
+    world.market()
+    assert world.state.account.equity(MARKS) is None
+    assert "ACCOUNT_MISSING" in world.state.account.view(START_NS, MARKS, 15_000).missing
+
+
+def test_a_silent_account_stream_is_stale() -> None:
+    world = ready()
+    view = world.state.account.view(world.after(16), MARKS, 15_000)
+    assert view.missing == ("ACCOUNT_STALE",)
+    assert view.age_ms == 16_000
+
+
+def test_a_losing_close_never_overstates_equity_before_the_balance_arrives() -> None:
+    account = account_with(held("0.1", "52000"))
+    before = account.equity(MARKS)
+    account.told_fill(a_fill(Side.SELL, "0.1", "50000", ns=START_NS + 5))
+    assert before == Decimal(9_800)
+    assert account.equity(MARKS) == Decimal("9799.75")

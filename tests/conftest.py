@@ -1,8 +1,15 @@
 """What every test stands on: no configuration of the machine leaks in."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
+
+# Support modules lie beside this file; tests are no package.
+sys.path.insert(0, str(Path(__file__).parent))
+
+pytest_plugins = ["postgres_fixture"]
 
 #: Variables of the project that belong to whoever runs the tests, not to a test.
 _PREFIX = "COUNTERPOISE_"

@@ -134,10 +134,18 @@ def stop(state_dir: Path) -> bool:
     deadline = time.monotonic() + STOP_SECONDS_MAX
     while time.monotonic() < deadline:
         if not files.is_locked(state_dir):
-            _STARTED[:] = [each for each in _STARTED if each.poll() is None]
+            _reap(running.pid)
             return True
         time.sleep(_POLL_SECONDS)
     raise SimulatorUnavailable(f"simulator {running.pid} of {state_dir} does not stop")
+
+
+def _reap(pid: int) -> None:
+    # A child of ours that has let go of its directory ends within a moment.
+    for each in _STARTED:
+        if each.pid == pid:
+            each.wait(STOP_SECONDS_MAX)
+    _STARTED[:] = [each for each in _STARTED if each.poll() is None]
 
 
 def _running(state_dir: Path) -> RunningSimulator | None:

@@ -22,6 +22,7 @@ _DEMO = demo_parameters(11)
 PARAMETERS = replace(
     _DEMO, instruments=(_DEMO.instruments[0], _DEMO.instruments[-1]), history_days=1
 )
+RULES = {each.instrument.instrument_id: each.instrument for each in PARAMETERS.instruments}
 ACCOUNTS = ("a", "b")
 DEPOSIT = D(10_000)
 
@@ -50,29 +51,68 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Reduce:
+    """A reduce-only order against a held position, a multiple of it."""
+
+    account_id: str
+    multiple: Decimal
+    offset_bps: int | None
+
+
+@dataclass(frozen=True)
 class CancelOldest:
     account_id: str
 
 
-INSTRUMENTS = st.sampled_from([each.instrument.instrument_id for each in PARAMETERS.instruments])
-SENDS = st.builds(
-    Send,
-    account_id=st.sampled_from(ACCOUNTS),
-    instrument_id=INSTRUMENTS,
-    side=st.sampled_from(Side),
-    notional=st.integers(100, 40_000),
-    offset_bps=st.none() | st.integers(-40, 40),
-    time_in_force=st.sampled_from(TimeInForce),
-    post_only=st.booleans(),
-    reduce_only=st.booleans(),
+INSTRUMENTS = st.sampled_from(list(RULES))
+ACCOUNT_IDS = st.sampled_from(("a", "a", "b"))
+#: How an order may be sent: (offset from the mark allowed, time in force, post-only).
+MANNERS = st.sampled_from(
+    [
+        (False, TimeInForce.IOC, False),
+        (True, TimeInForce.IOC, False),
+        (True, TimeInForce.FOK, False),
+        (True, TimeInForce.GTC, False),
+        (True, TimeInForce.GTC, False),
+        (True, TimeInForce.GTC, True),
+    ]
+)
+
+
+@st.composite
+def sends(draw: st.DrawFn) -> Send:
+    priced, time_in_force, post_only = draw(MANNERS)
+    return Send(
+        account_id=draw(ACCOUNT_IDS),
+        instrument_id=draw(INSTRUMENTS),
+        side=draw(st.sampled_from(Side)),
+        notional=draw(st.integers(100, 14_000)),
+        offset_bps=draw(st.integers(-25, 25)) if priced else None,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        reduce_only=draw(st.sampled_from((False, False, False, True))),
+    )
+
+
+SENDS = sends()
+REDUCTIONS = st.builds(
+    Reduce,
+    account_id=ACCOUNT_IDS,
+    multiple=st.sampled_from([D("0.5"), D(1), D(3)]),
+    offset_bps=st.none() | st.sampled_from([-5, 1, 3, 10]),
 )
 ACTIONS = st.one_of(
     SENDS,
     SENDS,
-    SENDS,
+    REDUCTIONS,
+    REDUCTIONS,
     st.builds(Wait, ms=st.integers(1, 3_000)),
-    st.builds(Wait, ms=st.sampled_from([700_000, 3_600_000])),
-    st.builds(Shock, instrument_id=INSTRUMENTS, fraction=st.floats(-0.3, 0.3)),
+    st.builds(Wait, ms=st.sampled_from([250, 5_000, 3_600_000])),
+    st.builds(
+        Shock,
+        instrument_id=INSTRUMENTS,
+        fraction=st.sampled_from([-0.3, -0.05, -0.005, 0.005, 0.05, 0.3]),
+    ),
     st.builds(CancelOldest, account_id=st.sampled_from(ACCOUNTS)),
 )
 
@@ -84,26 +124,46 @@ def opened() -> Exchange:
     return exchange
 
 
+def on_grid(value: Decimal, step: Decimal) -> Decimal:
+    return value // step * step
+
+
 def new_order(exchange: Exchange, send: Send) -> NewOrder:
-    instrument = next(
-        each.instrument
-        for each in PARAMETERS.instruments
-        if each.instrument.instrument_id == send.instrument_id
-    )
-    mark = exchange.mark(send.instrument_id)
+    instrument, mark = RULES[send.instrument_id], exchange.mark(send.instrument_id)
     price = None
     if send.offset_bps is not None:
-        wanted = mark * (1 + D(send.offset_bps) / 10_000)
-        price = wanted // instrument.tick_size * instrument.tick_size
+        price = on_grid(mark * (1 + D(send.offset_bps) / 10_000), instrument.tick_size)
     return NewOrder(
         instrument_id=send.instrument_id,
         side=send.side,
-        quantity=D(send.notional) / mark // instrument.lot_size * instrument.lot_size,
+        quantity=on_grid(D(send.notional) / mark, instrument.lot_size),
         kind=OrderKind.MARKET if price is None else OrderKind.LIMIT,
         price_limit=price,
         time_in_force=send.time_in_force,
         post_only=send.post_only,
         reduce_only=send.reduce_only,
+    )
+
+
+def reduction(exchange: Exchange, reduce: Reduce) -> NewOrder | None:
+    positions = exchange.account(reduce.account_id).positions
+    if not positions:
+        return None
+    position = next(iter(positions.values()))
+    instrument = RULES[position.instrument_id]
+    side = Side.SELL if position.quantity > 0 else Side.BUY
+    price = None
+    if reduce.offset_bps is not None:
+        # Positive offsets rest away from the mark.
+        away = 1 - D(reduce.offset_bps * side.sign) / 10_000
+        price = on_grid(exchange.mark(position.instrument_id) * away, instrument.tick_size)
+    return NewOrder(
+        instrument_id=position.instrument_id,
+        side=side,
+        quantity=on_grid(abs(position.quantity) * reduce.multiple, instrument.lot_size),
+        kind=OrderKind.MARKET if price is None else OrderKind.LIMIT,
+        price_limit=price,
+        reduce_only=True,
     )
 
 
@@ -115,6 +175,9 @@ def carried_out(exchange: Exchange, action: object) -> list[ExchangeEvent]:
             exchange.shock(action.instrument_id, action.fraction, 2.0)
         if isinstance(action, Send):
             return exchange.place(action.account_id, new_order(exchange, action))[1]
+        if isinstance(action, Reduce):
+            order = reduction(exchange, action)
+            return exchange.place(action.account_id, order)[1] if order else []
         if isinstance(action, CancelOldest):
             orders = exchange.account(action.account_id).open_orders
             if orders:
@@ -125,8 +188,8 @@ def carried_out(exchange: Exchange, action: object) -> list[ExchangeEvent]:
 
 
 def check_books(exchange: Exchange) -> None:
-    for each in PARAMETERS.instruments:
-        book = exchange.book(each.instrument.instrument_id)
+    for name in RULES:
+        book = exchange.book(name)
         assert list(book.bids) == sorted(book.bids, reverse=True)
         assert list(book.asks) == sorted(book.asks)
         assert all(quantity > 0 for _, quantity in (*book.bids, *book.asks))
@@ -172,8 +235,8 @@ def check_orders(events: list[ExchangeEvent], quantities: dict[tuple[str, str], 
             assert abs(after) < abs(before)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(actions=st.lists(ACTIONS, max_size=25))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(actions=st.lists(ACTIONS, min_size=15, max_size=40))
 def test_books_balance_and_orders_keep_their_word(actions: list[object]) -> None:
     exchange = opened()
     quantities: dict[tuple[str, str], Decimal] = {}
@@ -182,15 +245,14 @@ def test_books_balance_and_orders_keep_their_word(actions: list[object]) -> None
         check_books(exchange)
         for account_id in ACCOUNTS:
             check_account(exchange, account_id)
-            for each in PARAMETERS.instruments:
+            for name in RULES:
                 # A liquidation closes without an order event.
-                name = each.instrument.instrument_id
                 position = exchange.account(account_id).positions.get(name)
                 quantities[account_id, name] = position.quantity if position else D(0)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(actions=st.lists(ACTIONS, max_size=15), cut=st.integers(0, 15))
+@given(actions=st.lists(ACTIONS, min_size=8, max_size=15), cut=st.integers(1, 14))
 def test_saved_and_restored_anywhere_equals_uninterrupted(actions: list[object], cut: int) -> None:
     whole, part = opened(), opened()
     for at, action in enumerate(actions):
@@ -202,13 +264,13 @@ def test_saved_and_restored_anywhere_equals_uninterrupted(actions: list[object],
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    sends=st.lists(SENDS, min_size=1, max_size=5),
+    requests=st.lists(SENDS, min_size=1, max_size=5),
     cuts=st.lists(st.integers(1, 19_999), max_size=8, unique=True),
 )
-def test_any_split_of_time_gives_the_same_venue(sends: list[Send], cuts: list[int]) -> None:
+def test_any_split_of_time_gives_the_same_venue(requests: list[Send], cuts: list[int]) -> None:
     whole, split = opened(), opened()
     for venue in (whole, split):
-        for send in sends:
+        for send in requests:
             carried_out(venue, send)
     events: list[ExchangeEvent] = []
     for cut in sorted(cuts):

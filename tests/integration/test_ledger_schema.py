@@ -1,0 +1,177 @@
+"""The schema refuses to forget, whoever asks."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from counterpoise.domain.errors import LedgerUnavailable, StartRefused
+from counterpoise.ledger import connections, migrate, schema
+
+SCRIPTS = migrate.find_scripts()
+TABLES = sorted(table.name for table in schema.metadata.tables.values() if table.schema == "audit")
+
+
+def as_role(dsn: str, role: str) -> "psycopg.Connection[tuple[object, ...]]":
+    connection = psycopg.connect(dsn, autocommit=True)
+    connection.execute(connections.set_role(role))
+    return connection
+
+
+def test_up_down_up(empty_database: str) -> None:
+    assert migrate.current(empty_database) is None
+    assert migrate.upgrade(empty_database, SCRIPTS) == migrate.head(SCRIPTS) == "0001"
+    assert migrate.upgrade(empty_database, SCRIPTS) == "0001"
+    assert migrate.downgrade(empty_database, SCRIPTS, "base") is None
+    with psycopg.connect(empty_database) as connection:
+        left = connection.execute(
+            "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace IN "
+            "(SELECT oid FROM pg_namespace WHERE nspname IN ('audit', 'public'))"
+        ).fetchone()
+    assert left == (0,)
+    assert migrate.upgrade(empty_database, SCRIPTS) == "0001"
+    assert migrate.current(empty_database) == "0001"
+
+
+def test_the_migrated_database_is_what_the_code_writes_to(database: str) -> None:
+    engine = sa.create_engine(connections.sqlalchemy_url(database))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "compare_type": True,
+                "version_table": migrate.VERSION_TABLE,
+                "version_table_schema": schema.OPS,
+            },
+        )
+        differences = compare_metadata(context, schema.metadata)
+    engine.dispose()
+    # Indexes serve readers; only the migration knows them.
+    assert [one for one in differences if one[0] != "remove_index"] == []
+
+
+def test_a_schema_of_a_newer_version_is_left_alone(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE ops.schema_version SET version_num = '9999'")
+    with pytest.raises(StartRefused, match="9999"):
+        migrate.upgrade(database, SCRIPTS)
+
+
+def test_a_database_that_is_away_is_unavailable() -> None:
+    with pytest.raises(LedgerUnavailable, match="does not answer"):
+        migrate.current("postgresql://nobody@/nothing?host=/nonexistent")
+
+
+def test_scripts_are_found_where_they_are_put(tmp_path: Path) -> None:
+    with pytest.raises(StartRefused, match="COUNTERPOISE_MIGRATIONS"):
+        migrate.find_scripts(tmp_path)
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "env.py").touch()
+    assert migrate.find_scripts(tmp_path) == tmp_path
+    assert migrate.find_scripts(SCRIPTS.parent) == SCRIPTS
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_even_the_owner_cannot_change_the_record(database: str, table: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
+            connection.execute(f"TRUNCATE audit.{table}")
+        triggers = connection.execute(
+            "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = %s::regclass "
+            "AND tgname LIKE 'append_only%%' ORDER BY tgname",
+            (f"audit.{table}",),
+        ).fetchall()
+    assert triggers == [("append_only_row", "A"), ("append_only_table", "A")]
+
+
+def test_rows_cannot_be_changed_or_removed(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO audit.memory VALUES ('d', 'r', 'a', '1', '{}', 1, 's', 1)"
+        )
+        connection.execute("SET session_replication_role = replica")
+        for statement in (
+            "UPDATE audit.memory SET body = '[]'",
+            "DELETE FROM audit.memory",
+            "INSERT INTO audit.memory VALUES ('d', 'r', 'a', '1', '{}', 1, 's', 2) "
+            "ON CONFLICT (decision_id) DO UPDATE SET kept_ns = 2",
+        ):
+            with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
+                connection.execute(statement)
+        assert connection.execute("SELECT body::text, kept_ns FROM audit.memory").fetchall() == [
+            ("{}", 1)
+        ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit.decision SET summary = ''",
+        "DELETE FROM audit.fill",
+        "TRUNCATE audit.fill",
+        "ALTER TABLE audit.fill DISABLE TRIGGER append_only_row",
+        "DROP TABLE audit.fill",
+        "SET session_replication_role = replica",
+        "INSERT INTO audit.control (action, reason) VALUES ('resume', '')",
+        "DELETE FROM ops.lease",
+        "UPDATE ops.schema_version SET version_num = '0'",
+        "CREATE TABLE audit.other ()",
+    ],
+)
+def test_the_writer_may_only_add(database: str, statement: str) -> None:
+    with (
+        as_role(database, schema.WRITER_ROLE) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize("role", [schema.READER_ROLE, schema.OPERATOR_ROLE])
+def test_readers_and_operators_may_not_write_the_record(database: str, role: str) -> None:
+    with as_role(database, role) as connection:
+        for view in ("decisions", "orders", "fills", "positions", "controls"):
+            assert connection.execute(f"SELECT * FROM audit.{view}").fetchall() == []
+        for statement in (
+            "INSERT INTO audit.memory VALUES ('d', 'r', 'a', '1', '{}', 1, 's', 1)",
+            "UPDATE ops.lease SET epoch = 9",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_who_asked_is_the_servers_to_say(database: str) -> None:
+    with as_role(database, schema.OPERATOR_ROLE) as connection:
+        row = connection.execute(
+            "INSERT INTO audit.control (action, reason, actor) VALUES ('pause', 'x', 'forged') "
+            "RETURNING actor"
+        ).fetchone()
+        assert row == ("counterpoise_owner",)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute("INSERT INTO audit.control (action, reason) VALUES ('sing', '')")
+
+
+def test_an_owner_who_is_no_superuser_migrates_too(
+    postgres_server: object, empty_database: str
+) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        database = connection.info.dbname
+        connection.execute("DROP ROLE IF EXISTS plain")
+        connection.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+        connection.execute(f"ALTER DATABASE {database} OWNER TO plain")
+        host = connection.info.host
+    url = f"postgresql://plain:plain@/{database}?host={host}&port=5432"
+    assert migrate.upgrade(url, SCRIPTS) == "0001"
+    # The roles are there from other databases, but this user is no member and stays itself.
+    with connections.open_sync(url, "test", schema.WRITER_ROLE) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("plain",)
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            connection.execute("TRUNCATE audit.fill")
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {database} OWNER TO counterpoise_owner")
+        connection.execute("DROP OWNED BY plain CASCADE")
+        connection.execute("DROP ROLE plain")

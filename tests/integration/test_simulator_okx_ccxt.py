@@ -649,5 +649,10 @@ def test_a_running_simulator_is_found_not_started_again(state_dir, port):
 
 def test_a_simulator_that_cannot_start_says_why(tmp_path):
     (tmp_path / "state.sqlite").write_text("this is no database, and long enough to be read as one")
-    with pytest.raises(client.SimulatorUnavailable, match="not a database"):
+    with pytest.raises(client.SimulatorUnavailable, match="not a database; start it with --fresh"):
         client.ensure_running(tmp_path, seed=1)
+    try:
+        client.ensure_running(tmp_path, seed=1, fresh=True)
+        assert client.state(tmp_path)["wallet_balance"] == "10000"
+    finally:
+        client.stop(tmp_path)

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from counterpoise.simulator import files, server
+from counterpoise.simulator.store import StateUnreadable
 
 #: Cash of a new account, quote, if none is asked for.
 WALLET_START = Decimal(10_000)
@@ -34,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Run until a signal; 17 = another simulator works in the directory."""
+    """Run until a signal; 17 = another works in the directory, 1 = its state is unreadable."""
     options = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     run = server.serve(
@@ -49,6 +50,9 @@ def main() -> int:
     except server.AlreadyRunning as refusal:
         logging.getLogger("counterpoise.simulator").error("%s", refusal)
         return files.EXIT_ALREADY_RUNNING
+    except StateUnreadable as refusal:
+        logging.getLogger("counterpoise.simulator").error("%s", refusal)
+        return 1
     return 0
 
 

@@ -143,7 +143,7 @@ async def serve(
 
     `seed` decides the market of a directory that has none yet, `wallet` is the cash (quote) of
     an account that has to be opened. `fresh` puts what is there aside first. `port` 0 = the one
-    used before if it is free, else any. Raises AlreadyRunning.
+    used before if it is free, else any. Raises AlreadyRunning, StateUnreadable.
     """
     held = _take_directory(state_dir)
     port_before = files.last_port(state_dir)

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS whole (
 
 
 class StateUnreadable(Exception):
-    """The state file was written by another version; start with `--fresh`."""
+    """The state file is damaged or was written by another version; start with `--fresh`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +42,18 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_SCHEMA)
-        version = self.value("schema_version")
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+            version = self.value("schema_version")
+        except sqlite3.DatabaseError as damage:
+            self._connection.close()
+            raise StateUnreadable(f"{path}: {damage}; start it with --fresh") from damage
         if version is None:
             self.put("schema_version", str(SCHEMA_VERSION))
         elif version != str(SCHEMA_VERSION):
+            self._connection.close()
             raise StateUnreadable(
                 f"{path} has layout {version}, this simulator reads {SCHEMA_VERSION};"
                 " start it with --fresh"

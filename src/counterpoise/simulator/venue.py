@@ -17,7 +17,7 @@ from counterpoise.exchange.orders import (
     PlacedOrder,
 )
 from counterpoise.exchange.parameters import demo_parameters
-from counterpoise.simulator.store import Store, StoredCommand
+from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand
 
 #: How often the whole state is written; bounds what a restart must carry out again, ns.
 KEEP_EVERY_NS: Final = units.NS_PER_MINUTE
@@ -98,7 +98,8 @@ class RunningVenue:
     def open(cls, store: Store, *, seed: int, now_ns: int) -> "RunningVenue":
         """Return the venue as it was left, or a new one with `seed` that opens now.
 
-        A venue that exists keeps the seed it was opened with.
+        A venue that exists keeps the seed it was opened with. StateUnreadable: its markets were
+        of other parameters than this version's.
         """
         kept_seed = store.value("seed")
         if kept_seed is not None:
@@ -110,7 +111,11 @@ class RunningVenue:
             venue.keep()
             return venue
         whole = _WHOLE.decode(zlib.decompress(body))
-        venue = cls(store, Exchange.restore(demo_parameters(seed), whole.exchange))
+        try:
+            exchange = Exchange.restore(demo_parameters(seed), whole.exchange)
+        except ValueError as other:
+            raise StateUnreadable(f"{other}; start it with --fresh") from other
+        venue = cls(store, exchange)
         venue._deadlines = dict(whole.deadlines)
         kept_ns = venue.exchange.now_ns
         for stored in store.commands():
@@ -206,6 +211,8 @@ class RunningVenue:
         return {fill.order_id: fill for fill in self.exchange.fills(account_id, since_ns)}
 
     def _do(self, commands: Sequence[Command]) -> list[PlacedOrder | OrderRefused | None]:
+        if not commands:
+            return []
         # On disk first: an answer that left can then never be about something forgotten.
         self._store.append(self.exchange.now_ns, [_ENCODER.encode(each) for each in commands])
         answers: list[PlacedOrder | OrderRefused | None] = []

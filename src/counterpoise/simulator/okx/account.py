@@ -5,7 +5,7 @@ from typing import Final
 from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.exchange.accounts import AccountState, Bill, PositionState
 from counterpoise.exchange.orders import ExchangeFill
-from counterpoise.simulator.okx import account_rows
+from counterpoise.simulator.okx import account_rows, order_entry
 from counterpoise.simulator.okx.calls import (
     Answer,
     Call,
@@ -129,7 +129,8 @@ def _set_leverage(desk: Desk, call: Call) -> Answer:
         raise WireError(Code.ORDER_PARAMETER, "Parameter lever error")
     refusal = desk.venue.set_leverage(desk.account_id, contract.instrument_id, leverage)
     if refusal is not None:
-        raise WireError(Code.LEVERAGE, refusal.message)
+        wrong = order_entry.refusal(refusal)
+        raise WireError(wrong.code, wrong.message)
     row = _leverage_row(desk, contract)
     return [{name: row[name] for name in ("instId", "lever", "mgnMode", "posSide")}]
 

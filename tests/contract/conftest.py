@@ -66,6 +66,12 @@ class Heard(list[Event]):
                         return event
                 await asyncio.sleep(0.01)
 
+    async def of_all(self, kind: type, instrument_ids: set[str], seconds: float = 10) -> None:
+        """Wait for an event of every instrument."""
+        async with asyncio.timeout(seconds):
+            while {event.instrument_id for event in self.of(kind)} != instrument_ids:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     def of(self, kind: type) -> list[Any]:
         return [event for event in self if isinstance(event, kind)]
 
@@ -118,16 +124,16 @@ def okx_rig(state_dir: Path) -> Rig:
     clock = WallClock()
     timing = Timing(retry_first=0.05, alive_every=0.2)
 
-    def credentials(wrong_key: bool) -> OkxCredentials:
+    def credentials(*, wrong_key: bool) -> OkxCredentials:
         return wrong if wrong_key else right
 
     return Rig(
         make_venue=lambda wrong_key=False, timeout_ms=3_000: OkxVenue(
-            endpoints, credentials(wrong_key), clock, timeout_ms=timeout_ms
+            endpoints, credentials(wrong_key=wrong_key), clock, timeout_ms=timeout_ms
         ),
         make_market_feed=lambda symbols: OkxMarketStream(endpoints, symbols, clock, timing=timing),
         make_account_feed=lambda symbols, wrong_key=False: OkxAccountStream(
-            endpoints, credentials(wrong_key), symbols, clock, timing=timing
+            endpoints, credentials(wrong_key=wrong_key), symbols, clock, timing=timing
         ),
         fault=lambda kind, path="", **details: client.fault(
             state_dir, kind, path_contains=path, **details
@@ -253,9 +259,7 @@ async def desk(rig: Rig) -> AsyncIterator[Desk]:
         asyncio.create_task(rig.make_account_feed(made.symbols).run(made.account.append)),
     ]
     try:
-        async with asyncio.timeout(10):
-            while {each.instrument_id for each in made.market.of(MarkPrice)} != set(IDS):
-                await asyncio.sleep(0.01)
+        await made.market.of_all(MarkPrice, set(IDS))
         await made.account.until(
             lambda event: isinstance(event, StreamAlive) and event.stream is StreamName.ACCOUNT
         )

@@ -189,7 +189,9 @@ async def journaled(  # every stamp is earned as in a live run
         trading_state=TradingState.ACTIVE,
         core_id="BTCUSDT",
         equity=Decimal(10_000_000),
-        quantities={instrument_id: -1_000_000 * side.sign * Decimal(1) if reduce_only else Decimal(0)},
+        quantities={
+            instrument_id: -1_000_000 * side.sign * Decimal(1) if reduce_only else Decimal(0)
+        },
         marks={instrument_id: Decimal(100_000)},
         marks_last={instrument_id: Decimal(100_000)},
         open_orders=(),

@@ -25,9 +25,7 @@ def test_one_production_address_is_enough(changes):
 
 
 def test_a_host_that_only_looks_like_the_venue_is_not_it():
-    assert not is_production(
-        replace(OkxEndpoints.loopback(1), rest_url="https://notokx.com")
-    )
+    assert not is_production(replace(OkxEndpoints.loopback(1), rest_url="https://notokx.com"))
 
 
 def test_a_demo_key_on_a_production_stream_counts_as_production():

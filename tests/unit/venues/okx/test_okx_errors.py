@@ -1,4 +1,4 @@
-import asyncio
+import json
 
 import aiohttp
 import pytest
@@ -13,10 +13,8 @@ from counterpoise.venues.okx import errors
 
 
 def answer(code, s_code="", words=""):
-    return (
-        'okx {"code":"%s","msg":"outer","data":[{"ordId":"","sCode":"%s","sMsg":"%s"}]}'
-        % (code, s_code, words)
-    )
+    row = {"ordId": "", "sCode": s_code, "sMsg": words}
+    return "okx " + json.dumps({"code": code, "msg": "outer", "data": [row]})
 
 
 @pytest.mark.parametrize(
@@ -34,9 +32,7 @@ def answer(code, s_code="", words=""):
 )
 def test_the_code_of_the_order_decides(code, expected):
     # ccxt's class is the same for all of them here: it must not matter.
-    found = errors.classify(
-        ccxt_errors.ExchangeError(answer("1", code, "why")), placing=True
-    )
+    found = errors.classify(ccxt_errors.ExchangeError(answer("1", code, "why")), placing=True)
     assert type(found) is expected
     assert found.code == code
     assert "why" in str(found)
@@ -56,7 +52,7 @@ def test_the_code_of_the_order_decides(code, expected):
     ],
 )
 def test_the_code_of_the_request_decides_where_the_order_has_none(code, expected):
-    text = 'okx {"code":"%s","msg":"outer","data":[]}' % code
+    text = "okx " + json.dumps({"code": code, "msg": "outer", "data": []})
     found = errors.classify(ccxt_errors.RequestTimeout(text), placing=True)
     assert (type(found), found.code) == (expected, code)
 
@@ -81,9 +77,7 @@ def connector_error(kind=aiohttp.ClientConnectorError):
     return kind(key, OSError(111, "refused"))
 
 
-@pytest.mark.parametrize(
-    "kind", [aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError]
-)
+@pytest.mark.parametrize("kind", [aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError])
 def test_no_connection_means_not_sent(kind):
     exception = raised_from(ccxt_errors.ExchangeNotAvailable("x"), connector_error(kind))
     assert type(errors.classify(exception, placing=True)) is VenueUnreachable
@@ -94,7 +88,7 @@ def test_no_connection_means_not_sent(kind):
     [
         (ccxt_errors.ExchangeNotAvailable("x"), aiohttp.ServerDisconnectedError()),
         (ccxt_errors.ExchangeNotAvailable("x"), aiohttp.ClientOSError(104, "reset")),
-        (ccxt_errors.RequestTimeout("x"), asyncio.TimeoutError()),
+        (ccxt_errors.RequestTimeout("x"), TimeoutError()),
         (ccxt_errors.ExchangeError("x"), aiohttp.ClientPayloadError("cut")),
         (ccxt_errors.ExchangeError("okx <html>{broken"), None),
         (ccxt_errors.AuthenticationError("okx POST 401 Unauthorized <html>"), None),

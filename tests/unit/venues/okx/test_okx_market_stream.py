@@ -53,7 +53,9 @@ def book(action, previous, sequence, *, bids=(), asks=(), inst_id="BTC-USDT-SWAP
     return frame("books", inst_id, [row], action)
 
 
-SNAPSHOT = book("snapshot", -1, 10, bids=[["100.1", "3", "0", "1"]], asks=[["100.2", "5", "0", "2"]])
+SNAPSHOT = book(
+    "snapshot", -1, 10, bids=[["100.1", "3", "0", "1"]], asks=[["100.2", "5", "0", "2"]]
+)
 
 
 @pytest.fixture
@@ -236,7 +238,7 @@ class StubStreams:
         self.asked = []
         self.pings = 0
         self.answer_pings = True
-        self.on_subscribe = lambda arguments: []
+        self.on_subscribe = lambda _arguments: []
 
     async def handle(self, socket):
         self.connections.append(socket)
@@ -261,13 +263,17 @@ async def streams():
         yield stub
 
 
+async def eventually(condition, seconds=3):
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is another task's doing
+            await asyncio.sleep(0.005)
+
+
 class Heard(list):
     """A feed that can be waited on."""
 
     async def until(self, wanted, seconds=3):
-        async with asyncio.timeout(seconds):
-            while not any(wanted(event) for event in self):
-                await asyncio.sleep(0.005)
+        await eventually(lambda: any(wanted(event) for event in self), seconds)
         return next(event for event in self if wanted(event))
 
     def of(self, kind, stream=None):
@@ -301,9 +307,7 @@ def snapshots(arguments):
 async def test_books_and_marks_have_a_socket_each(streams, heard):
     streams.on_subscribe = snapshots
     await heard.until(lambda event: isinstance(event, BookSnapshot))
-    async with asyncio.timeout(2):
-        while len(streams.asked) < 2:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(streams.asked) == 2)
     channels = sorted(
         sorted({argument["channel"] for argument in request["args"]}) for request in streams.asked
     )
@@ -325,9 +329,7 @@ async def test_a_mute_server_is_left(streams, heard):
     streams.answer_pings = False
     down = await heard.until(lambda event: isinstance(event, StreamDown))
     assert "no pong" in down.reason
-    async with asyncio.timeout(3):
-        while len(streams.connections) < 4:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(streams.connections) >= 4)
     # One outage is told once, however often it is tried again.
     told = [event.stream for event in heard.of(StreamDown)]
     assert sorted(told) == [StreamName.BOOKS, StreamName.MARKS]
@@ -341,7 +343,11 @@ async def test_a_cut_is_told_and_mended(streams, heard):
         connection.transport.abort()
     await heard.until(lambda e: isinstance(e, StreamDown) and e.stream is StreamName.BOOKS)
     await heard.until(lambda event: isinstance(event, BookSnapshot))
-    kinds = [type(event) for event in heard if getattr(event, "stream", StreamName.BOOKS) is StreamName.BOOKS]
+    kinds = [
+        type(event)
+        for event in heard
+        if getattr(event, "stream", StreamName.BOOKS) is StreamName.BOOKS
+    ]
     assert kinds.index(StreamDown) < kinds.index(StreamAlive) < kinds.index(BookSnapshot)
 
 
@@ -349,9 +355,7 @@ async def test_a_malformed_frame_costs_nothing_but_itself(streams, heard):
     broken = [b"{", b"null", b'{"arg":3}']
     streams.on_subscribe = lambda arguments: broken + snapshots(arguments)
     await heard.until(lambda event: isinstance(event, BookSnapshot))
-    async with asyncio.timeout(2):
-        while heard.stream.malformed_frames < 2 * len(broken):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: heard.stream.malformed_frames == 2 * len(broken))
     assert heard.of(StreamDown) == []
     assert len(streams.connections) == 2
 
@@ -363,9 +367,7 @@ async def test_a_gap_is_mended_on_the_same_socket(streams, heard):
     for each in streams.connections:
         await each.send(book("update", 98, 99).decode())
     await heard.until(lambda event: isinstance(event, BookGap))
-    async with asyncio.timeout(2):
-        while len(heard.of(BookSnapshot)) <= first:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(heard.of(BookSnapshot)) > first)
     assert len(streams.connections) == 2
     assert heard.of(StreamDown) == []
 
@@ -377,9 +379,7 @@ async def test_an_upgrade_notice_moves_to_a_new_connection(streams, heard):
         await each.send('{"event":"notice","code":"64008","msg":"upgrade"}')
     down = await heard.until(lambda event: isinstance(event, StreamDown))
     assert "upgrade" in down.reason
-    async with asyncio.timeout(2):
-        while len(streams.connections) < 4:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: len(streams.connections) >= 4)
 
 
 async def test_a_server_that_is_not_there_is_tried_again(symbols, clock):

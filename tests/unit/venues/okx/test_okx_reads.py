@@ -136,7 +136,9 @@ async def test_open_orders_are_read_page_by_page(venue, stub):
     stub.rows[BALANCE] = [BALANCE_ROW]
 
     async def pending(request, query):
-        newer = [row for row in rows if "after" not in query or int(row["ordId"]) < int(query["after"])]
+        newer = [
+            row for row in rows if "after" not in query or int(row["ordId"]) < int(query["after"])
+        ]
         return web.json_response({"code": "0", "msg": "", "data": newer[: int(query["limit"])]})
 
     stub.answers[PENDING] = pending

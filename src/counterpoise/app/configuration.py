@@ -38,6 +38,7 @@ LOOSER: Final[Mapping[str, int]] = {
     "leverage_soft": 1,
     "leverage_target": 1,
     "leverage_trigger": 1,
+    "limit_slack": 1,
     "liquidation_distance_min": -1,
     "liquidation_sigmas_min": -1,
     "mark_ms_max": 1,

@@ -71,6 +71,7 @@ class RuleSettings(BaseSettings):
     leg_band: float = 0.15
     net_beta_band: float = 0.20
     downsize_wait: float = 0.03
+    limit_slack: float = 0.02
     net_beta_rounding: float = 0.005
     liquidation_distance_min: float = 0.25
     liquidation_sigmas_min: float = 5.0

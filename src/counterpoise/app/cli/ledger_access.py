@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from counterpoise.app.settings import Settings
 from counterpoise.domain.errors import StartRefused
 
 if TYPE_CHECKING:
+    # Pydantic is loaded by the command that reads the settings, not by `--help`.
+    from counterpoise.app.settings import Settings
     from counterpoise.ledger.reader import LedgerReader
 
 
 @contextmanager
-def open_dsn(settings: Settings) -> Iterator[str]:
+def open_dsn(settings: "Settings") -> Iterator[str]:
     """Give the database's address; the embedded server runs at least as long as the block.
 
     Raises StartRefused when there is no record yet.
@@ -32,7 +33,7 @@ def open_dsn(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def open_reader(settings: Settings) -> Iterator["LedgerReader"]:
+def open_reader(settings: "Settings") -> Iterator["LedgerReader"]:
     """Give a reader of the record. Raises StartRefused or LedgerUnavailable."""
     from counterpoise.ledger.reader import LedgerReader
 

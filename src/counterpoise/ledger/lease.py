@@ -127,19 +127,9 @@ class Lease:
         """
         if self._fenced:
             raise LeaseLost(f"lease {self._name} was taken by another daemon")
-        started = self._clock.monotonic()
-        try:
-            async with asyncio.timeout(self._ttl_seconds / 2):
-                await self._connect()
-                kept = await self._execute(_BEAT, self._name, self.epoch)
-                if kept.rowcount != 1:
-                    await self._recreate()
-        except _AWAY as error:
-            log.warning("lease.away", error=_first_line(error))
-            await self._drop()
-            return False
-        self._valid_until = started + self._ttl_seconds
-        return True
+        # A connection that broke since the last beat shows only now: once more on a new one.
+        fresh = self._connection is None
+        return await self._try_beat() or (not fresh and await self._try_beat())
 
     async def run(self, on_beat: Callable[[bool], Awaitable[None] | None] | None = None) -> None:
         """Beat until cancelled, telling `on_beat` whether each one held. Raises LeaseLost."""
@@ -182,6 +172,21 @@ class Lease:
         self._epoch = int(found[0])
         self._valid_until = started + self._ttl_seconds
         log.info("lease.acquired", name=self._name, epoch=self._epoch)
+        return True
+
+    async def _try_beat(self) -> bool:
+        started = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._ttl_seconds / 3):
+                await self._connect()
+                kept = await self._execute(_BEAT, self._name, self.epoch)
+                if kept.rowcount != 1:
+                    await self._recreate()
+        except _AWAY as error:
+            log.warning("lease.away", error=_first_line(error))
+            await self._drop()
+            return False
+        self._valid_until = started + self._ttl_seconds
         return True
 
     async def _recreate(self) -> None:

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import psycopg
 import pytest
-from ledger_samples import RealClock, approved_order, decision, fill, intent_of, outcome
 
 from counterpoise import ports
 from counterpoise.domain.errors import LedgerUnavailable, SpoolFailed
@@ -19,6 +18,7 @@ from counterpoise.ledger import schema
 from counterpoise.ledger.journal import MemoryJournal, PostgresJournal
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ledger.spool import Spool
+from ledger_samples import RealClock, approved_order, decision, fill, intent_of, outcome
 
 
 class Rig(Protocol):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ledger_samples import RealClock, SetClock
 
 from counterpoise.domain.errors import LeaseLost, StartRefused
 from counterpoise.ledger.lease import Lease
+from ledger_samples import RealClock, SetClock
 
 NAME = "okx:7"
 TESTS = Path(__file__).parents[1]

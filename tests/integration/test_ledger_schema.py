@@ -91,9 +91,7 @@ def test_even_the_owner_cannot_change_the_record(database: str, table: str) -> N
 
 def test_rows_cannot_be_changed_or_removed(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO audit.memory VALUES ('d', 'r', 'a', '1', '{}', 1, 's', 1)"
-        )
+        connection.execute("INSERT INTO audit.memory VALUES ('d', 'r', 'a', '1', '{}', 1, 's', 1)")
         connection.execute("SET session_replication_role = replica")
         for statement in (
             "UPDATE audit.memory SET body = '[]'",

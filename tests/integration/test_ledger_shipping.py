@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from ledger_samples import RealClock, approved_order, decision, fill, intent_of, order_event
 
 from counterpoise.domain.errors import LedgerUnavailable
 from counterpoise.domain.orders import Durability
@@ -21,6 +20,7 @@ from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.postgres import LocalPostgres
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ledger.spool import NewRecord, Spool
+from ledger_samples import RealClock, approved_order, decision, fill, intent_of, order_event
 
 TESTS = Path(__file__).parents[1]
 
@@ -173,7 +173,8 @@ async def test_an_increase_waits_until_postgres_is_back(
                 await asyncio.to_thread(server.start)
                 assert (await order).durability is Durability.POSTGRES
                 assert rows(
-                    server.dsn(), "SELECT client_order_id FROM audit.order_intent ORDER BY spool_seq"
+                    server.dsn(),
+                    "SELECT client_order_id FROM audit.order_intent ORDER BY spool_seq",
                 ) == [(refused.intent.client_order_id,), (waiting.intent.client_order_id,)]
                 assert shipper.health() == (True, 0.0)
 

@@ -92,13 +92,14 @@ class LedgerReader:
         """
         found = self._rows(
             "SELECT * FROM (SELECT decision_id, inputs, outputs FROM audit.decision "  # noqa: S608
-            "WHERE starts_with(decision_id, %(prefix)s) LIMIT 2) body "
+            "WHERE starts_with(decision_id, %(prefix)s) ORDER BY length(decision_id) LIMIT 2) body "
             f"JOIN ({_DECISIONS}) row USING (decision_id)",
             prefix=id_prefix,
         )
-        if len(found) > 1:
+        whole = [row for row in found if row["decision_id"] == id_prefix]
+        if len(found) > 1 and not whole:
             raise LookupError(f"more than one decision begins with {id_prefix!r}; give more of it")
-        return found[0] if found else None
+        return _first(whole or found)
 
     def explain_rows(self, id_prefix: str) -> dict[str, Any] | None:
         """Return everything that belongs to one decision; None = there is none.

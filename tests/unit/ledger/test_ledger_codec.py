@@ -2,11 +2,11 @@ import math
 from decimal import Decimal
 
 import pytest
-from ledger_samples import decision, fill, run_started
 
 from counterpoise.domain.orders import Side
 from counterpoise.domain.records import DecisionMade, FillSeen
 from counterpoise.ledger import codec
+from ledger_samples import decision, fill, run_started
 
 
 def test_keys_are_sorted_and_money_is_text() -> None:

@@ -1,0 +1,144 @@
+"""An operator's wishes reach the daemon once each, whatever the connection does."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from counterpoise.domain.errors import LedgerUnavailable
+from counterpoise.domain.events import ControlAction, ControlRequested
+from counterpoise.domain.records import ControlHandled
+from counterpoise.ledger import controls, schema
+from counterpoise.ledger.reader import LedgerReader
+from ledger_samples import ACCOUNT, RealClock, run_started
+
+
+def acknowledge(dsn: str, control_id: str, run_id: str = "run-1") -> None:
+    handled = ControlHandled(
+        control_id=control_id,
+        run_id=run_id,
+        action="pause",
+        actor="me",
+        reason="",
+        result="done",
+        message="Paused.",
+        trading_state="reducing",
+        handled_ns=time.time_ns(),
+    )
+    with psycopg.connect(dsn) as connection:
+        for record in (run_started(run_id, f"account-of-{run_id}"), handled):
+            table = schema.TABLES[type(record)]
+            row = schema.row_of(record) | {"spool_id": "s", "spool_seq": time.time_ns()}
+            columns, marks = ", ".join(f'"{name}"' for name in row), ", ".join(["%s"] * len(row))
+            connection.execute(
+                f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING",
+                list(row.values()),
+            )
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    dsn: str, account_id: str | None = None
+) -> AsyncIterator[list[ControlRequested]]:
+    fed: list[ControlRequested] = []
+    task = asyncio.create_task(
+        controls.watch(dsn, fed.append, clock=RealClock(), account_id=account_id)
+    )
+    try:
+        yield fed
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until_fed(fed: list[ControlRequested], count: int, seconds: float) -> float:
+    started = time.monotonic()
+    while len(fed) < count:
+        assert time.monotonic() - started < seconds, fed
+        await asyncio.sleep(0.01)
+    return time.monotonic() - started
+
+
+async def test_a_request_arrives_at_once_with_what_was_said(database: str) -> None:
+    async with watching(database) as fed:
+        await asyncio.sleep(0.3)
+        control_id = await asyncio.to_thread(
+            controls.request, database, ControlAction.RESUME, "all is well", from_halt=True
+        )
+        assert await until_fed(fed, 1, 1.5) < 1.0
+    (asked,) = fed
+    assert (asked.control_id, asked.action, asked.actor, asked.reason, asked.from_halt) == (
+        control_id,
+        ControlAction.RESUME,
+        "counterpoise_owner",
+        "all is well",
+        True,
+    )
+    assert 0 <= time.time_ns() - asked.received_ns < 5_000_000_000
+
+
+async def test_older_requests_come_in_order_and_answered_ones_never(database: str) -> None:
+    first, second, third = (
+        controls.request(database, action, "")
+        for action in (ControlAction.PAUSE, ControlAction.FLATTEN, ControlAction.STOP)
+    )
+    acknowledge(database, second)
+    async with watching(database) as fed:
+        await until_fed(fed, 2, 3.0)
+        # Read again without an answer: still once each.
+        await asyncio.sleep(controls.POLL_SECONDS + 0.3)
+    assert [asked.control_id for asked in fed] == [first, third]
+
+
+async def test_a_request_made_while_disconnected_is_not_lost(database: str) -> None:
+    async with watching(database) as fed:
+        await asyncio.sleep(0.3)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                "datname = current_database() AND application_name = 'counterpoise controls'"
+            )
+        control_id = await asyncio.to_thread(controls.request, database, ControlAction.PAUSE, "")
+        await until_fed(fed, 1, 5.0)
+    assert [asked.control_id for asked in fed] == [control_id]
+
+
+async def test_a_request_for_one_account_reaches_that_one_only(database: str) -> None:
+    ours = controls.request(database, ControlAction.PAUSE, "", account_id=ACCOUNT)
+    controls.request(database, ControlAction.STOP, "", account_id="another")
+    everyone = controls.request(database, ControlAction.RESUME, "")
+    # The other account's daemon has answered already, which is no answer of ours.
+    acknowledge(database, everyone, "run-of-another")
+    async with watching(database, ACCOUNT) as fed:
+        await until_fed(fed, 2, 3.0)
+        await asyncio.sleep(0.2)
+    assert [asked.control_id for asked in fed] == [ours, everyone]
+
+
+def test_the_answer_is_waited_for(database: str) -> None:
+    control_id = controls.request(database, ControlAction.PAUSE, "lunch")
+    assert controls.wait_ack(database, control_id, 0.15) is None
+    acknowledge(database, control_id)
+    answer = controls.wait_ack(database, control_id, 5.0)
+    assert answer is not None
+    assert (answer["result"], answer["message"]) == ("done", "Paused.")
+    with LedgerReader(database) as reader:
+        (shown,) = reader.controls()
+    assert (shown["reason"], shown["result"], shown["trading_state"]) == (
+        "lunch",
+        "done",
+        "reducing",
+    )
+
+
+def test_without_a_database_the_operator_is_told(tmp_path: Path) -> None:
+    nowhere = f"postgresql://x@/x?host={tmp_path}"
+    with pytest.raises(LedgerUnavailable, match="not written"):
+        controls.request(nowhere, ControlAction.PAUSE, "")
+    with pytest.raises(LedgerUnavailable, match="cannot be read"):
+        controls.wait_ack(nowhere, "1", 0.1)

@@ -104,8 +104,11 @@ KEY_REMEDIES: Final[Mapping[str, str]] = {
 #: A cancel that finds the order already over or already being cancelled.
 ALREADY_OVER: Final = frozenset({"51400", "51401", "51402", "51405", "51410", "51603"})
 
-#: A query that finds no order.
-NOT_FOUND: Final = frozenset({"51603", "51001"})
+#: A query that finds no order. An instrument that is not there (51001) proves nothing about one.
+NOT_FOUND: Final = frozenset({"51603"})
+
+#: Refused for being too many: an order was not placed, a read may be asked again.
+TOO_FREQUENT: Final = frozenset({"50011", "50061"})
 
 #: Raised by ccxt before a byte leaves, if the venue's code is nowhere in the text.
 _LOCAL_REFUSALS: Final = (
@@ -140,7 +143,7 @@ def from_code(code: str, words: str, *, placing: bool) -> VenueError:
     """Return what the venue's code means; a code that is not in the table proves nothing."""
     kind = CODES.get(code, OutcomeUnknown)
     message = f"OKX {code}: {words}"
-    if placing or kind is VenueRejected:
+    if placing or (kind is VenueRejected and code not in TOO_FREQUENT):
         return kind(message, code=code)
     return VenueUnreachable(message, code=code)
 

@@ -58,7 +58,7 @@ def test_the_code_of_the_request_decides_where_the_order_has_none(code, expected
 
 
 def test_reads_have_no_unknown_outcome():
-    for code in ("50004", "50026", "99999"):
+    for code in ("50004", "50026", "50011", "99999"):
         found = errors.classify(ccxt_errors.ExchangeError(answer(code)), placing=False)
         assert type(found) is VenueUnreachable
     refused = errors.classify(ccxt_errors.ExchangeError(answer("51001")), placing=False)

@@ -167,6 +167,19 @@ async def test_an_order_the_venue_does_not_know(venue, stub):
     assert await venue.find_order("BTCUSDT", "cpx") is None
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("51001", VenueRejected), ("50011", VenueUnreachable), ("50026", VenueUnreachable)],
+)
+async def test_any_other_refusal_is_no_evidence_of_absence(venue, stub, code, expected):
+    async def refuse(request, query):
+        return web.json_response({"code": code, "msg": "no", "data": []})
+
+    stub.answers["/api/v5/trade/order"] = refuse
+    with pytest.raises(expected):
+        await venue.find_order("BTCUSDT", "cpx")
+
+
 async def test_an_answer_about_another_order_is_no_evidence(venue, stub):
     stub.rows["/api/v5/trade/order"] = [ORDER_ROW]
     assert await venue.find_order("BTCUSDT", "cpother") is None

@@ -20,8 +20,6 @@ class RefusalReason(StrEnum):
     ORDER_INVALID = "order_invalid"
     #: Not 1 to 32 alphanumeric characters.
     CLIENT_ORDER_ID_INVALID = "client_order_id_invalid"
-    #: An open order carries the same client order id.
-    CLIENT_ORDER_ID_DUPLICATE = "client_order_id_duplicate"
     #: Quantity is not on the lot grid.
     QUANTITY_OFF_GRID = "quantity_off_grid"
     #: Quantity is under the smallest.
@@ -32,6 +30,8 @@ class RefusalReason(StrEnum):
     PRICE_OFF_GRID = "price_off_grid"
     #: Price is beyond the band around the mark, on the aggressive side.
     PRICE_OUT_OF_BAND = "price_out_of_band"
+    #: An open order carries the same client order id.
+    CLIENT_ORDER_ID_DUPLICATE = "client_order_id_duplicate"
     #: Reduce-only without a position to reduce (OKX 51169).
     REDUCE_ONLY_NO_POSITION = "reduce_only_no_position"
     #: Reduce-only in the direction of the position (OKX 51170).

@@ -32,25 +32,36 @@ def trade_reason(
     the book last traded, and is that much below the held one, trades at once; a smaller downsizing
     waits, unless the held book breaks a limit, a leg must go, or the regime rose.
     """
-    parameters = inputs.parameters
-    broken = _broken_limit(inputs, book, urgency.volatility)
+    return _demand(inputs, book, wanted, urgency) or _band(inputs, book, wanted)
+
+
+def _demand(
+    inputs: DecisionInputs, book: Book, wanted: Mapping[str, float], urgency: Urgency
+) -> Reason | None:
+    # What trades inside the band; None = nothing demands it.
     if urgency.demanded:
         names = ", ".join(urgency.demanded)
         return reason(ReasonCode.LIMIT_DEMANDS, f"{names} must be reduced.", legs=names)
+    broken = _broken_limit(inputs, book, urgency.volatility)
     if broken:
         return reason(ReasonCode.LIMIT_DEMANDS, f"The held book breaks {broken}.", limit=broken)
     if urgency.regime_raised and gross(wanted) < gross(book.legs):
         return reason(ReasonCode.REGIME_DEMANDS)
+    return None
+
+
+def _band(inputs: DecisionInputs, book: Book, wanted: Mapping[str, float]) -> Reason:
+    parameters = inputs.parameters
     gaps = {name: wanted.get(name, 0.0) - book.held(name) for name in sorted({*wanted, *book.legs})}
     widest = max(sorted(gaps), key=lambda name: abs(gaps[name]))
+    net = net_beta(gaps, book.betas)
+    fall = _downsizing(inputs, book, wanted)
     if abs(gaps[widest]) >= parameters.leg_band:
         text = f"{widest} is {gaps[widest]:+.3f} of equity off its target."
         return reason(ReasonCode.BAND_LEG, text, leg=widest, gap=gaps[widest])
-    net = net_beta(gaps, book.betas)
     if abs(net) >= parameters.net_beta_band:
         text = f"Net beta exposure is {net:+.3f} of equity off its target."
         return reason(ReasonCode.BAND_NET_BETA, text, gap=net)
-    fall = _downsizing(inputs, book, wanted)
     if fall >= parameters.downsize_wait:
         text = f"The rules want {fall:.3f} of equity less core."
         return reason(ReasonCode.DOWNSIZE, text, fall=fall)

@@ -1,9 +1,9 @@
 """Which instruments may hedge, on which side, and how good each would be (section 4)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeGuard
 
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.rounding import float_from_decimal
@@ -43,27 +43,16 @@ def leg_correlation(
     return max(known, default=None)
 
 
+def marked(view: InstrumentView | None) -> TypeGuard[InstrumentView]:
+    """Tell whether an instrument is known and ever had a mark."""
+    return view is not None and view.mark is not None and view.mark > 0
+
+
 def signals_missing(
     instrument_id: str, market: MarketView, signals: SignalsView, parameters: StrategyParameters
 ) -> str:
     """Return what keeps an instrument from being sized, in words; "" = it can be."""
-    view = market.instruments.get(instrument_id)
-    core = parameters.core_instrument
-    if view is None or view.mark is None or view.mark <= 0:
-        return "no mark"
-    if not view.instrument.tiers:
-        return "no margin tiers"
-    if leg_correlation(instrument_id, 1, signals, parameters) is None:
-        return "no correlation to the core"
-    if instrument_id not in signals.beta:
-        return "no beta"
-    if signals.volatility_covariance.get(instrument_id, 0.0) <= 0.0:
-        return "no volatility"
-    if signals.volatility_covariance.get(core, 0.0) <= 0.0:
-        return "no volatility of the core"
-    if core not in signals.correlation.get(instrument_id, {}):
-        return "no correlation to the core"
-    return ""
+    return next(_sizing_refusals(instrument_id, market, signals, parameters), "")
 
 
 def entry_refused(
@@ -75,23 +64,10 @@ def entry_refused(
     decides whether it can still be sized).
     """
     missing = signals_missing(instrument_id, market, signals, parameters)
-    if missing:
+    view = market.instruments.get(instrument_id)
+    if missing or view is None:
         return missing
-    view = market.instruments[instrument_id]
-    if view.missing:
-        return ", ".join(view.missing)
-    if view.instrument.state is not InstrumentState.LIVE:
-        return f"instrument is {view.instrument.state.value}"
-    if signals.history_days.get(instrument_id, 0.0) < parameters.history_days_min:
-        return f"less than {parameters.history_days_min} days of history"
-    if book_regime(view, parameters) is Regime.CASCADE:
-        return "its book is in a cascade"
-    depth = view.depth_quote
-    if parameters.depth_quote_min > 0.0 and (
-        depth is None or float_from_decimal(depth) < parameters.depth_quote_min
-    ):
-        return f"depth below {parameters.depth_quote_min}"
-    return ""
+    return next(_entry_refusals(view, signals, parameters), "")
 
 
 def candidate(
@@ -159,3 +135,39 @@ def sides_scored(
         }
         result[name] = sides
     return result
+
+
+def _sizing_refusals(
+    name: str, market: MarketView, signals: SignalsView, parameters: StrategyParameters
+) -> Iterator[str]:
+    view, core = market.instruments.get(name), parameters.core_instrument
+    if not marked(view):
+        yield "no mark"
+    elif not view.instrument.tiers:
+        yield "no margin tiers"
+    paired = core in signals.correlation.get(name, {})
+    if not paired or leg_correlation(name, 1, signals, parameters) is None:
+        yield "no correlation to the core"
+    if name not in signals.beta:
+        yield "no beta"
+    if signals.volatility_covariance.get(name, 0.0) <= 0.0:
+        yield "no volatility"
+    if signals.volatility_covariance.get(core, 0.0) <= 0.0:
+        yield "no volatility of the core"
+
+
+def _entry_refusals(
+    view: InstrumentView, signals: SignalsView, parameters: StrategyParameters
+) -> Iterator[str]:
+    if view.missing:
+        yield ", ".join(view.missing)
+    if view.instrument.state is not InstrumentState.LIVE:
+        yield f"instrument is {view.instrument.state.value}"
+    days = signals.history_days.get(view.instrument.instrument_id, 0.0)
+    if days < parameters.history_days_min:
+        yield f"less than {parameters.history_days_min} days of history"
+    if book_regime(view, parameters) is Regime.CASCADE:
+        yield "its book is in a cascade"
+    least, depth = parameters.depth_quote_min, view.depth_quote
+    if least > 0.0 and (depth is None or float_from_decimal(depth) < least):
+        yield f"depth below {least}"

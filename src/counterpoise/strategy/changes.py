@@ -75,8 +75,6 @@ def _place(change: LegChange) -> tuple[int, int, str]:
 
 
 def _reduction(gap: LegGap, quantity: Decimal) -> tuple[LegChange, ...]:
-    if quantity == 0:
-        return ()
     rounded = quantize_away_from_zero(quantity, gap.instrument.lot_size)
     enough = max(rounded, gap.instrument.quantity_min)
     enough = min(enough, _quantity_max(gap.instrument, enough), abs(gap.held))

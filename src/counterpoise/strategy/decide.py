@@ -84,6 +84,9 @@ def _wish(
     stressed = regime.stressed_instruments(market, state.regime, parameters)
     profit = hedge.profit_rule(book.legs, book.profits, book.betas, memory, stressed, parameters)
     reasons.extend(profit.reasons)
+    for name in _foreign(inputs, book):
+        text = f"{name} is held and is no part of the strategy."
+        reasons.append(reason(ReasonCode.FOREIGN_POSITION, text, leg=name))
     stops = increase_stops(inputs, book, state, chosen)
     reasons.extend(stops)
     reasons.extend(latency_notes(inputs))
@@ -162,17 +165,17 @@ def _finish(
 
 
 def _demanded(inputs: DecisionInputs, wish: Wish) -> tuple[str, ...]:
-    # Held legs that go whatever the band says: closed by their correlation, in profit, unknown to
-    # the strategy, or a core on the wrong side.
-    parameters = inputs.parameters
-    known = {parameters.core_instrument, *parameters.hedge_candidates}
+    # Held legs that go whatever the band says: closed by their correlation, in profit, of no part
+    # of the strategy, or a core on the wrong side.
+    core = inputs.parameters.core_instrument
     closed = {
         name for name, side in wish.closings.closed.items() if wish.book.held(name) * side > 0.0
     }
-    foreign = set(wish.book.legs) - known
-    wrong = {
-        name
-        for name in (parameters.core_instrument,)
-        if wish.book.held(name) * parameters.side < 0.0
-    }
+    wrong = {core} if wish.book.held(core) * inputs.parameters.side < 0.0 else set()
+    foreign = _foreign(inputs, wish.book)
     return tuple(sorted({*closed, *foreign, *wrong, *wish.profit.taken_now}))
+
+
+def _foreign(inputs: DecisionInputs, book: Book) -> tuple[str, ...]:
+    known = {inputs.parameters.core_instrument, *inputs.parameters.hedge_candidates}
+    return tuple(sorted(set(book.legs) - known))

@@ -42,9 +42,8 @@ def risk_reducing_part(
         if name in betas and (cut[name] - held[name]) * betas[name] * direction > 0.0
     }
     moved = abs(net_beta(harmful, dict.fromkeys(harmful, 1.0)))
-    if moved <= 0.0:
-        return cut
-    factor = max(1.0 - (abs(after) - abs(before)) / moved, 0.0)
+    over = abs(after) - abs(before)
+    factor = max(moved - over, 0.0) / moved if moved > 0.0 else 1.0
     return {
         name: held[name] + (cut[name] - held[name]) * factor if name in harmful else cut[name]
         for name in sorted(cut)

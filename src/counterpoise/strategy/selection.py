@@ -99,7 +99,9 @@ def choose(
     counts: dict[str, int] = {}
     kept = _kept(memory, scored, counts, parameters)
     frozen = tuple(
-        sorted(name for name in memory.incumbents if name in held and name not in scored)
+        name
+        for name in sorted(memory.incumbents)
+        if name in parameters.hedge_candidates and name in held and name not in scored
     )
     reasons: list[Reason] = []
     entrants: list[Candidate] = []
@@ -111,7 +113,7 @@ def choose(
         if refused:
             text = f"{name} may not hedge: {refused}."
             reasons.append(reason(ReasonCode.CANDIDATE_INELIGIBLE, text, leg=name))
-        elif scored[name]:
+        else:
             entrants.append(_best(scored[name]))
     entrants = _ranked(entrants, parameters)
     places = max(parameters.hedge_legs - len(frozen), 0)

@@ -1,7 +1,10 @@
 """What forbids a decision, or every increase in it (section 7 and the trading states)."""
 
+from collections.abc import Iterator
+
 from counterpoise.domain.account import TradingState
 from counterpoise.strategy.book import Book
+from counterpoise.strategy.candidates import marked
 from counterpoise.strategy.decision import DecisionInputs
 from counterpoise.strategy.reasons import Reason, ReasonCode, reason
 from counterpoise.strategy.regime import RegimeState
@@ -11,30 +14,7 @@ from counterpoise.strategy.selection import Selection
 
 def hold_reason(inputs: DecisionInputs) -> Reason | None:
     """Return the first input without which nothing can be said; None = there is none."""
-    account, core = inputs.account, inputs.parameters.core_instrument
-    if account.missing:
-        codes = ", ".join(account.missing)
-        return reason(ReasonCode.ACCOUNT_STALE, f"Account: {codes}. Held.", missing=codes)
-    if account.equity is None:
-        return reason(ReasonCode.EQUITY_UNKNOWN)
-    if account.equity <= 0:
-        return reason(ReasonCode.EQUITY_NOT_POSITIVE, equity=str(account.equity))
-    view = inputs.market.instruments.get(core)
-    if view is None or view.mark is None or view.mark <= 0:
-        return reason(ReasonCode.CORE_STALE, f"{core} has no mark. Held.", missing="MARK_MISSING")
-    if view.missing:
-        codes = ", ".join(view.missing)
-        return reason(ReasonCode.CORE_STALE, f"{core}: {codes}. Held.", missing=codes)
-    if core_volatility(inputs.signals, inputs.parameters) is None:
-        text = f"{core} has no volatility yet. Held."
-        return reason(ReasonCode.CORE_STALE, text, missing="VOLATILITY_MISSING")
-    for name in sorted(account.quantities):
-        other = inputs.market.instruments.get(name)
-        unmarked = other is None or other.mark is None or other.mark <= 0
-        if account.quantities[name] != 0 and unmarked:
-            text = f"{name} is held and has no mark. Held."
-            return reason(ReasonCode.HELD_MARK_MISSING, text, leg=name)
-    return None
+    return next(_hold_reasons(inputs), None)
 
 
 def increase_stops(
@@ -76,3 +56,27 @@ def latency_notes(inputs: DecisionInputs) -> tuple[Reason, ...]:
         text = f"Feed latency p99 is {latency:.0f} ms."
         return (reason(ReasonCode.LATENCY_WARNING, text, latency_ms_p99=latency),)
     return ()
+
+
+def _hold_reasons(inputs: DecisionInputs) -> Iterator[Reason]:
+    account, core = inputs.account, inputs.parameters.core_instrument
+    if account.missing:
+        codes = ", ".join(account.missing)
+        yield reason(ReasonCode.ACCOUNT_STALE, f"Account: {codes}. Held.", missing=codes)
+    if account.equity is None:
+        yield reason(ReasonCode.EQUITY_UNKNOWN)
+    elif account.equity <= 0:
+        yield reason(ReasonCode.EQUITY_NOT_POSITIVE, equity=str(account.equity))
+    view = inputs.market.instruments.get(core)
+    if not marked(view):
+        yield reason(ReasonCode.CORE_STALE, f"{core} has no mark. Held.", missing="MARK_MISSING")
+    elif view.missing:
+        codes = ", ".join(view.missing)
+        yield reason(ReasonCode.CORE_STALE, f"{core}: {codes}. Held.", missing=codes)
+    if core_volatility(inputs.signals, inputs.parameters) is None:
+        text = f"{core} has no volatility yet. Held."
+        yield reason(ReasonCode.CORE_STALE, text, missing="VOLATILITY_MISSING")
+    for name in sorted(account.quantities):
+        if account.quantities[name] != 0 and not marked(inputs.market.instruments.get(name)):
+            text = f"{name} is held and has no mark. Held."
+            yield reason(ReasonCode.HELD_MARK_MISSING, text, leg=name)

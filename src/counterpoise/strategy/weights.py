@@ -61,9 +61,10 @@ def solve(matrix: Sequence[Sequence[float]], vector: Sequence[float]) -> list[fl
 def _solve_for(
     legs: Sequence[str], core: str, signals: SignalsView, ridge: float
 ) -> dict[str, float]:
+    # Two legs of unknown correlation count as one and the same: the smaller hedge.
     correlation = signals.correlation
     matrix = [
-        [correlation[row][column] + (ridge if row == column else 0.0) for column in legs]
+        [1.0 + ridge if row == column else correlation[row].get(column, 1.0) for column in legs]
         for row in legs
     ]
     solution = solve(matrix, [correlation[leg][core] for leg in legs])

@@ -15,7 +15,8 @@ def test_core_volatility_is_the_worst_of_three() -> None:
     assert scale.core_volatility(signals(**figures), PARAMETERS) == 0.7
     figures["volatility_fast"] = {}
     assert scale.core_volatility(signals(**figures), PARAMETERS) == 0.6
-    assert scale.core_volatility(signals(**dict.fromkeys(figures, {})), PARAMETERS) is None
+    nothing = signals(volatility_fast={}, volatility_medium={}, volatility_slow={})
+    assert scale.core_volatility(nothing, PARAMETERS) is None
 
 
 def test_volatility_targeting_never_raises() -> None:

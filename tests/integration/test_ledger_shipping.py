@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -69,11 +68,17 @@ def postmaster(root: Path) -> int:
     return int((root / "data" / "postmaster.pid").read_text().split("\n")[0])
 
 
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 async def test_exactly_once_across_kills_of_the_server(
     reachable_path: Path, tmp_path: Path
 ) -> None:
     root = reachable_path / "postgres"
-    with LocalPostgres(root) as server:
+    # A killed process loses nothing it gave to the kernel; what counts is the commit.
+    settings = {"synchronous_commit": "on"}
+    with LocalPostgres(root, durable=False, settings=settings) as server:
         migrate.upgrade(server.dsn(), migrate.find_scripts())
         with journal_on(tmp_path, server.dsn()) as (journal, shipper):
             watching = asyncio.create_task(server.supervise())
@@ -135,14 +140,17 @@ async def test_exactly_once_across_kills_of_the_daemon(database: str, tmp_path: 
     environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent / 'src'}:{TESTS}"}
     for _ in range(3):
         before = rows(database, "SELECT count(*) FROM audit.fill")[0][0]
-        with subprocess.Popen(
-            [sys.executable, "-c", DAEMON, str(tmp_path), database], env=environment
-        ) as daemon:
+        daemon = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", DAEMON, str(tmp_path), database, env=environment
+        )
+        try:
             deadline = time.monotonic() + 20
             while rows(database, "SELECT count(*) FROM audit.fill")[0][0] < before + 50:
                 assert time.monotonic() < deadline
-                time.sleep(0.02)
+                await asyncio.sleep(0.02)
+        finally:
             daemon.kill()
+            await daemon.wait()
     with journal_on(tmp_path, database) as (journal, shipper):
         async with shipping(shipper):
             assert await journal.flush(10.0)
@@ -191,8 +199,7 @@ async def test_a_frozen_server_is_noticed_and_nothing_is_lost(
             async with shipping(moving):
                 await available(moving, wanted=True)
                 pid = postmaster(root)
-                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-                frozen = [pid, *(int(child) for child in children)]
+                frozen = [pid, *children(pid)]
                 for one in frozen:
                     os.kill(one, signal.SIGSTOP)
                 try:

@@ -4,6 +4,7 @@ An increase is approved whole or denied, never cut: a smaller hedge than the str
 would be a different decision. A reduction is capped to the position and never denied.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -119,9 +120,9 @@ def _refusals(intent: OrderIntent, view: RiskView) -> Iterator[Denial]:
     instrument = view.instruments.get(intent.instrument_id)
     if instrument is None:
         yield _denial(DenialReason.INSTRUMENT_UNKNOWN, instrument_id=intent.instrument_id)
-        return
-    yield from _instrument_refusals(instrument, view)
-    yield from _order_refusals(intent, instrument, view.marks[intent.instrument_id], view)
+    else:
+        yield from _instrument_refusals(instrument, view)
+        yield from _order_refusals(intent, instrument, view.marks[intent.instrument_id], view)
 
 
 def _standing_refusals(view: RiskView) -> Iterator[Denial]:
@@ -171,11 +172,11 @@ def _contradiction(view: RiskView) -> str:
 
 def _feed_refusals(view: RiskView) -> Iterator[Denial]:
     offset, latency = view.clock_offset_ms, view.latency_ms_p99
-    if offset is None or not abs(offset) <= view.limits.clock_offset_ms_max:
-        limit = view.limits.clock_offset_ms_max
+    limit = view.limits.clock_offset_ms_max
+    if offset is None or not math.isfinite(offset) or abs(offset) > limit:
         yield _denial(DenialReason.CLOCK_OFFSET, clock_offset_ms=offset, limit_ms=limit)
-    if latency is None or not latency <= view.limits.latency_ms_max:
-        limit = view.limits.latency_ms_max
+    limit = view.limits.latency_ms_max
+    if latency is None or not math.isfinite(latency) or latency > limit:
         yield _denial(DenialReason.FEED_LATENCY, latency_ms_p99=latency, limit_ms=limit)
 
 

@@ -3,8 +3,6 @@
 from decimal import Decimal
 from typing import Any
 
-from strategy_world import CORE, ETH, MARKS, NOW_NS, SOL, instrument
-
 from counterpoise.domain.account import OpenOrder, TradingState
 from counterpoise.domain.orders import (
     IntentSource,
@@ -16,6 +14,7 @@ from counterpoise.domain.orders import (
     TimeInForce,
 )
 from counterpoise.risk.view import RiskView
+from strategy_world import CORE, ETH, MARKS, NOW_NS, SOL, instrument
 
 INSTRUMENTS = {
     name: instrument(name, lot_size=Decimal("0.001"), tick_size=Decimal("0.1"))

@@ -132,7 +132,7 @@ def _risk_reducing(
     slack = inputs.parameters.net_beta_rounding
     if not permission.is_risk_reducing(book.legs, after, book.betas, slack):
         return ()
-    waterfall.apply("permission", legs)
+    waterfall.apply("permission", {**dict.fromkeys(waterfall.legs, 0.0), **legs})
     return changes
 
 

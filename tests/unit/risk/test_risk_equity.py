@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from risk_world import view
-from strategy_world import CORE, ETH, MARKS, NOW_NS
 
 from counterpoise.domain.orders import Fill, Side
 from counterpoise.risk import equity, leverage
+from risk_world import view
+from strategy_world import CORE, ETH, MARKS, NOW_NS
 
 HELD = {CORE: Decimal(2), ETH: Decimal(-30), "OLD": Decimal(0)}
 ANCHOR = equity.EquityAnchor(
@@ -95,7 +95,7 @@ def test_exposures() -> None:
     ],
 )
 def test_leverage_tells_infinite_from_unknown(
-    gross: Decimal | None, worth: Decimal | None, expected: Decimal | None, infinite: bool
+    gross: Decimal | None, worth: Decimal | None, expected: Decimal | None, *, infinite: bool
 ) -> None:
     assert leverage.leverage(gross, worth) == expected
     assert leverage.is_infinite(gross, worth) is infinite

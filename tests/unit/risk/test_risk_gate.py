@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from risk_world import INSTRUMENTS, intent, order, view
-from strategy_world import CORE, ETH, MARKS, NOW_NS, SOL, TIERS, instrument
 
 from counterpoise.domain.account import TradingState
 from counterpoise.domain.instruments import InstrumentState, MarginTier
@@ -18,6 +16,8 @@ from counterpoise.risk.ceiling import LEVERAGE_MAX, ceiling
 from counterpoise.risk.denials import MEANINGS, Denial, DenialReason
 from counterpoise.risk.view import ACCOUNT
 from counterpoise.risk.worst_case import worst_case
+from risk_world import INSTRUMENTS, intent, order, view
+from strategy_world import CORE, ETH, MARKS, NOW_NS, SOL, TIERS, instrument
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "denials.md"
 
@@ -107,9 +107,7 @@ CASES: list[tuple[DenialReason, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("reason", "changes", "wish"), CASES)
-def test_each_refusal(
-    reason: DenialReason, changes: dict[str, Any], wish: dict[str, Any]
-) -> None:
+def test_each_refusal(reason: DenialReason, changes: dict[str, Any], wish: dict[str, Any]) -> None:
     answer = gate.approve_increase(intent(**wish), view(**changes))
     assert isinstance(answer, Denial)
     assert answer.reason is reason

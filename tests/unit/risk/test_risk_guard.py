@@ -4,8 +4,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from risk_world import INSTRUMENTS, view
-from strategy_world import CORE, ETH, MARKS, SOL, instrument
 
 from counterpoise.domain.orders import IntentSource, LegRole, Side
 from counterpoise.risk import liquidation
@@ -16,6 +14,8 @@ from counterpoise.risk.guard import (
     evaluate,
     unhedged_cut,
 )
+from risk_world import INSTRUMENTS, view
+from strategy_world import CORE, ETH, MARKS, SOL, instrument
 
 #: Keeps the net beta rule from speaking first where the core stands alone.
 NET_BETA_AT_THREE = {"net_beta_trigger": Decimal(3), "net_beta_target": Decimal(3)}
@@ -99,9 +99,7 @@ def test_drift_reaches_the_ceiling_where_the_vectors_say(
         ("1.1", "1.25", "3.222"),
     ],
 )
-def test_a_hedged_book_is_measured_as_the_vectors_say(
-    core: str, hedge: str, leverage: str
-) -> None:
+def test_a_hedged_book_is_measured_as_the_vectors_say(core: str, hedge: str, leverage: str) -> None:
     marks = {CORE: Decimal(core), ETH: Decimal(hedge)}
     equity = 100 + 150 * (marks[CORE] - 1) - 100 * (marks[ETH] - 1)
     held = {CORE: Decimal(150), ETH: Decimal(-100)}
@@ -171,7 +169,7 @@ def test_no_equity_closes_everything() -> None:
         verdict = evaluate(view(equity=worth), GuardParameters(), {})
         assert verdict.reason is GuardReason.EQUITY_NOT_POSITIVE
         assert sizes(verdict) == {CORE: Decimal("2.5"), ETH: Decimal("33.333")}
-        assert (verdict.leverage, verdict.excess) == (None, Decimal("249999"))
+        assert (verdict.leverage, verdict.excess) == (None, Decimal(249999))
     blind = evaluate(view(equity=Decimal(0), marks={}), GuardParameters(), {CORE: Decimal(2)})
     assert sizes(blind) == {CORE: Decimal("0.5"), ETH: Decimal("33.333")}
     assert blind.excess == 0

@@ -50,7 +50,7 @@ clean: #-- remove the virtual environment and caches; the record in var/ stays
 # Stamped: a second `make run` finds the environment as it is and starts at once.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "counterpoise needs Python 3.11 or newer; \`$(PYTHON)\` is $$($(PYTHON) -V 2>&1 || echo missing). Try: make PYTHON=python3.11 run"; exit 1; }
+	  echo "counterpoise needs Python 3.11 or newer; \`$(PYTHON)\` is $$($(PYTHON) -V 2>/dev/null || echo missing). Try: make PYTHON=python3.11 run"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Setting up $(VENV) (once) ..."

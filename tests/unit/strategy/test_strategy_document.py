@@ -3,10 +3,9 @@
 from dataclasses import fields
 from pathlib import Path
 
-from strategy_world import PARAMETERS
-
 from counterpoise.strategy.parameters import ORDERED, RANGES, StrategyParameters
 from counterpoise.strategy.reasons import MEANINGS, ReasonCode
+from strategy_world import PARAMETERS
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "strategy.md").read_text(encoding="utf-8")
 

@@ -295,9 +295,7 @@ class World:
             )
         )
         state = OrderState.FILLED if amount == approved.quantity else OrderState.CANCELED
-        self.order(
-            intent.client_order_id, state, name=intent.instrument_id, filled=str(amount)
-        )
+        self.order(intent.client_order_id, state, name=intent.instrument_id, filled=str(amount))
 
     def submits(self) -> list[ApprovedOrder]:
         """Return every order handed to the journal so far."""

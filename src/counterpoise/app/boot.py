@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 #: Warm-up: (candle length, seconds; how far back, days).
 WARM_UP: Final = ((300, 30), (60, 1))
+#: Fills on record that a reconnect could tell again.
+FILLS_REMEMBERED: Final = 1_000
 #: Withdrawals with a stolen key are a risk this daemon will not carry.
 PERMISSIONS_REFUSED: Final = frozenset({"withdraw"})
 

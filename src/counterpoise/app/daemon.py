@@ -159,6 +159,8 @@ async def _trade(
             ended = boot.interrupted(state.run.run_id, row, clock.now_ns())
             ledger.journal.append(ended)
         last_fill_ns = reader.last_fill_ns(account_id)
+        for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
+            state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
     performer.reconciler.since(boot.first_fill_ns(last_fill_ns, clock))
     narrator = Narrator(runner, settings, clock)
     runner.watch(narrator.told)

@@ -1,14 +1,20 @@
 """The ledger's server: the embedded one, or whatever COUNTERPOISE_DATABASE_URL names."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from counterpoise.app.settings import Settings
+from counterpoise.domain.errors import StartRefused
 from counterpoise.ledger import migrate
-from counterpoise.ledger.postgres import LocalPostgres
+from counterpoise.ledger.postgres import LocalPostgres, PostgresBusy
+
+#: Waits for a command that has the embedded server for itself, seconds.
+BUSY_WAITS_SECONDS: Final = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
         yield database
         return
     local = LocalPostgres(postgres_dir(settings))
-    local.start()
+    _start(local, settings)
     try:
         database = Database(dsn=local.dsn(), local=local)
         _upgrade(settings, database)
@@ -52,6 +58,24 @@ def open_database(settings: Settings) -> Iterator[Database]:
 def postgres_dir(settings: Settings) -> Path:
     """Return where the embedded server keeps its cluster."""
     return settings.state_dir / "postgres"
+
+
+def _start(local: LocalPostgres, settings: Settings) -> None:
+    # A command may hold the server for a moment; a daemon holds it for good.
+    for wait_seconds in BUSY_WAITS_SECONDS:
+        try:
+            local.start()
+        except PostgresBusy:
+            time.sleep(wait_seconds)
+        else:
+            return
+    try:
+        local.start()
+    except PostgresBusy as error:
+        raise StartRefused(
+            f"another daemon runs in {settings.state_dir}: stop it first (`counterpoise stop`), "
+            "or give this one a directory of its own with COUNTERPOISE_STATE_DIR"
+        ) from error
 
 
 def _upgrade(settings: Settings, database: Database) -> None:

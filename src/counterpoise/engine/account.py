@@ -41,6 +41,8 @@ class Account:
     cash_since_anchor: Decimal = ZERO
     #: Cash that fills and funding explain since the last reconciliation, quote.
     cash_explained: Decimal = ZERO
+    #: Venue clock of that reconciliation's balance, ns; what is older is in its balance.
+    reconciled_ns: int = 0
     #: Fill ids already counted, oldest first.
     fills_seen: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
     #: When the account stream was last proven alive, our clock, ns; None = never.
@@ -131,7 +133,8 @@ class Account:
         if realised is None:
             realised = realised_pnl(known, fill)
         cash = realised - fill.fee
-        self.cash_explained += cash
+        if fill.event_ns > self.reconciled_ns:
+            self.cash_explained += cash
         if self.wallet_balance is not None and fill.event_ns > self.balance_ns:
             self.wallet_balance += cash
             self.fills_since_anchor.append(fill)
@@ -141,7 +144,8 @@ class Account:
 
     def told_funding(self, payment: Decimal, event_ns: int) -> None:
         """Take a funding payment, positive = received."""
-        self.cash_explained += payment
+        if event_ns > self.reconciled_ns:
+            self.cash_explained += payment
         if self.wallet_balance is not None and event_ns > self.balance_ns:
             self.wallet_balance += payment
             self.cash_since_anchor += payment
@@ -164,6 +168,7 @@ class Account:
                 drift[instrument_id] = (ours.quantity, other.quantity)
             self.positions[instrument_id] = other
         self.told_balance(snapshot.balance, marks)
+        self.reconciled_ns = snapshot.balance.event_ns
         self.complete = True
         self.alive_ns = max(self.alive_ns or 0, snapshot.received_ns)
         return drift

@@ -1,5 +1,7 @@
 """The 15-minute cycle: reconcile, decide, write one row, start trading."""
 
+from dataclasses import replace
+
 from counterpoise.domain import identity
 from counterpoise.domain.account import AccountView
 from counterpoise.domain.events import CycleDue
@@ -37,6 +39,9 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     outputs = recompute(inputs)
     decision = outputs.decision
     state.memory = decision.memory
+    if state.run.observe:
+        # Nothing was bought, so a later run that trades starts at the entry scale all the same.
+        state.memory = replace(decision.memory, scale=None, scale_ns=None)
     state.cycle_slot_ns = slot_ns
     state.last_summary = decision.summary
     done: list[actions.Action] = [

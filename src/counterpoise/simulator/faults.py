@@ -46,6 +46,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     kind: FaultKind
     #: Strikes only requests whose path and query contain this; "" = all.
     path_contains: str = ""
+    #: Strikes only requests of this method ("POST"); "" = any.
+    method: str = ""
     #: Instrument of a book gap, either spelling; "" = all.
     symbol: str = ""
     #: Requests (or book updates) it still strikes.
@@ -90,10 +92,10 @@ class FaultPlan:
         """Forget them all."""
         self._faults.clear()
 
-    def next(self, path_query: str) -> Fault | None:
+    def next(self, method: str, path_query: str) -> Fault | None:
         """Return the fault that strikes this request and count it down; None = none does."""
         for fault in self._faults:
-            if fault.path_contains in path_query:
+            if fault.path_contains in path_query and fault.method in ("", method):
                 fault.count -= 1
                 if fault.count == 0:
                     self._faults.remove(fault)

@@ -2,11 +2,10 @@
 
 from decimal import Decimal
 
-from engine_world import MARKS, START_NS, World, make_state, ready
-
 from counterpoise.domain.account import Position
 from counterpoise.domain.orders import Fill, Side
 from counterpoise.engine.account import Account, after_fill, flat, realised_pnl
+from engine_world import MARKS, START_NS, World, make_state, ready
 
 
 def a_fill(side: Side, quantity: str, price: str, *, ns: int, fill_id: str = "f1") -> Fill:

@@ -2,13 +2,12 @@
 
 from decimal import Decimal
 
-from engine_world import make_run, ready
-
 from counterpoise.domain.events import LedgerHealth
 from counterpoise.domain.orders import IntentSource, OrderState, Side
 from counterpoise.domain.records import DecisionEnded, DecisionMade, IncidentOpened
 from counterpoise.engine import guarding
 from counterpoise.ledger import codec
+from engine_world import make_run, ready
 
 HEDGED = {"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")}
 
@@ -74,9 +73,7 @@ def test_what_a_part_filled_reduction_left_is_sent_again() -> None:
 
 def test_the_guard_needs_no_database() -> None:
     world = ready(positions=HEDGED)
-    world.feed(
-        LedgerHealth(available=False, backlog_age_seconds=9.0, received_ns=world.after(1))
-    )
+    world.feed(LedgerHealth(available=False, backlog_age_seconds=9.0, received_ns=world.after(1)))
     world.mark("ETHUSDT", "2770")
     assert len(world.submits()) == 2
 
@@ -128,7 +125,5 @@ def test_an_order_that_never_ends_gives_its_plan_up_and_stays_counted() -> None:
     world.after(1)
     world.mark("ETHUSDT", "2770")
     for sent in world.submits():
-        world.order(
-            sent.intent.client_order_id, OrderState.UNKNOWN, name=sent.intent.instrument_id
-        )
+        world.order(sent.intent.client_order_id, OrderState.UNKNOWN, name=sent.intent.instrument_id)
     assert world.state.orders.unresolved() == {"BTCUSDT", "ETHUSDT"}

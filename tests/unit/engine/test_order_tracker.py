@@ -3,12 +3,12 @@
 from decimal import Decimal
 
 import pytest
-from engine_world import World, ready
 
 from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import TERMINAL, TRANSITIONS, OrderState, Side
 from counterpoise.engine.order_tracker import OrderTracker
+from engine_world import World, ready
 
 
 def adopted(state: OrderState = OrderState.ACCEPTED, *, reduce_only: bool = False) -> OrderTracker:

@@ -10,7 +10,7 @@ def test_a_fault_strikes_only_its_path_and_only_so_often():
     plan = FaultPlan()
     plan.add(Fault(kind=FaultKind.DELAY, path_contains="trade/order", count=2))
     struck = [
-        plan.next(path) is not None
+        plan.next("GET", path) is not None
         for path in (
             "/api/v5/account/balance",
             "/api/v5/trade/order",
@@ -25,7 +25,7 @@ def test_the_older_fault_strikes_first():
     plan = FaultPlan()
     plan.add(Fault(kind=FaultKind.DELAY))
     plan.add(Fault(kind=FaultKind.HTTP_200_EMPTY))
-    kinds = [fault.kind for _ in range(2) if (fault := plan.next("/any")) is not None]
+    kinds = [fault.kind for _ in range(2) if (fault := plan.next("GET", "/any")) is not None]
     assert kinds == [FaultKind.DELAY, FaultKind.HTTP_200_EMPTY]
 
 
@@ -66,4 +66,12 @@ def test_waiting_faults_are_bounded():
     with pytest.raises(ValueError, match="waiting"):
         plan.add(Fault(kind=FaultKind.DELAY))
     plan.clear()
-    assert plan.next("/any") is None
+    assert plan.next("GET", "/any") is None
+
+
+def test_a_fault_with_a_method_strikes_only_that_one() -> None:
+    plan = FaultPlan()
+    plan.add(Fault(kind=FaultKind.DELAY, method="POST", path_contains="/trade/order"))
+    assert plan.next("GET", "/api/v5/trade/order?clOrdId=x") is None
+    assert plan.next("POST", "/api/v5/trade/order") is not None
+    assert plan.next("POST", "/api/v5/trade/order") is None

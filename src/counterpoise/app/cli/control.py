@@ -3,13 +3,17 @@
 A wish is a row in the database; the daemon answers with another. Both stay in the record.
 """
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from counterpoise.app.cli.ledger_access import open_dsn
 from counterpoise.app.cli.options import Profile, Why
+from counterpoise.domain.errors import LedgerUnavailable, StartRefused
 from counterpoise.domain.events import ControlAction
+
+if TYPE_CHECKING:
+    from counterpoise.app.settings import Settings
 
 #: How long a command waits for the daemon's answer, seconds.
 ANSWER_SECONDS_MAX: Final = 10.0
@@ -65,14 +69,12 @@ def _ask(
     action: ControlAction, profile: str | None, reason: str, *, from_halt: bool = False
 ) -> None:
     from counterpoise.app import configuration
-    from counterpoise.ledger import controls
 
-    with open_dsn(configuration.load(profile)) as dsn:
-        control_id = controls.request(dsn, action, reason, from_halt)
-        answer = controls.wait_ack(dsn, control_id, ANSWER_SECONDS_MAX)
+    settings = configuration.load(profile)
+    answer = _answer(settings, action, reason, from_halt=from_halt)
     if answer is None:
         typer.echo(
-            f"{action.value}: request {control_id} is recorded, but no daemon answered within "
+            f"{action.value}: the request is recorded, but no daemon answered within "
             f"{ANSWER_SECONDS_MAX:.0f} s; it is carried out when one runs",
             err=True,
         )
@@ -83,3 +85,26 @@ def _ask(
     )
     if answer["result"] == "refused":
         raise typer.Exit(1)
+
+
+def _answer(
+    settings: "Settings", action: ControlAction, reason: str, *, from_halt: bool
+) -> dict[str, Any] | None:
+    # The daemon's answer; None = none in time.
+    from counterpoise.ledger import controls
+    from counterpoise.status import client
+
+    stops = action in {ControlAction.STOP, ControlAction.FLATTEN_STOP}
+    embedded = settings.database_url is None
+    if stops and embedded and not client.ask(settings.state_dir, settings.status_host).live:
+        # Recorded all the same, it would end the next daemon as soon as that one starts.
+        raise StartRefused(f"no daemon runs in {settings.state_dir}; there is nothing to stop")
+    with open_dsn(settings) as dsn:
+        control_id = controls.request(dsn, action, reason, from_halt)
+        try:
+            return controls.wait_ack(dsn, control_id, ANSWER_SECONDS_MAX)
+        except LedgerUnavailable:
+            if not (stops and embedded):
+                raise
+    # The daemon took its own database along before the answer was read.
+    return {"result": "done", "trading_state": "stopped", "message": "the daemon has ended"}

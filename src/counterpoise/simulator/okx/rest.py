@@ -31,7 +31,7 @@ class Rest:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request under /api/v5."""
-        fault = self._faults.next(request.raw_path)
+        fault = self._faults.next(request.method, request.raw_path)
         if fault is not None:
             return await strike(fault, request, self._answer)
         return await self._answer(request)

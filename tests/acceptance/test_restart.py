@@ -1,0 +1,89 @@
+"""A daemon that is killed: the next start finds what happened and goes on."""
+
+import json
+import signal
+
+import pytest
+
+from counterpoise.simulator import client
+from daemon_process import Daemon, daemon, wait_until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.mark.parametrize("stage", ["request", "answer"])
+def test_kill_in_mid_cycle_then_start_again(stage: str) -> None:
+    with daemon() as made:
+        # The orders of the first cycle are on their way, not yet carried out ("request") or
+        # carried out but not yet answered ("answer"), when the daemon dies.
+        client.ensure_running(made.simulator_dir, seed=7)
+        client.fault(
+            made.simulator_dir,
+            "delay",
+            method="POST",
+            path_contains="/trade/order",
+            count=3,
+            seconds=1.5,
+            stage=stage,
+        )
+        made.start(wait=False)
+        said = made.wait_for("decision.made", action="traded")
+        made.wait_for("order.sent")
+        if stage == "answer":
+            wait_until("fills", lambda: made.venue()["fills_count"] >= 1)
+        made.kill()
+        made.start()
+        made.wait_for("decision.made")
+        wait_until("every order ended", lambda: orders_open(made) == 0 or None)
+        # The slow orders of the dead daemon have been carried out by the venue or never will be.
+        wait_until(
+            "ledger and venue agree", lambda: made.ledger_positions() == made.venue_positions()
+        )
+        with made.reader() as reader:
+            first = reader.decision(said["decision"])
+            assert first is not None
+            assert first["outcome"] == "interrupted"
+            intents = [row["client_order_id"] for row in reader.orders(limit=1_000)]
+            fills = {row["client_order_id"] for row in reader.fills(limit=1_000)}
+            assert reader.open_intents(first["account_id"]) == []
+        assert len(intents) == len(set(intents))
+        at_venue = [fill["client_order_id"] for fill in made.venue()["fills"]]
+        assert len(at_venue) == len(set(at_venue)), "an order was sent twice"
+        assert set(at_venue) == fills
+        assert float(made.venue()["gross_exposure"]) <= 3 * float(made.venue()["equity"])
+        made.send(signal.SIGTERM)
+        assert made.wait_exit(10) == 0
+
+
+def orders_open(made: Daemon) -> int:
+    (status,) = json.loads(made.cli("status", "--json").stdout)
+    return int(status.get("orders_open", 99))
+
+
+def test_a_kill_between_cycles_changes_nothing_held() -> None:
+    with daemon(cycle_seconds=60) as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        before = made.venue_positions()
+        fills = made.venue()["fills_count"]
+        made.kill()
+        mark = made.log_size()
+        made.start()
+        ended = made.wait_for("decision.ended", after=mark)
+        assert ended["outcome"] == "nothing_to_do"
+        assert made.venue_positions() == before
+        assert made.venue()["fills_count"] == fills
+        assert made.ledger_positions() == before
+        assert made.events("incident.opened", after=mark) == []
+
+
+def test_a_pause_survives_a_restart() -> None:
+    with daemon() as made:
+        made.start()
+        assert made.cli("pause", "--reason", "night").returncode == 0
+        made.kill()
+        mark = made.log_size()
+        made.start()
+        assert made.wait_for("decision.made", after=mark)["state"] == "reducing"
+        made.send(signal.SIGTERM)
+        assert made.wait_exit(10) == 0

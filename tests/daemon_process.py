@@ -1,0 +1,215 @@
+"""A real daemon in a process of its own, on the built-in venue, with the record it writes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from counterpoise.ledger.postgres import open_for_cli
+from counterpoise.ledger.reader import LedgerReader
+from counterpoise.simulator import client
+
+T = TypeVar("T")
+
+#: Longest wait for anything a daemon should do soon, seconds; machines are shared and slow.
+PATIENCE_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+def wait_until(what: str, found: Callable[[], T | None], seconds: float = PATIENCE_SECONDS) -> T:
+    """Return the first answer that is neither None nor False; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = found()
+        if answer is not None and answer is not False:
+            return answer
+        time.sleep(POLL_SECONDS)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+class Daemon:
+    """One state directory and, most of the time, the daemon that works in it."""
+
+    def __init__(self, state_dir: Path, **variables: object) -> None:
+        self.state_dir = state_dir
+        self.log_path = state_dir / "daemon.log"
+        self.variables = {
+            "state_dir": str(state_dir),
+            "profile": "demo",
+            "log_format": "json",
+            "cycle_seconds": "5",
+            # The test machine's other tests delay frames; staleness has tests of its own.
+            "latency_ms_max": "5000",
+            **{name: str(value) for name, value in variables.items()},
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    # -- the process -------------------------------------------------------------------------
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The daemon's environment; nothing of the caller's own configuration."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("COUNTERPOISE_")}
+        given = {f"COUNTERPOISE_{name.upper()}": v for name, v in self.variables.items()}
+        return kept | given
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it; with `wait`, until its first decision is on record."""
+        assert self.process is None or self.process.poll() is not None, "it runs already"
+        mark = self.log_size()
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "counterpoise.app.cli.main", "run"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait_for("decision.made", after=mark)
+
+    def kill(self) -> None:
+        """End it as a power cut would: kill -9."""
+        self.send(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(10)
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        assert self.process.poll() is None, f"the daemon is gone:\n{self.log_tail()}"
+        self.process.send_signal(number)
+
+    def wait_exit(self, seconds: float) -> int:
+        """Return its exit code; fails if it takes longer."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run another command of the same checkout."""
+        return subprocess.run(
+            [sys.executable, "-m", "counterpoise.app.cli.main", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def cli_json(self, *arguments: str) -> Any:
+        """Run a command with --json and return what it printed."""
+        ran = self.cli(*arguments, "--json")
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout)
+
+    # -- its log -----------------------------------------------------------------------------
+
+    def log_size(self) -> int:
+        """Return how much it has logged, bytes."""
+        return self.log_path.stat().st_size if self.log_path.exists() else 0
+
+    def log_tail(self) -> str:
+        """Return the end of its log."""
+        return self.log_path.read_text(errors="replace")[-4_000:]
+
+    def events(self, name: str, *, after: int = 0) -> list[dict[str, Any]]:
+        """Return logged events of a name, from a position in the log on."""
+        if not self.log_path.exists():
+            return []
+        with self.log_path.open("rb") as log:
+            log.seek(after)
+            lines = log.read().splitlines()
+        found = []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if entry.get("event") == name:
+                found.append(entry)
+        return found
+
+    def wait_for(self, name: str, *, after: int = 0, **wanted: object) -> dict[str, Any]:
+        """Return the first event of a name, with these values, logged after a position."""
+
+        def look() -> dict[str, Any] | None:
+            for entry in self.events(name, after=after):
+                if all(entry.get(key) == value for key, value in wanted.items()):
+                    return entry
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended before {name}:\n{self.log_tail()}")
+            return None
+
+        try:
+            return wait_until(name, look)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log_tail()}") from None
+
+    # -- the record and the venue's truth ----------------------------------------------------
+
+    @contextmanager
+    def reader(self) -> Iterator[LedgerReader]:
+        """Read the embedded record, whoever runs the server."""
+        with (
+            open_for_cli(self.state_dir / "postgres") as server,
+            LedgerReader(server.dsn()) as reader,
+        ):
+            yield reader
+
+    @property
+    def simulator_dir(self) -> Path:
+        """Where the built-in venue keeps its state."""
+        return self.state_dir / "simulator"
+
+    def venue(self) -> dict[str, Any]:
+        """Return the built-in venue's truth."""
+        return client.state(self.simulator_dir)
+
+    def venue_positions(self) -> dict[str, Decimal]:
+        """Return signed base units the venue says are held."""
+        return {
+            name: Decimal(str(held["quantity"]))
+            for name, held in self.venue()["positions"].items()
+            if Decimal(str(held["quantity"])) != 0
+        }
+
+    def ledger_positions(self) -> dict[str, Decimal]:
+        """Return signed base units the record says are held."""
+        with self.reader() as reader:
+            return {
+                row["instrument_id"]: row["quantity"]
+                for row in reader.positions()
+                if row["quantity"] != 0
+            }
+
+    def close(self) -> None:
+        """End daemon and venue, whatever state they are in."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        client.stop(self.simulator_dir)
+
+
+@contextmanager
+def daemon(**variables: object) -> Iterator[Daemon]:
+    """Return a daemon that was not started yet, in a directory of its own."""
+    state_dir = Path(tempfile.mkdtemp(prefix="counterpoise-", dir="/var/tmp"))
+    state_dir.chmod(0o755)
+    made = Daemon(state_dir, **variables)
+    try:
+        yield made
+    finally:
+        made.close()
+        shutil.rmtree(state_dir, ignore_errors=True)

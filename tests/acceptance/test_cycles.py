@@ -48,7 +48,7 @@ def test_the_record_holds_what_the_venue_holds_to_the_lot(running: Daemon) -> No
     }
     assert "BTCUSDT" in held
     assert len(held) >= 2
-    assert told == held
+    assert told == held, running.log_tail()
 
 
 def test_every_decision_computes_again_byte_for_byte(running: Daemon) -> None:

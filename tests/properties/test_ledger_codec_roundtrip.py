@@ -1,6 +1,5 @@
 """Whatever a decision was given reads back equal from its row."""
 
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

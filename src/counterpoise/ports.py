@@ -133,8 +133,8 @@ class Journal(Protocol):
         """Stamp an order.
 
         An increase waits until Postgres has committed its intent and everything before it
-        (LedgerUnavailable after the time limit); a reduction waits for the local fsync only
-        (SpoolFailed).
+        (LedgerUnavailable after the time limit, SpoolFailed when the disk is dead); a reduction
+        waits for the local fsync only, and is stamped without it when the disk is dead.
         """
         ...
 

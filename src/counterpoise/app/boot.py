@@ -13,6 +13,7 @@ import structlog
 
 from counterpoise.app import parameters
 from counterpoise.app.settings import Settings
+from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder, Position
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.instruments import Instrument
@@ -71,7 +72,8 @@ def universe(
 ) -> tuple[str, ...]:
     """Return the instruments to follow: configured ones and those this account still holds.
 
-    A held instrument that is neither configured nor in the ledger is not ours: StartRefused.
+    A held instrument that is neither configured nor in the ledger is not ours, nor is an open
+    order without our kind of id: StartRefused. Appearing later, either one means REDUCING.
     """
     configured = (settings.core_instrument, *settings.hedge_candidates)
     held = [p.instrument_id for p in snapshot.positions]
@@ -80,6 +82,16 @@ def universe(
         raise StartRefused(
             f"the account holds {', '.join(strange)}, which neither the configuration nor the "
             "ledger knows; close it or add it to COUNTERPOISE_HEDGE_CANDIDATES"
+        )
+    foreign = [
+        f"{o.instrument_id} {o.venue_order_id}"
+        for o in snapshot.open_orders
+        if o.client_order_id is None or not identity.is_ours(o.client_order_id)
+    ]
+    if foreign:
+        raise StartRefused(
+            f"open orders that are not ours stand on the account ({', '.join(foreign)}); cancel "
+            "them, or give the daemon an account of its own"
         )
     return (*configured, *(i for i in held if i not in configured))
 

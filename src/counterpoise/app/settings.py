@@ -59,9 +59,6 @@ class Settings(RuleSettings):
     core_side: Literal["long", "short"] = "long"
     #: Instruments a hedge may be held in, separated by commas in a variable.
     hedge_candidates: Annotated[tuple[str, ...], NoDecode] = ()
-    #: A position or order that is not ours: "refuse" = do not start; "reduce" = start, and only
-    #: reduce while it is there.
-    foreign_positions: Literal["refuse", "reduce"] = "refuse"
 
     # -- when --------------------------------------------------------------------------------
     #: Seconds from one decision to the next; divides a day.

@@ -9,7 +9,7 @@ CounterpoiseError
 |  '- OutcomeUnknown        may have happened; resolved by evidence, never retried
 '- LedgerError
    |- LedgerUnavailable     Postgres is away; nothing increases
-   |- SpoolFailed           the local spool is dead; the daemon reduces no more than it must
+   |- SpoolFailed           the local spool is dead; no increase, reductions go by the log
    '- LeaseLost             another daemon writes for this account; sending stops
 """
 

@@ -191,8 +191,12 @@ class ApprovedOrder:
 class Durability(StrEnum):
     """Where the intent of a journaled order is committed."""
 
+    #: Committed by Postgres.
     POSTGRES = "postgres"
+    #: Synced to the local disk; Postgres has it later.
     SPOOL = "spool"
+    #: The disk is dead and only the log has it: nothing may stand in front of a reduction.
+    LOG = "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +205,7 @@ class JournaledOrder:
 
     #: What risk allowed.
     approved: ApprovedOrder
-    #: Position of the intent in the spool, counted from 1.
+    #: Position of the intent in the spool, counted from 1; 0 = the spool did not take it.
     spool_seq: int
     #: An increase is always POSTGRES.
     durability: Durability

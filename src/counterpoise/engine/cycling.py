@@ -15,6 +15,8 @@ from counterpoise.strategy.decision import DecisionInputs
 from counterpoise.strategy.parameters import STRATEGY_VERSION
 
 OBSERVED_REASON = "OBSERVE_MODE"
+#: Code of a cycle that comes while orders of an earlier decision are still on their way.
+ORDERS_AT_WORK = "ORDERS_AT_WORK"
 
 
 def due(state: State, event: CycleDue) -> list[actions.Action]:
@@ -34,6 +36,9 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     """Decide the waiting cycle; `missing` names what could not be known, None = nothing."""
     assert state.waiting is not None, "a cycle is decided once"
     slot_ns, state.waiting = state.waiting.slot_ns, None
+    if missing is None and state.plans:
+        # What is on its way is not held yet: deciding now would order it a second time.
+        missing = ORDERS_AT_WORK
     state.sequence += 1
     inputs = _inputs(state, missing)
     outputs = recompute(inputs)

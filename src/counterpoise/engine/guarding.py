@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.domain import identity
 from counterpoise.domain.orders import IntentSource
@@ -13,6 +14,9 @@ from counterpoise.engine.state import State
 from counterpoise.risk import guard, leverage
 from counterpoise.risk.view import RiskView
 from counterpoise.strategy.parameters import STRATEGY_VERSION
+
+
+_UNKNOWN: Final = frozenset({guard.GuardReason.EQUITY_UNKNOWN, guard.GuardReason.MARK_UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,8 @@ def watch(state: State) -> list[actions.Action]:
     compute, at most every `GUARD_GAP_NS`.
     """
     urgent = measure(state)
+    if state.vanished_unjudged and not state.run.observe:
+        return _judge(state, leg_vanished=True)
     looked = state.now_ns - state.guard_looked_ns < GUARD_GAP_NS
     acted = state.now_ns - state.guard_ns < GUARD_GAP_NS
     if state.run.observe or acted or (looked and not urgent):
@@ -63,6 +69,9 @@ def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
         leg_vanished=leg_vanished,
     )
     verdict = recompute(inputs)
+    if leg_vanished:
+        # Without equity or mark nothing could be judged: every later event asks again.
+        state.vanished_unjudged = verdict.reason in _UNKNOWN
     if not verdict.triggered or not verdict.changes:
         return []
     state.guard_ns = state.now_ns

@@ -116,6 +116,9 @@ def fill(state: State, event: FillReported) -> actions.Write:
 def position(state: State, held: Position, cause: str) -> actions.Write:
     """Return the row of a position after something changed it."""
     mark = state.market.mark(held.instrument_id)
+    unrealised = held.unrealised_pnl
+    if unrealised is None and mark is not None and held.entry_price is not None:
+        unrealised = held.quantity * (mark - held.entry_price)
     return actions.Write(
         record=PositionSeen(
             position_event_id=state.record_id("position"),
@@ -125,7 +128,7 @@ def position(state: State, held: Position, cause: str) -> actions.Write:
             quantity=held.quantity,
             entry_price=held.entry_price,
             mark=mark,
-            unrealised_pnl=held.unrealised_pnl,
+            unrealised_pnl=unrealised,
             liquidation_price=held.liquidation_price,
             cause=cause,
             event_ns=held.event_ns,

@@ -24,8 +24,8 @@ from counterpoise.ports import Clock
 
 #: Longest wait of an increase for its commit in Postgres, seconds.
 INCREASE_WAIT_SECONDS_MAX: Final = 2.0
-#: Longest wait for the local fsync, seconds; a disk that takes longer counts as dead.
-LOCAL_WAIT_SECONDS_MAX: Final = 5.0
+#: Longest wait for the local fsync, seconds; a reduction waits no longer for a hanging disk.
+LOCAL_WAIT_SECONDS_MAX: Final = 1.0
 #: Records waiting for the writer thread; more means the disk hangs.
 QUEUE_RECORDS_MAX: Final = 50_000
 #: Records per fsync.
@@ -87,14 +87,20 @@ class PostgresJournal:
     async def journal_order(self, approved: ApprovedOrder, intent: IntentWritten) -> JournaledOrder:
         """Stamp an order once its intent and everything before it is committed.
 
-        An increase waits for Postgres (LedgerUnavailable after the time limit), a reduction for
-        the local fsync (SpoolFailed).
+        An increase waits for Postgres (LedgerUnavailable after the time limit, SpoolFailed when
+        the disk is dead). A reduction waits for the local fsync only, and not even for that when
+        the disk is dead or hangs: the log then is its record.
         """
         _check_same_order(approved, intent)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._put(intent, future)
-        seq = await self._stored(future)
-        durability = Durability.SPOOL
+        try:
+            seq, durability = await self._stored(future), Durability.SPOOL
+        except SpoolFailed as error:
+            if approved.intent.increases:
+                raise
+            log.critical("journal.order_in_log_only", error=str(error), intent=_encode(intent))
+            seq, durability = 0, Durability.LOG
         if approved.intent.increases:
             try:
                 async with asyncio.timeout(self._increase_wait_seconds_max):
@@ -219,7 +225,7 @@ class MemoryJournal:
         self.records: list[Record] = []
         #: False = Postgres is away: increases raise LedgerUnavailable.
         self.available = True
-        #: Set = the spool is dead: every order raises it.
+        #: Set = the spool is dead: every increase raises it.
         self.failure: SpoolFailed | None = None
 
     def append(self, record: Record) -> int:
@@ -229,26 +235,32 @@ class MemoryJournal:
         return len(self.records)
 
     async def journal_order(self, approved: ApprovedOrder, intent: IntentWritten) -> JournaledOrder:
-        """Stamp an order; LedgerUnavailable for an increase while not `available`."""
+        """Stamp an order; for an increase LedgerUnavailable while not `available`."""
         _check_same_order(approved, intent)
-        if self.failure is not None:
+        increases = approved.intent.increases
+        if self.failure is not None and increases:
             raise self.failure
         seq = self.append(intent)
         # Gives others a turn, as a real commit does.
         await asyncio.sleep(0)
-        increases = approved.intent.increases
         if increases and not self.available:
             raise LedgerUnavailable("Postgres did not commit: the journal was set unavailable")
         return JournaledOrder(
             approved=approved,
             spool_seq=seq,
-            durability=Durability.POSTGRES if increases else Durability.SPOOL,
+            durability=_memory_durability(increases=increases, failed=self.failure is not None),
             journaled_ns=self._clock.now_ns(),
         )
 
     async def flush(self, timeout_seconds: float) -> bool:  # noqa: ARG002 - the port's signature
         """Return whether Postgres would have everything."""
         return self.available and self.failure is None
+
+
+def _memory_durability(*, increases: bool, failed: bool) -> Durability:
+    if increases:
+        return Durability.POSTGRES
+    return Durability.LOG if failed else Durability.SPOOL
 
 
 def _check_same_order(approved: ApprovedOrder, intent: IntentWritten) -> None:

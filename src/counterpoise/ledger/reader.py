@@ -295,6 +295,10 @@ class LedgerReader:
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 cursor.execute(statement.encode(), values)
                 return [readable(row) for row in cursor.fetchall()]
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise LedgerUnavailable(
+                "the database has no schema of ours: run `counterpoise database upgrade`"
+            ) from error
         except psycopg.OperationalError as error:
             raise LedgerUnavailable(f"Postgres does not answer: {error}") from error
 

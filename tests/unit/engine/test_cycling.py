@@ -2,8 +2,6 @@
 
 from decimal import Decimal
 
-from engine_world import World, make_run, ready
-
 from counterpoise.domain.events import CycleDue, ReconciliationFailed, Tick
 from counterpoise.domain.orders import LegRole
 from counterpoise.domain.records import (
@@ -17,6 +15,7 @@ from counterpoise.domain.records import (
 from counterpoise.engine import actions
 from counterpoise.engine.cycle import CycleInputs, recompute
 from counterpoise.ledger import codec
+from engine_world import World, make_run, ready
 
 
 def cycle(world: World, **account: object) -> DecisionMade:
@@ -86,9 +85,7 @@ def test_a_cycle_while_orders_are_on_their_way_orders_nothing_twice() -> None:
 def test_a_cycle_without_an_answer_still_has_its_row() -> None:
     world = ready()
     world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))
-    world.feed(
-        ReconciliationFailed(cause="cycle", message="timeout", received_ns=world.after(1))
-    )
+    world.feed(ReconciliationFailed(cause="cycle", message="timeout", received_ns=world.after(1)))
     row = _only(world)
     assert row.action == "skipped"
     assert world.submits() == []

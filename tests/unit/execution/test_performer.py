@@ -1,0 +1,179 @@
+"""Journal first, then the venue; and every answer becomes the one state it proves."""
+
+import asyncio
+
+import pytest
+
+from counterpoise.domain.errors import (
+    OutcomeUnknown,
+    SpoolFailed,
+    VenueError,
+    VenueRejected,
+    VenueUnreachable,
+)
+from counterpoise.domain.events import CycleDue, Event, OrderUpdate
+from counterpoise.domain.orders import Durability, OrderState
+from counterpoise.domain.records import IntentWritten
+from counterpoise.engine import actions
+from counterpoise.execution.performer import Performer
+from counterpoise.ledger.journal import MemoryJournal
+from engine_world import START_NS, ready
+from scripted_venue import ScriptedVenue, SettableClock
+
+HEDGED = {"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")}
+
+
+class Permit:
+    """A lease that a test gives and takes."""
+
+    def __init__(self) -> None:
+        self.held = True
+        self.fenced = False
+
+    def may_increase(self) -> bool:
+        return self.held
+
+
+class Desk:
+    """A performer with everything around it in the test's hands."""
+
+    def __init__(self) -> None:
+        self.venue = ScriptedVenue()
+        self.clock = SettableClock(START_NS)
+        self.journal = MemoryJournal(self.clock)
+        self.permit = Permit()
+        self.fed: list[Event] = []
+        self.stops: list[actions.StopDaemon] = []
+        self.performer = Performer(
+            venue=self.venue,
+            journal=self.journal,
+            permit=self.permit,
+            clock=self.clock,
+            feed=self.fed.append,
+            on_stop=self.stops.append,
+        )
+
+    async def perform(self, *done: actions.Action) -> list[OrderState]:
+        """Perform, wait for every call, and return the states that were told."""
+        self.performer.perform(done)
+        assert await self.performer.drain(5)
+        return [e.state for e in self.fed if isinstance(e, OrderUpdate)]
+
+    def codes(self) -> list[str | None]:
+        return [e.code for e in self.fed if isinstance(e, OrderUpdate)]
+
+
+def reduction() -> actions.Submit:
+    world = ready(positions=HEDGED)
+    world.after(1)
+    world.mark("ETHUSDT", "2770")
+    return next(a for a in world.done if isinstance(a, actions.Submit))
+
+
+def increase() -> actions.Submit:
+    world = ready()
+    world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))
+    world.reconcile("cycle")
+    return next(a for a in world.done if isinstance(a, actions.Submit))
+
+
+async def test_an_order_is_journaled_before_it_is_sent() -> None:
+    desk = Desk()
+    order = increase()
+    assert await desk.perform(order) == [OrderState.SUBMITTED, OrderState.ACCEPTED]
+    (sent,) = desk.venue.submitted
+    assert sent.durability is Durability.POSTGRES
+    (written,) = [r for r in desk.journal.records if isinstance(r, IntentWritten)]
+    assert written.client_order_id == sent.intent.client_order_id
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "code"),
+    [
+        (VenueRejected("no", code="51008"), OrderState.REJECTED, "51008"),
+        (VenueUnreachable("refused"), OrderState.REJECTED, "UNREACHABLE"),
+        (OutcomeUnknown("timeout"), OrderState.UNKNOWN, "TIMEOUT"),
+        (OutcomeUnknown("no id", code="50026"), OrderState.UNKNOWN, "50026"),
+    ],
+)
+async def test_each_failure_proves_one_state(
+    error: VenueError, state: OrderState, code: str
+) -> None:
+    desk = Desk()
+    desk.venue.submit_answer = error
+    assert await desk.perform(increase()) == [OrderState.SUBMITTED, state]
+    assert desk.codes()[-1] == code
+    assert len(desk.venue.submitted) == 1, "nothing is ever sent twice"
+
+
+async def test_without_postgres_an_increase_is_not_sent_and_a_reduction_is() -> None:
+    desk = Desk()
+    desk.journal.available = False
+    assert await desk.perform(increase()) == [OrderState.EXPIRED]
+    assert desk.codes() == ["NOT_JOURNALED"]
+    assert desk.venue.submitted == []
+    await desk.perform(reduction())
+    (sent,) = desk.venue.submitted
+    assert sent.durability is Durability.SPOOL
+
+
+async def test_a_dead_disk_does_not_stand_in_front_of_a_reduction() -> None:
+    desk = Desk()
+    desk.journal.failure = SpoolFailed("disk")
+    await desk.perform(increase())
+    assert desk.venue.submitted == []
+    await desk.perform(reduction())
+    (sent,) = desk.venue.submitted
+    assert sent.durability is Durability.LOG
+
+
+async def test_an_increase_whose_approval_ended_is_not_sent() -> None:
+    desk = Desk()
+    order = increase()
+    desk.clock.ns = order.approved.expires_ns
+    assert await desk.perform(order) == [OrderState.EXPIRED]
+    assert desk.codes() == ["APPROVAL_EXPIRED"]
+    assert desk.venue.submitted == []
+
+
+async def test_a_late_reduction_is_sent_all_the_same() -> None:
+    desk = Desk()
+    order = reduction()
+    desk.clock.ns = order.approved.expires_ns + 10**12
+    await desk.perform(order)
+    assert len(desk.venue.submitted) == 1
+
+
+async def test_a_lease_in_doubt_stops_increases_and_a_lost_one_everything() -> None:
+    desk = Desk()
+    desk.permit.held = False
+    await desk.perform(increase())
+    assert desk.codes() == ["LEASE_NOT_HELD"]
+    await desk.perform(reduction())
+    assert len(desk.venue.submitted) == 1
+    desk.permit.fenced = True
+    await desk.perform(reduction(), actions.Cancel(instrument_id="BTCUSDT", client_order_id="x"))
+    assert len(desk.venue.submitted) == 1
+    assert desk.venue.canceled == []
+
+
+async def test_records_keep_their_order_and_a_stop_is_passed_on() -> None:
+    desk = Desk()
+    world = ready(positions=HEDGED)
+    writes = [a for a in world.done if isinstance(a, actions.Write)]
+    stop = actions.StopDaemon(reason="r", exit_code=0)
+    await desk.perform(*writes, stop)
+    assert desk.journal.records == [a.record for a in writes]
+    assert desk.stops == [stop]
+
+
+async def test_drain_gives_up_on_a_call_that_hangs() -> None:
+    desk = Desk()
+    gate = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        await gate.wait()
+
+    desk.venue.cancel = hang  # type: ignore[method-assign,assignment]
+    desk.performer.perform([actions.Cancel(instrument_id="BTCUSDT", client_order_id="x")])
+    assert await desk.performer.drain(0.05) is False

@@ -1,0 +1,60 @@
+"""What the streams may have missed is told before the account it explains."""
+
+from decimal import Decimal
+
+from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.events import (
+    AccountReconciled,
+    Event,
+    FillReported,
+    FundingPaid,
+    ReconciliationFailed,
+)
+from counterpoise.execution.reconciler import OVERLAP_NS, Reconciler
+from engine_world import START_NS
+from scripted_venue import ScriptedVenue, SettableClock, a_fill
+
+
+class Asked(ScriptedVenue):
+    """Remembers from when on it was asked."""
+
+    since: list[int]
+
+    async def fills_since(self, since_ns: int) -> tuple:  # type: ignore[type-arg]
+        self.since = [*getattr(self, "since", []), since_ns]
+        return self.fills
+
+
+async def test_fills_and_funding_come_before_the_account() -> None:
+    venue, fed = Asked(), list[Event]()
+    venue.fills = (a_fill("cp" + "1" * 30, "0.5"),)
+    venue.payments = (
+        FundingPaid(
+            instrument_id="BTCUSDT", payment_id="p", payment=Decimal(1), event_ns=1, received_ns=1
+        ),
+    )
+    reconciler = Reconciler(venue=venue, clock=SettableClock(START_NS), feed=fed.append)
+    await reconciler.reconcile("cycle")
+    assert [type(e) for e in fed] == [FillReported, FundingPaid, AccountReconciled]
+
+
+async def test_the_next_question_overlaps_the_one_before() -> None:
+    venue, fed, clock = Asked(), list[Event](), SettableClock(START_NS)
+    reconciler = Reconciler(venue=venue, clock=clock, feed=fed.append)
+    reconciler.since(START_NS - 10**12)
+    await reconciler.reconcile("start")
+    clock.ns += 10**12
+    await reconciler.reconcile("cycle")
+    assert venue.since == [START_NS - 10**12 - OVERLAP_NS, START_NS - OVERLAP_NS]
+
+
+async def test_no_answer_is_told_and_asks_from_the_same_moment_again() -> None:
+    venue, fed = Asked(), list[Event]()
+    venue.account_error = VenueUnreachable("away")
+    reconciler = Reconciler(venue=venue, clock=SettableClock(START_NS), feed=fed.append)
+    reconciler.since(START_NS)
+    await reconciler.reconcile("cycle")
+    (failed,) = fed
+    assert isinstance(failed, ReconciliationFailed)
+    await reconciler.reconcile("cycle")
+    assert venue.since == [START_NS - OVERLAP_NS, START_NS - OVERLAP_NS]

@@ -15,7 +15,6 @@ from counterpoise.risk import guard, leverage
 from counterpoise.risk.view import RiskView
 from counterpoise.strategy.parameters import STRATEGY_VERSION
 
-
 _UNKNOWN: Final = frozenset({guard.GuardReason.EQUITY_UNKNOWN, guard.GuardReason.MARK_UNKNOWN})
 
 

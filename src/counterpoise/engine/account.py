@@ -170,7 +170,8 @@ class Account:
         self.told_balance(snapshot.balance, marks)
         self.reconciled_ns = snapshot.balance.event_ns
         self.complete = True
-        self.alive_ns = max(self.alive_ns or 0, snapshot.received_ns)
+        # REST tells what is, not that the stream lives: only the first answer counts as life.
+        self.alive_ns = self.alive_ns or snapshot.received_ns
         return drift
 
 

@@ -1,13 +1,18 @@
 """Positions, balances, fills and funding as they are told, and what is written of them."""
 
 from decimal import Decimal
+from typing import Final
 
+from counterpoise.domain import identity
 from counterpoise.domain.account import Position
 from counterpoise.domain.events import BalanceUpdate, FillReported, FundingPaid, PositionUpdate
 from counterpoise.domain.records import FundingSeen
 from counterpoise.engine import actions, controls, guarding, recording, views
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
+
+#: Funding payments kept to recognise one told twice; years of them.
+FUNDING_REMEMBERED_MAX: Final = 20_000
 
 
 def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
@@ -57,7 +62,7 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     held = state.account.positions.get(fill.instrument_id)
     if held is not None:
         done.append(recording.position(state, held, "fill"))
-    if fill.client_order_id is None:
+    if fill.client_order_id is None or not identity.is_ours(fill.client_order_id):
         done += foreign(
             state,
             f"{fill.instrument_id} was traded by an order that is not ours",
@@ -74,7 +79,9 @@ def told_funding(state: State, event: FundingPaid) -> list[actions.Action]:
     """Take a funding payment once."""
     if event.payment_id in state.funding_seen:
         return []
-    state.funding_seen.add(event.payment_id)
+    state.funding_seen[event.payment_id] = None
+    while len(state.funding_seen) > FUNDING_REMEMBERED_MAX:
+        state.funding_seen.popitem(last=False)
     state.account.told_funding(event.payment, event.event_ns)
     return [
         actions.Write(

@@ -67,7 +67,7 @@ def flatten(state: State, why: str) -> list[actions.Action]:
     inputs = FlattenInputs(
         core_instrument=state.strategy.core_instrument,
         quantities=state.account.quantities(),
-        working=state.orders.reducing(),
+        working=state.orders.reducing(state.now_ns),
     )
     outputs = recompute(inputs)
     if not outputs.changes:

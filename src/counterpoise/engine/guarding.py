@@ -64,7 +64,7 @@ def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
     inputs = GuardInputs(
         risk=views.risk_view(state, state.market.view(state.now_ns)),
         parameters=state.guard,
-        working=state.orders.reducing(),
+        working=state.orders.reducing(state.now_ns),
         leg_vanished=leg_vanished,
     )
     verdict = recompute(inputs)

@@ -13,7 +13,7 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import OrderState
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.engine import actions, controls, cycling, guarding, recording, views, working
-from counterpoise.engine.run import ASK_AFTER_NS, RECONCILE_NS_MAX
+from counterpoise.engine.run import ASK_AFTER_NS, POLL_NS, RECONCILE_NS_MAX
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -33,6 +33,10 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
     done = _ask_about_orders(state)
     if state.waiting is not None and state.now_ns - state.waiting.asked_ns > RECONCILE_NS_MAX:
         done += cycling.decide(state, missing="RECONCILIATION_LATE")
+    if state.account_stream_down and state.now_ns - state.polled_ns >= POLL_NS:
+        # Without its stream the account is only known by asking; the guard acts on the answers.
+        state.polled_ns = state.now_ns
+        done.append(actions.Reconcile(cause="stream_down"))
     done += working.advance_all(state)
     done += guarding.watch(state)
     return done + controls.continue_stop(state)

@@ -13,9 +13,13 @@ from counterpoise.domain.orders import (
     ApprovedOrder,
     OrderState,
 )
+from counterpoise.domain.units import NS_PER_SECOND
 
 #: Orders that are over and still answer late messages.
 FINISHED_REMEMBERED_MAX: Final = 2_000
+
+#: A reduction with unknown outcome is counted on for this long.
+UNKNOWN_COUNTS_NS: Final = 5 * NS_PER_SECOND
 
 ZERO: Final = Decimal(0)
 
@@ -151,15 +155,19 @@ class OrderTracker:
             if order.state is OrderState.UNKNOWN
         )
 
-    def reducing(self) -> dict[str, Decimal]:
+    def reducing(self, now_ns: int) -> dict[str, Decimal]:
         """Return base units per instrument that working reduce-only orders may still take off.
 
-        An order with unknown outcome does not count: a reduction that may never come must not
-        stop the next one, and reduce-only keeps a double one from doing harm.
+        An order with unknown outcome counts for `UNKNOWN_COUNTS_NS`, time enough to ask what
+        became of it. After that a reduction that may never come must not stop the next one, and
+        reduce-only keeps a double one from doing harm.
         """
         working: dict[str, Decimal] = {}
         for order in self.active.values():
-            if order.open_order.reduce_only and order.state is not OrderState.UNKNOWN:
+            lost = order.state is OrderState.UNKNOWN
+            if lost and now_ns - order.created_ns > UNKNOWN_COUNTS_NS:
+                continue
+            if order.open_order.reduce_only:
                 instrument_id = order.open_order.instrument_id
                 left = working.get(instrument_id, ZERO) + order.open_order.remaining
                 working[instrument_id] = left

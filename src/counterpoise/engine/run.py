@@ -9,6 +9,8 @@ from counterpoise.risk.view import RiskLimits
 
 #: An order whose end is not told this long after it was sent is asked about.
 ASK_AFTER_NS: Final = 2 * NS_PER_SECOND
+#: While the account stream is down, REST is asked this often.
+POLL_NS: Final = 5 * NS_PER_SECOND
 #: A phase that is not over by then ends its plan as incomplete.
 PHASE_NS_MAX: Final = 15 * NS_PER_SECOND
 #: Without an answer to a cycle's reconciliation by then, the cycle is decided without one.

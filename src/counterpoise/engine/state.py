@@ -1,5 +1,6 @@
 """Everything the engine knows. Changed only by `engine.step`."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -89,8 +90,10 @@ class State:
     last_summary: str = ""
     #: True = the account stream broke and has not been proven alive since.
     account_stream_down: bool = False
+    #: When the account was last asked for because its stream is down, ns.
+    polled_ns: int = 0
     #: Funding payments already counted.
-    funding_seen: set[str] = field(default_factory=set)
+    funding_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
     #: Wallet balance at the last reconciliation, quote; None = none yet.
     wallet_reconciled: Decimal | None = None
 

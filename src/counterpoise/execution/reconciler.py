@@ -17,13 +17,16 @@ OVERLAP_NS: Final = 60 * NS_PER_SECOND
 
 
 class Reconciler:
-    """One question at a time; a second one asked meanwhile is answered by the same answer."""
+    """One question at a time; whoever asks meanwhile is answered by the next one."""
 
     def __init__(self, *, venue: Venue, clock: Clock, feed: Feed) -> None:
         self._venue = venue
         self._clock = clock
         self._feed = feed
         self._since_ns: int | None = None
+        self._asking = False
+        #: Causes that came while a question was under way; each is there once.
+        self._waiting: dict[str, None] = {}
 
     def since(self, since_ns: int) -> None:
         """Ask for executions and funding from here on (the last one in the ledger)."""
@@ -31,6 +34,18 @@ class Reconciler:
 
     async def reconcile(self, cause: str) -> None:
         """Feed missed fills and funding, then the account; or that the venue did not answer."""
+        self._waiting[cause] = None
+        if self._asking:
+            return
+        self._asking = True
+        try:
+            while self._waiting:
+                causes, self._waiting = list(self._waiting), {}
+                await self._ask(causes)
+        finally:
+            self._asking = False
+
+    async def _ask(self, causes: list[str]) -> None:
         asked_ns = self._clock.now_ns()
         since_ns = (asked_ns if self._since_ns is None else self._since_ns) - OVERLAP_NS
         try:
@@ -38,15 +53,16 @@ class Reconciler:
             payments = await self._venue.funding_since(since_ns)
             snapshot = await self._venue.account()
         except VenueError as error:
-            self._feed(
-                ReconciliationFailed(
-                    cause=cause, message=str(error), received_ns=self._clock.now_ns()
+            now_ns = self._clock.now_ns()
+            for cause in causes:
+                self._feed(
+                    ReconciliationFailed(cause=cause, message=str(error), received_ns=now_ns)
                 )
-            )
             return
         for fill in fills:
             self._feed(FillReported(fill=fill, source=UpdateSource.REST))
         for payment in payments:
             self._feed(payment)
-        self._feed(AccountReconciled(snapshot=snapshot, cause=cause))
+        for cause in causes:
+            self._feed(AccountReconciled(snapshot=snapshot, cause=cause))
         self._since_ns = asked_ns

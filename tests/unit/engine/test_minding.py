@@ -32,6 +32,19 @@ def test_an_account_stream_that_is_back_asks_for_the_truth() -> None:
     assert world.feed(StreamAlive(stream=StreamName.ACCOUNT, received_ns=world.after(1))) == []
 
 
+def test_a_silent_account_is_asked_for_and_still_counts_as_stale() -> None:
+    world = ready(positions=HELD)
+    world.feed(StreamDown(stream=StreamName.ACCOUNT, reason="cut", received_ns=world.after(1)))
+    polls = 0
+    for _ in range(20):
+        done = world.feed(Tick(now_ns=world.after(1)))
+        polls += done.count(actions.Reconcile(cause="stream_down"))
+        world.reconcile("stream_down", positions=HELD)
+    assert polls == 4
+    view = world.state.account.view(world.now_ns, {}, 15_000)
+    assert "ACCOUNT_STALE" in view.missing
+
+
 def test_the_ledger_away_means_reducing_and_back_means_active() -> None:
     world = ready(positions=HELD)
     world.feed(LedgerHealth(available=False, backlog_age_seconds=1.0, received_ns=world.after(1)))

@@ -1,7 +1,9 @@
 """What the streams may have missed is told before the account it explains."""
 
+import asyncio
 from decimal import Decimal
 
+from counterpoise.domain.account import AccountSnapshot
 from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.domain.events import (
     AccountReconciled,
@@ -58,3 +60,25 @@ async def test_no_answer_is_told_and_asks_from_the_same_moment_again() -> None:
     assert isinstance(failed, ReconciliationFailed)
     await reconciler.reconcile("cycle")
     assert venue.since == [START_NS - OVERLAP_NS, START_NS - OVERLAP_NS]
+
+
+async def test_who_asks_meanwhile_is_answered_by_the_next_question() -> None:
+    venue, fed = Asked(), list[Event]()
+    reconciler = Reconciler(venue=venue, clock=SettableClock(START_NS), feed=fed.append)
+    gate = asyncio.Event()
+    whole = venue.account
+
+    async def slow() -> AccountSnapshot:
+        await gate.wait()
+        return await whole()
+
+    venue.account = slow  # type: ignore[method-assign]
+    first = asyncio.ensure_future(reconciler.reconcile("cycle"))
+    await asyncio.sleep(0)
+    for _ in range(50):
+        await reconciler.reconcile("rejected")
+    gate.set()
+    await first
+    causes = [e.cause for e in fed if isinstance(e, AccountReconciled)]
+    assert causes == ["cycle", "rejected"]
+    assert len(venue.since) == 2

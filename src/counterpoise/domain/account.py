@@ -34,6 +34,11 @@ class Position:
     liquidation_price: Decimal | None = None
     #: Venue clock of the last change, ns.
     event_ns: int = 0
+    #: The venue's number of the last execution in it, which orders fills and positions where
+    #: milliseconds do not (OKX `tradeId`); None = not told, or not an execution's number.
+    trade_sequence: int | None = None
+    #: Mark the venue valued it at, quote; None = not told. Only for what no stream gives a mark.
+    mark: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +102,11 @@ class AccountSnapshot:
     positions: tuple[Position, ...]
     #: Every open order.
     open_orders: tuple[OpenOrder, ...]
-    #: Venue clock, ns.
+    #: Venue clock of the balance, ns.
     event_ns: int
+    #: Venue clock when positions were asked for: every earlier execution is in them, ns; 0 = not
+    #: known, `event_ns` counts.
+    positions_ns: int = 0
     #: Our clock when the last answer arrived, ns.
     received_ns: int
 

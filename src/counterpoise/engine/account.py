@@ -43,6 +43,10 @@ class Account:
     cash_explained: Decimal = ZERO
     #: Venue clock of that reconciliation's balance, ns; what is older is in its balance.
     reconciled_ns: int = 0
+    #: Venue clock of the last whole answer about positions, ns; older fills are in it.
+    positions_ns: int = 0
+    #: When the last fill was told, our clock, ns; 0 = none yet.
+    filled_ns: int = 0
     #: Fill ids already counted, oldest first.
     fills_seen: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
     #: When the account stream was last proven alive, our clock, ns; None = never.
@@ -95,7 +99,7 @@ class Account:
     def told_position(self, position: Position) -> bool:
         """Take a position message; False = it is older than what is known."""
         known = self.positions.get(position.instrument_id)
-        if known is not None and position.event_ns < known.event_ns:
+        if known is not None and not _is_newer(position, known):
             return False
         self.positions[position.instrument_id] = position
         return True
@@ -120,8 +124,11 @@ class Account:
         self.cash_since_anchor = ZERO
         return True
 
-    def told_fill(self, fill: Fill) -> bool:
-        """Take a fill once; False = it was told before and changes nothing."""
+    def told_fill(self, fill: Fill, *, reduce_only: bool = False) -> bool:
+        """Take a fill once; False = it was told before and changes nothing.
+
+        `reduce_only` = its order could not open or turn a position, so it never does here.
+        """
         key = (fill.instrument_id, fill.fill_id)
         if key in self.fills_seen:
             return False
@@ -138,9 +145,21 @@ class Account:
         if self.wallet_balance is not None and fill.event_ns > self.balance_ns:
             self.wallet_balance += cash
             self.fills_since_anchor.append(fill)
-        if fill.event_ns > known.event_ns:
+        if self.complete and self._moves(fill, known, reduce_only=reduce_only):
             self.positions[fill.instrument_id] = after_fill(known, fill)
+        self.filled_ns = max(self.filled_ns, fill.received_ns)
         return True
+
+    def _moves(self, fill: Fill, known: Position, *, reduce_only: bool) -> bool:
+        # The venue's execution numbers decide where both sides have one, else its clock.
+        if fill.event_ns <= self.positions_ns:
+            return False
+        if reduce_only and known.quantity * fill.side.sign >= 0:
+            return False
+        number = trade_sequence(fill)
+        if number is not None and known.trade_sequence is not None:
+            return number > known.trade_sequence
+        return fill.event_ns > known.event_ns
 
     def told_funding(self, payment: Decimal, event_ns: int) -> None:
         """Take a funding payment, positive = received."""
@@ -158,21 +177,35 @@ class Account:
         A difference is named only if nothing newer than the snapshot explains it.
         """
         theirs = {p.instrument_id: p for p in snapshot.positions}
+        asked_ns = snapshot.positions_ns or snapshot.event_ns
         drift: dict[str, tuple[Decimal, Decimal]] = {}
         for instrument_id in sorted(self.positions.keys() | theirs.keys()):
             ours = self.positions.get(instrument_id) or flat(instrument_id)
-            other = theirs.get(instrument_id) or flat(instrument_id, event_ns=snapshot.event_ns)
-            if ours.event_ns > max(other.event_ns, snapshot.event_ns):
+            other = theirs.get(instrument_id) or flat(instrument_id, event_ns=asked_ns)
+            if ours.event_ns > max(other.event_ns, asked_ns):
                 continue
             if self.complete and ours.quantity != other.quantity:
                 drift[instrument_id] = (ours.quantity, other.quantity)
             self.positions[instrument_id] = other
         self.told_balance(snapshot.balance, marks)
-        self.reconciled_ns = snapshot.balance.event_ns
+        self.positions_ns = max(self.positions_ns, asked_ns)
         self.complete = True
         # REST tells what is, not that the stream lives: only the first answer counts as life.
         self.alive_ns = self.alive_ns or snapshot.received_ns
         return drift
+
+
+def trade_sequence(fill: Fill) -> int | None:
+    """Return the venue's number of an execution; None = its id is not a plain number."""
+    return int(fill.fill_id) if fill.fill_id.isdigit() else None
+
+
+def _is_newer(told: Position, known: Position) -> bool:
+    if told.event_ns >= known.event_ns:
+        return True
+    if told.trade_sequence is None or known.trade_sequence is None:
+        return False
+    return told.trade_sequence >= known.trade_sequence
 
 
 def flat(instrument_id: str, *, event_ns: int = 0) -> Position:
@@ -208,4 +241,5 @@ def after_fill(position: Position, fill: Fill) -> Position:
         quantity=quantity,
         entry_price=entry,
         event_ns=fill.event_ns,
+        trade_sequence=trade_sequence(fill),
     )

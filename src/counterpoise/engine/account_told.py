@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import identity
-from counterpoise.domain.account import Position
 from counterpoise.domain.events import BalanceUpdate, FillReported, FundingPaid, PositionUpdate
 from counterpoise.domain.records import FundingSeen
 from counterpoise.engine import actions, controls, guarding, recording, views
@@ -26,10 +25,9 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     held = known.quantity if known else Decimal(0)
     if held != told.quantity:
         done.append(recording.position(state, told, "stream"))
-    if _vanished(state, told, held):
-        words = f"{told.instrument_id} went from {held} to {told.quantity} without an order of ours"
-        done.append(recording.incident(state, "leg.vanished", "critical", words, {}))
-        done += guarding.leg_vanished(state)
+    shrank = _hedge_shrank(state, told.instrument_id, abs(held))
+    if shrank and not state.orders.at_work(told.instrument_id):
+        done += vanished(state, told.instrument_id, f"from {held} without an order of ours")
     if told.quantity != 0 and told.instrument_id not in state.instruments:
         done += foreign(
             state,
@@ -39,11 +37,20 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     return done + guarding.watch(state)
 
 
-def _vanished(state: State, told: Position, held: Decimal) -> bool:
-    # A fill of ours moves the tracked position before, or its order is still at work.
-    if told.instrument_id == state.strategy.core_instrument or abs(told.quantity) >= abs(held):
+def vanished(state: State, instrument_id: str, how: str) -> list[actions.Action]:
+    """Say that a hedge went away without us (ADL, liquidation) and cut the core at once."""
+    left = state.account.quantities().get(instrument_id, Decimal(0))
+    words = f"{instrument_id} went to {left} {how}"
+    return [
+        recording.incident(state, "leg.vanished", "critical", words, {}),
+        *guarding.leg_vanished(state),
+    ]
+
+
+def _hedge_shrank(state: State, instrument_id: str, before: Decimal) -> bool:
+    if instrument_id == state.strategy.core_instrument or not state.account.complete:
         return False
-    return state.account.complete and not state.orders.at_work(told.instrument_id)
+    return abs(state.account.quantities().get(instrument_id, Decimal(0))) < before
 
 
 def told_balance(state: State, event: BalanceUpdate) -> list[actions.Action]:
@@ -56,9 +63,14 @@ def told_balance(state: State, event: BalanceUpdate) -> list[actions.Action]:
 def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     """Take an execution once, whoever tells it; it is written even if its order is unknown."""
     fill = event.fill
-    if not state.account.told_fill(fill):
+    ours = state.orders.get(fill.client_order_id or "")
+    before = abs(state.account.quantities().get(fill.instrument_id, Decimal(0)))
+    reduce_only = ours is not None and ours.open_order.reduce_only
+    if not state.account.told_fill(fill, reduce_only=reduce_only):
         return []
     done: list[actions.Action] = [recording.fill(state, event)]
+    if ours is None and _hedge_shrank(state, fill.instrument_id, before):
+        done += vanished(state, fill.instrument_id, "by an execution that is not of an order of ours")
     held = state.account.positions.get(fill.instrument_id)
     if held is not None:
         done.append(recording.position(state, held, "fill"))

@@ -36,7 +36,7 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     """Decide the waiting cycle; `missing` names what could not be known, None = nothing."""
     assert state.waiting is not None, "a cycle is decided once"
     slot_ns, state.waiting = state.waiting.slot_ns, None
-    if missing is None and state.plans:
+    if missing is None and (state.plans or state.orders.increase_at_work()):
         # What is on its way is not held yet: deciding now would order it a second time.
         missing = ORDERS_AT_WORK
     state.sequence += 1

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 from counterpoise.domain import identity
 from counterpoise.domain.orders import IntentSource
@@ -14,9 +13,6 @@ from counterpoise.engine.state import State
 from counterpoise.risk import guard, leverage
 from counterpoise.risk.view import RiskView
 from counterpoise.strategy.parameters import STRATEGY_VERSION
-
-_UNKNOWN: Final = frozenset({guard.GuardReason.EQUITY_UNKNOWN, guard.GuardReason.MARK_UNKNOWN})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardInputs:
@@ -44,19 +40,19 @@ def watch(state: State) -> list[actions.Action]:
     compute, at most every `GUARD_GAP_NS`.
     """
     urgent = measure(state)
-    if state.vanished_unjudged and not state.run.observe:
-        return _judge(state, leg_vanished=True)
     looked = state.now_ns - state.guard_looked_ns < GUARD_GAP_NS
     acted = state.now_ns - state.guard_ns < GUARD_GAP_NS
     if state.run.observe or acted or (looked and not urgent):
         return []
     state.guard_looked_ns = state.now_ns
-    return _judge(state, leg_vanished=False)
+    done = _judge(state, leg_vanished=True) if state.leg_vanished else []
+    return done or _judge(state, leg_vanished=False)
 
 
 def leg_vanished(state: State) -> list[actions.Action]:
     """A hedge shrank without an order of ours (ADL, liquidation): cut the core at once."""
     measure(state)
+    state.leg_vanished = True
     return [] if state.run.observe else _judge(state, leg_vanished=True)
 
 
@@ -68,9 +64,9 @@ def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
         leg_vanished=leg_vanished,
     )
     verdict = recompute(inputs)
-    if leg_vanished:
-        # Without equity or mark nothing could be judged: every later event asks again.
-        state.vanished_unjudged = verdict.reason in _UNKNOWN
+    if leg_vanished and verdict.reason is guard.GuardReason.WITHIN_LIMITS:
+        # Until then every later look asks again: an order may be refused, equity be unknown.
+        state.leg_vanished = False
     if not verdict.triggered or not verdict.changes:
         return []
     state.guard_ns = state.now_ns

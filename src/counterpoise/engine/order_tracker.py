@@ -18,8 +18,8 @@ from counterpoise.domain.units import NS_PER_SECOND
 #: Orders that are over and still answer late messages.
 FINISHED_REMEMBERED_MAX: Final = 2_000
 
-#: A reduction with unknown outcome is counted on for this long.
-UNKNOWN_COUNTS_NS: Final = 5 * NS_PER_SECOND
+#: A reduction without an end is counted on for this long.
+REDUCTION_COUNTS_NS: Final = 5 * NS_PER_SECOND
 
 ZERO: Final = Decimal(0)
 
@@ -158,24 +158,32 @@ class OrderTracker:
     def reducing(self, now_ns: int) -> dict[str, Decimal]:
         """Return base units per instrument that working reduce-only orders may still take off.
 
-        An order with unknown outcome counts for `UNKNOWN_COUNTS_NS`, time enough to ask what
-        became of it. After that a reduction that may never come must not stop the next one, and
-        reduce-only keeps a double one from doing harm.
+        An order counts for `REDUCTION_COUNTS_NS`, time enough to fill or to ask what became of
+        it. After that a reduction that may never come must not stop the next one, and reduce-only
+        keeps a double one from doing harm.
         """
         working: dict[str, Decimal] = {}
         for order in self.active.values():
-            lost = order.state is OrderState.UNKNOWN
-            if lost and now_ns - order.created_ns > UNKNOWN_COUNTS_NS:
-                continue
-            if order.open_order.reduce_only:
+            young = now_ns - order.created_ns <= REDUCTION_COUNTS_NS
+            if order.open_order.reduce_only and young:
                 instrument_id = order.open_order.instrument_id
                 left = working.get(instrument_id, ZERO) + order.open_order.remaining
                 working[instrument_id] = left
         return working
 
     def at_work(self, instrument_id: str) -> bool:
-        """Tell whether an order of ours may still fill in an instrument."""
-        return any(o.open_order.instrument_id == instrument_id for o in self.active.values())
+        """Tell whether an order of ours that the venue took may still fill in an instrument."""
+        return any(
+            o.open_order.instrument_id == instrument_id and o.state is not OrderState.UNKNOWN
+            for o in self.active.values()
+        )
+
+    def increase_at_work(self) -> bool:
+        """Tell whether an order that may grow a position is on its way, outcome not unknown."""
+        return any(
+            not o.open_order.reduce_only and o.state is not OrderState.UNKNOWN
+            for o in self.active.values()
+        )
 
     def reconciled(self, open_orders: tuple[OpenOrder, ...], asked_ns: int) -> list[TrackedOrder]:
         """Compare with the venue's list; return our acknowledged orders it no longer has.

@@ -82,8 +82,8 @@ class State:
     #: When the guard last decided, and last looked at everything, ns.
     guard_ns: int = 0
     guard_looked_ns: int = 0
-    #: True = a hedge vanished while equity or a mark was unknown; the core is still to be judged.
-    vanished_unjudged: bool = False
+    #: True = a hedge vanished and the core does not yet stand within its unhedged limit.
+    leg_vanished: bool = False
     #: Slot of the last decided cycle, ns; None = none in this run.
     cycle_slot_ns: int | None = None
     #: Sentence about the last decision, for the status line.

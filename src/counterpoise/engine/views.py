@@ -15,6 +15,10 @@ def marks(state: State) -> dict[str, Decimal]:
         mark = state.market.mark(instrument_id)
         if mark is not None:
             found[instrument_id] = mark
+    for instrument_id, position in state.account.positions.items():
+        # What no stream of ours covers still counts, at the mark the venue valued it at.
+        if position.quantity != 0 and position.mark is not None:
+            found.setdefault(instrument_id, position.mark)
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import TERMINAL, TRANSITIONS, OrderState, Side
-from counterpoise.engine.order_tracker import UNKNOWN_COUNTS_NS, OrderTracker
+from counterpoise.engine.order_tracker import REDUCTION_COUNTS_NS, OrderTracker
 from engine_world import World, ready
 
 
@@ -86,8 +86,8 @@ def test_the_filled_quantity_never_falls() -> None:
 def test_an_unknown_reduction_counts_as_working_only_for_a_while() -> None:
     tracker = adopted(reduce_only=True)
     told(tracker, OrderState.UNKNOWN)
-    assert tracker.reducing(UNKNOWN_COUNTS_NS) == {"BTCUSDT": Decimal("0.5")}
-    assert tracker.reducing(UNKNOWN_COUNTS_NS + 2) == {}
+    assert tracker.reducing(REDUCTION_COUNTS_NS) == {"BTCUSDT": Decimal("0.5")}
+    assert tracker.reducing(REDUCTION_COUNTS_NS + 2) == {}
     assert tracker.unresolved() == frozenset({"BTCUSDT"})
 
 

@@ -131,6 +131,8 @@ class PositionRow(msgspec.Struct, rename="camel"):
     avg_px: str = ""
     upl: str = ""
     liq_px: str = ""
+    mark_px: str = ""
+    trade_id: str = ""
     u_time: str = ""
 
 

@@ -120,7 +120,12 @@ class OkxVenue:
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""
         return await reads.account(
-            self._opened, self._by_inst_id, self._account_id, self._settle, self._clock
+            self._opened,
+            self._by_inst_id,
+            self._account_id,
+            self._settle,
+            self._clock,
+            offset_ns=self._offset_ns,
         )
 
     async def mark_candles(
@@ -155,7 +160,7 @@ class OkxVenue:
     async def cancel(self, instrument_id: str, client_order_id: str) -> None:
         """Ask for a cancel; an order that is already over is no error."""
         body = {
-            "instId": self._known(instrument_id).inst_id,
+            "instId": self._known_order(instrument_id).inst_id,
             "clOrdId": client_order_id,
         }
         session = self._opened
@@ -167,7 +172,7 @@ class OkxVenue:
 
     async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
         """Return what OKX knows of an order by our id; None = it says it knows none."""
-        contract = self._known(instrument_id)
+        contract = self._known_order(instrument_id)
         return await reads.find_order(self._opened, contract, client_order_id, self._clock)
 
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:

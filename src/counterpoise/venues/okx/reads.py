@@ -48,15 +48,22 @@ T = TypeVar("T")
 
 
 async def account(
-    session: OkxSession, by_inst_id: Contracts, account_id: str, settle: str, clock: Clock
+    session: OkxSession,
+    by_inst_id: Contracts,
+    account_id: str,
+    settle: str,
+    clock: Clock,
+    *,
+    offset_ns: int,
 ) -> AccountSnapshot:
-    """Return balance, positions and open orders.
+    """Return balance, positions and open orders; `offset_ns` is OKX's clock minus ours.
 
     The balance is asked first and its venue time is the snapshot's: the rest is as new or newer.
     Raises VenueRejected FOREIGN_POSITION if the account holds something that cannot be
     counted in base units of a linear swap, since its exposure would be missing.
     """
     balances = _read(await session.read("privateGetAccountBalance"), BalanceRow)
+    positions_ns = clock.now_ns() + offset_ns
     position_rows, order_rows = await asyncio.gather(
         session.read("privateGetAccountPositions"), _pending_orders(session)
     )
@@ -70,6 +77,7 @@ async def account(
         open_orders=_open_orders(order_rows, by_inst_id),
         event_ns=balance.event_ns,
         received_ns=clock.now_ns(),
+        positions_ns=positions_ns,
     )
 
 

@@ -120,6 +120,9 @@ def position(row: PositionRow, instrument_id: str, contract_size: Decimal) -> Po
         unrealised_pnl=Decimal(0) if flat else optional_decimal(row.upl),
         liquidation_price=None if flat else positive_decimal(row.liq_px),
         event_ns=ns_from_ms(row.u_time),
+        # A liquidation or ADL has a negative number, which orders nothing (venues.md 5.4).
+        trade_sequence=int(row.trade_id) if row.trade_id.isdigit() else None,
+        mark=positive_decimal(row.mark_px),
     )
 
 

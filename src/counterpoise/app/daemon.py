@@ -28,7 +28,6 @@ from counterpoise.app.settings import Settings
 from counterpoise.app.unix_signals import SignalDesk
 from counterpoise.domain.account import AccountSnapshot, Attestation
 from counterpoise.domain.errors import LedgerUnavailable, StartRefused
-from counterpoise.domain.events import AccountReconciled
 from counterpoise.domain.records import RunEnded
 from counterpoise.engine import actions
 from counterpoise.engine.run import Run
@@ -60,6 +59,8 @@ class Ledger:
     shipper: Shipper
     journal: PostgresJournal
     lease: Lease
+    #: Moves records to Postgres; ends only by a defect or a dead disk.
+    shipping: "asyncio.Future[None]"
 
 
 def run(settings: Settings) -> int:
@@ -115,7 +116,9 @@ async def _open_ledger(
             raise LedgerUnavailable(
                 "what the last run left in the local spool could not be handed to Postgres"
             )
-        yield Ledger(database=database, shipper=shipper, journal=journal, lease=lease)
+        yield Ledger(
+            database=database, shipper=shipper, journal=journal, lease=lease, shipping=shipping
+        )
     finally:
         if not await journal.flush(FLUSH_SECONDS_MAX):
             log.warning("spool.kept", reason="Postgres did not take everything; the next run will")
@@ -149,6 +152,8 @@ async def _trade(
         clock=clock,
         feed=runner.feed,
         on_stop=on_stop,
+        on_broken=runner.break_off,
+        observe=state.run.observe,
     )
     runner.attach(performer)
     for record in recording.run_started(settings, state, attestation, gateway, clock):
@@ -164,7 +169,10 @@ async def _trade(
     performer.reconciler.since(boot.first_fill_ns(last_fill_ns, clock))
     narrator = Narrator(runner, settings, clock)
     runner.watch(narrator.told)
-    runner.feed(AccountReconciled(snapshot=snapshot, cause="start"))
+    # Asked anew: the first answer is as old as the lease and the warm-up took.
+    await performer.reconciler.reconcile("start")
+    if not state.account.complete:
+        raise StartRefused("the venue does not answer for the account; try again")
     reloader = Reloader(settings, state, ledger.journal, clock)
     desk.open(runner.feed, reloader.reload)
     async with StatusServer(settings.status_host, settings.status_port, narrator.status) as status:
@@ -246,7 +254,7 @@ async def _until_stopped(
         "controls": controls.watch(
             ledger.database.dsn, runner.feed, clock=clock, account_id=runner.state.run.account_id
         ),
-        "health": runner.mind_health(ledger.shipper, ledger.lease),
+        "health": runner.mind_health(ledger.shipper, ledger.journal, ledger.lease),
         "ticks": runner.tick(),
         "cycles": runner.schedule(),
     }
@@ -254,14 +262,15 @@ async def _until_stopped(
         asyncio.ensure_future(work): name for name, work in works.items()
     }
     try:
-        waited: set[asyncio.Future[Any]] = {stopped, runner.broken, *tasks}
+        tasks_and_shipping = {**tasks, ledger.shipping: "shipping"}
+        waited: set[asyncio.Future[Any]] = {stopped, runner.broken, *tasks_and_shipping}
         done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if stopped in done:
             return stopped.result()
         for future in done:
             # Raises what broke; a task that ends by itself is as broken as one that raises.
             future.result()
-        names = ", ".join(tasks[future] for future in done if future in tasks)
+        names = ", ".join(tasks_and_shipping[f] for f in done if f in tasks_and_shipping)
         raise StartRefused(f"{names} ended by itself; this is a defect")
     finally:
         for task in tasks:

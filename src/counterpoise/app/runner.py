@@ -12,6 +12,7 @@ from counterpoise.engine import actions
 from counterpoise.engine.state import State
 from counterpoise.engine.step import step
 from counterpoise.execution.performer import Performer
+from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.lease import Lease
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ports import Clock
@@ -56,12 +57,16 @@ class Runner:
             done = step(self.state, event)
             self._performer.perform(done)
         except Exception as error:
-            log.critical("engine.broken", event=type(event).__name__, exc_info=True)
-            if not self.broken.done():
-                self.broken.set_exception(error)
+            self.break_off(error)
+            log.critical("engine.broken", told=type(event).__name__, exc_info=True)
             raise
         for watcher in self._watchers:
             watcher(event, done)
+
+    def break_off(self, error: BaseException) -> None:
+        """End the daemon because of a defect; the first one counts."""
+        if not self.broken.done():
+            self.broken.set_exception(error)
 
     async def tick(self) -> None:
         """Feed a tick a second until cancelled."""
@@ -80,11 +85,15 @@ class Runner:
             await self._until(slot_ns)
             self.feed(CycleDue(slot_ns=slot_ns, now_ns=self._clock.now_ns()))
 
-    async def mind_health(self, shipper: Shipper, lease: Lease) -> None:
-        """Feed how ledger and lease are whenever that changes; looked at twice a second."""
+    async def mind_health(self, shipper: Shipper, journal: PostgresJournal, lease: Lease) -> None:
+        """Feed how ledger and lease are whenever that changes; looked at twice a second.
+
+        A journal that lost its disk counts as a ledger that is away: nothing increases.
+        """
         told: tuple[bool, bool, bool] | None = None
         while True:
             available, backlog_seconds = shipper.health()
+            available = available and journal.failure is None
             now = (available, lease.may_increase(), lease.fenced)
             if now != told:
                 told = now

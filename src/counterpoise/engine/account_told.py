@@ -70,7 +70,9 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
         return []
     done: list[actions.Action] = [recording.fill(state, event)]
     if ours is None and _hedge_shrank(state, fill.instrument_id, before):
-        done += vanished(state, fill.instrument_id, "by an execution that is not of an order of ours")
+        done += vanished(
+            state, fill.instrument_id, "by an execution that is not of an order of ours"
+        )
     held = state.account.positions.get(fill.instrument_id)
     if held is not None:
         done.append(recording.position(state, held, "fill"))

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from counterpoise.domain.events import ControlAction, ControlRequested
-from counterpoise.domain.records import ControlHandled
+from counterpoise.domain.records import ControlHandled, MemoryKept
 from counterpoise.engine import actions, flattening, recording, working
 from counterpoise.engine.run import FLATTEN_STOP_NS_MAX, STOP_NS_MAX
 from counterpoise.engine.state import State, Stopping
 from counterpoise.engine.trading_state import Cause
+from counterpoise.strategy.parameters import STRATEGY_VERSION
 
 #: Exit code of a stop that had to leave orders or positions behind.
 EXIT_INCOMPLETE = 3
@@ -23,9 +24,7 @@ def handle(state: State, event: ControlRequested) -> list[actions.Action]:
         case ControlAction.RESUME:
             return _resume(state, event)
         case ControlAction.FLATTEN:
-            done = add_cause(state, Cause.OPERATOR)
-            done += flattening.flatten(state, "operator")
-            return [*done, _ack(state, event, "done", "closing all positions; paused until resume")]
+            return _flatten(state, event)
         case ControlAction.STOP:
             return _stop(state, event, flatten=state.run.flatten_on_stop)
         case ControlAction.FLATTEN_STOP:
@@ -58,7 +57,7 @@ def continue_stop(state: State) -> list[actions.Action]:
     late = state.now_ns >= stopping.deadline_ns
     waits = bool(state.orders.active) or bool(state.plans)
     if stopping.flatten and not flattening.is_flat(state):
-        if not late and not waits:
+        if not late:
             return flattening.flatten(state, "stop")
         waits = True
     if waits and not late:
@@ -75,11 +74,23 @@ def continue_stop(state: State) -> list[actions.Action]:
     return [*done, actions.StopDaemon(reason=message, exit_code=code)]
 
 
+def _flatten(state: State, event: ControlRequested) -> list[actions.Action]:
+    if state.run.observe:
+        return [_ack(state, event, "refused", "observe mode sends no order")]
+    done = add_cause(state, Cause.OPERATOR) + add_cause(state, Cause.FLATTENING)
+    done += flattening.flatten(state, "operator")
+    return [*done, _ack(state, event, "done", "closing all positions; paused until resume")]
+
+
 def _resume(state: State, event: ControlRequested) -> list[actions.Action]:
     if Cause.INVARIANT in state.causes and not event.from_halt:
         words = "HALTED: read the incident, then `counterpoise resume --from-halt`"
         return [_ack(state, event, "refused", words)]
-    done = remove_cause(state, Cause.OPERATOR) + remove_cause(state, Cause.INVARIANT)
+    done = [
+        action
+        for cause in (Cause.FLATTENING, Cause.OPERATOR, Cause.INVARIANT)
+        for action in remove_cause(state, cause)
+    ]
     left = ", ".join(sorted(cause.value for cause in state.causes))
     words = f"still held back by: {left}" if left else "trading both ways again"
     return [*done, _ack(state, event, "done", words)]
@@ -88,11 +99,12 @@ def _resume(state: State, event: ControlRequested) -> list[actions.Action]:
 def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actions.Action]:
     if state.stopping is not None:
         return [_ack(state, event, "unchanged", "a stop is already under way")]
+    flatten = flatten and not state.run.observe
     limit_ns = FLATTEN_STOP_NS_MAX if flatten else STOP_NS_MAX
     state.stopping = Stopping(control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten)
     done = add_cause(state, Cause.STOPPING)
     done += working.drop_increases(state, "stopping")
-    for order in state.orders.open_orders():
+    for order in () if state.run.observe else state.orders.open_orders():
         if order.client_order_id is not None and not (flatten and order.reduce_only):
             done.append(
                 actions.Cancel(
@@ -105,7 +117,17 @@ def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actio
 def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Action]:
     before = state.memory.nav_high_water
     state.memory = replace(state.memory, nav_high_water=state.memory.unit_nav)
-    return [_ack(state, event, "done", f"high-water mark {before} forgotten")]
+    kept = actions.Write(
+        record=MemoryKept(
+            decision_id=f"control-{event.control_id}",
+            run_id=state.run.run_id,
+            account_id=state.run.account_id,
+            strategy_version=STRATEGY_VERSION,
+            body=state.encode(state.memory),
+            kept_ns=state.now_ns,
+        )
+    )
+    return [kept, _ack(state, event, "done", f"high-water mark {before} forgotten")]
 
 
 def _ack(state: State, event: ControlRequested, result: str, message: str) -> actions.Write:

@@ -6,9 +6,11 @@ from decimal import Decimal
 from counterpoise.domain import identity
 from counterpoise.domain.orders import IntentSource, LegChange, LegRole, Side
 from counterpoise.domain.records import DecisionMade
-from counterpoise.engine import actions, views, working
+from counterpoise.engine import actions, recording, views, working
 from counterpoise.engine.plan import make_plan
+from counterpoise.engine.run import FLATTEN_GAP_NS
 from counterpoise.engine.state import State
+from counterpoise.engine.trading_state import Cause
 from counterpoise.strategy.parameters import STRATEGY_VERSION
 
 
@@ -53,20 +55,38 @@ def recompute(inputs: FlattenInputs) -> FlattenOutputs:
 
 
 def is_flat(state: State) -> bool:
-    """Tell whether nothing is held."""
-    return not state.account.quantities()
+    """Tell whether nothing is held that this daemon can trade."""
+    return not any(i in state.instruments for i in state.account.quantities())
+
+
+def go_on(state: State) -> list[actions.Action]:
+    """Try again while a flatten that was asked for is not done, also after a restart."""
+    if Cause.FLATTENING not in state.causes or not state.account.complete:
+        return []
+    if not is_flat(state):
+        return flatten(state, "not done yet")
+    state.causes.discard(Cause.FLATTENING)
+    return [recording.trading_state(state)]
 
 
 def flatten(state: State, why: str) -> list[actions.Action]:
-    """Drop increases, then close everything; nothing if a flatten already works."""
+    """Drop increases, then close everything; nothing if one works or was just tried."""
+    if state.run.observe or state.now_ns - state.flatten_ns < FLATTEN_GAP_NS:
+        return []
     if any(plan.source is IntentSource.FLATTEN for plan in state.plans.values()):
         return []
+    state.flatten_ns = state.now_ns
     done = working.drop_increases(state, "a flatten was asked for")
     if is_flat(state):
         return done
     inputs = FlattenInputs(
         core_instrument=state.strategy.core_instrument,
-        quantities=state.account.quantities(),
+        # Only what can be priced and sized; the rest holds the daemon back as foreign.
+        quantities={
+            i: quantity
+            for i, quantity in state.account.quantities().items()
+            if i in state.instruments
+        },
         working=state.orders.reducing(state.now_ns),
     )
     outputs = recompute(inputs)

@@ -8,11 +8,12 @@ from counterpoise.domain.orders import IntentSource
 from counterpoise.domain.records import DecisionMade
 from counterpoise.engine import actions, recording, views, working
 from counterpoise.engine.plan import make_plan
-from counterpoise.engine.run import GUARD_GAP_NS
+from counterpoise.engine.run import GUARD_GAP_NS, GUARD_GAP_NS_MAX
 from counterpoise.engine.state import State
 from counterpoise.risk import guard, leverage
 from counterpoise.risk.view import RiskView
 from counterpoise.strategy.parameters import STRATEGY_VERSION
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardInputs:
@@ -41,12 +42,18 @@ def watch(state: State) -> list[actions.Action]:
     """
     urgent = measure(state)
     looked = state.now_ns - state.guard_looked_ns < GUARD_GAP_NS
-    acted = state.now_ns - state.guard_ns < GUARD_GAP_NS
+    acted = state.now_ns - state.guard_ns < _gap_ns(state)
     if state.run.observe or acted or (looked and not urgent):
         return []
     state.guard_looked_ns = state.now_ns
     done = _judge(state, leg_vanished=True) if state.leg_vanished else []
     return done or _judge(state, leg_vanished=False)
+
+
+def _gap_ns(state: State) -> int:
+    # Doubles for each decision in a row that filled nothing, so that a refusing venue is asked
+    # less and less often, and falls back with the first fill.
+    return min(GUARD_GAP_NS << min(state.guard_idle, 10), GUARD_GAP_NS_MAX)
 
 
 def leg_vanished(state: State) -> list[actions.Action]:
@@ -69,6 +76,10 @@ def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
         state.leg_vanished = False
     if not verdict.triggered or not verdict.changes:
         return []
+    if state.account.filled_ns < state.guard_ns:
+        state.guard_idle += 1
+    else:
+        state.guard_idle = 0
     state.guard_ns = state.now_ns
     return _act(state, inputs, verdict)
 

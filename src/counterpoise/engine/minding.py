@@ -12,8 +12,17 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.orders import OrderState
 from counterpoise.domain.rounding import float_from_decimal
-from counterpoise.engine import actions, controls, cycling, guarding, recording, views, working
-from counterpoise.engine.run import ASK_AFTER_NS, POLL_NS, RECONCILE_NS_MAX
+from counterpoise.engine import (
+    actions,
+    controls,
+    cycling,
+    flattening,
+    guarding,
+    recording,
+    views,
+    working,
+)
+from counterpoise.engine.run import ASK_AFTER_NS, ASK_JOURNALED_NS, POLL_NS, RECONCILE_NS_MAX
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -33,11 +42,13 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
     done = _ask_about_orders(state)
     if state.waiting is not None and state.now_ns - state.waiting.asked_ns > RECONCILE_NS_MAX:
         done += cycling.decide(state, missing="RECONCILIATION_LATE")
-    if state.account_stream_down and state.now_ns - state.polled_ns >= POLL_NS:
-        # Without its stream the account is only known by asking; the guard acts on the answers.
+    if Cause.ACCOUNT in state.causes and state.now_ns - state.polled_ns >= POLL_NS:
+        # Without its stream, and until REST has told what it missed, the account is only known
+        # by asking; the guard acts on the answers.
         state.polled_ns = state.now_ns
         done.append(actions.Reconcile(cause="stream_down"))
     done += working.advance_all(state)
+    done += flattening.go_on(state)
     done += guarding.watch(state)
     return done + controls.continue_stop(state)
 
@@ -49,7 +60,7 @@ def stream(state: State, event: StreamAlive | StreamDown) -> list[actions.Action
         return []
     if isinstance(event, StreamDown):
         state.account_stream_down = True
-        return []
+        return _hold_while(state, Cause.ACCOUNT, held_back=True)
     state.account.alive_ns = event.received_ns
     if not state.account_stream_down:
         return []
@@ -85,10 +96,11 @@ def _ask_about_orders(state: State) -> list[actions.Action]:
     for key in sorted(state.orders.active):
         order = state.orders.active[key]
         since_ns = max(order.asked_ns, order.created_ns)
+        # Not sent yet: the journal answers within its own limit, so only an odd one is asked for.
+        patience_ns = ASK_AFTER_NS
         if order.state is OrderState.JOURNALED and order.decision_id is not None:
-            # Not sent yet: the journal answers within its own limit.
-            continue
-        if state.now_ns - since_ns < ASK_AFTER_NS:
+            patience_ns = ASK_JOURNALED_NS
+        if state.now_ns - since_ns < patience_ns:
             continue
         state.orders.asked(key, state.now_ns)
         asked.append(

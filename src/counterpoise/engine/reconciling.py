@@ -1,20 +1,23 @@
 """Makes our account equal the venue's, and says so where they differed."""
 
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.domain import identity
-from counterpoise.domain.account import OpenOrder, Position
+from counterpoise.domain.account import AccountSnapshot, OpenOrder, Position
 from counterpoise.domain.events import AccountReconciled, ReconciliationFailed
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions, controls, cycling, guarding, recording, views, working
 from counterpoise.engine.account import flat
-from counterpoise.engine.account_told import foreign
+from counterpoise.engine.account_told import foreign, vanished
 from counterpoise.engine.run import CASH_TOLERANCE_FRACTION
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
 #: A venue's answer may be this much older than the moment we asked.
-ANSWER_AGE_NS = 5 * NS_PER_SECOND
+ANSWER_AGE_NS: Final = 5 * NS_PER_SECOND
+#: After a fill, a difference is a delay for this long.
+SETTLE_NS: Final = 10 * NS_PER_SECOND
 
 
 def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
@@ -22,14 +25,18 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     snapshot = event.snapshot
     first = not state.account.complete
     before = dict(state.account.positions)
-    quiet = not state.orders.active and not state.plans
+    quiet = _is_quiet(state)
     drift = state.account.reconciled(snapshot, views.marks(state))
     done = _positions(state, before, "start" if first else event.cause)
     done += _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
-    residual = _cash_residual(state, snapshot.balance.wallet_balance)
-    if quiet and not first:
-        done += _drift(state, drift, residual)
+    done += _gone(state, drift)
+    if not state.account_stream_down:
+        done += controls.remove_cause(state, Cause.ACCOUNT)
+    if first:
+        _count_cash_from(state, snapshot)
+    elif quiet:
+        done += _drift(state, drift, _cash_residual(state, snapshot))
     done += guarding.watch(state)
     if event.cause == "cycle" and state.waiting is not None:
         done += cycling.decide(state)
@@ -37,7 +44,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
 
 
 def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
-    """Go on without an answer; a waiting cycle is decided knowing that."""
+    """Go on without an answer: a waiting cycle is decided knowing that, a tick asks again."""
     if event.cause == "cycle" and state.waiting is not None:
         return cycling.decide(state, missing="RECONCILIATION_FAILED")
     return []
@@ -87,19 +94,46 @@ def _foreign(state: State) -> list[actions.Action]:
     return controls.remove_cause(state, Cause.FOREIGN)
 
 
-def _cash_residual(state: State, wallet_balance: Decimal) -> Decimal:
-    # Cash that neither fills nor funding explain since the reconciliation before.
-    before = state.wallet_reconciled
-    explained, state.account.cash_explained = state.account.cash_explained, Decimal(0)
-    state.wallet_reconciled = wallet_balance
-    return Decimal(0) if before is None else wallet_balance - before - explained
+def _is_quiet(state: State) -> bool:
+    # Only without anything under way or just done can a difference be told from a delay.
+    settled = state.now_ns - state.account.filled_ns > SETTLE_NS
+    return settled and not state.orders.active and not state.plans
+
+
+def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
+    done: list[actions.Action] = []
+    for instrument_id, (ours, theirs) in drift.items():
+        hedge = instrument_id != state.strategy.core_instrument
+        if hedge and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
+            done += vanished(state, instrument_id, f"from {ours} while no stream told of it")
+    return done
+
+
+def _count_cash_from(state: State, snapshot: AccountSnapshot) -> None:
+    state.wallet_reconciled = snapshot.balance.wallet_balance
+    state.account.reconciled_ns = snapshot.balance.event_ns
+    state.account.cash_explained = Decimal(0)
+    state.cash_unexplained = False
+
+
+def _cash_residual(state: State, snapshot: AccountSnapshot) -> Decimal:
+    # Cash that neither fills nor funding explain since the last count. It is believed when it
+    # is still there at the second look: funding may be charged between two of our questions.
+    before = state.wallet_reconciled or snapshot.balance.wallet_balance
+    residual = snapshot.balance.wallet_balance - before - state.account.cash_explained
+    equity = abs(state.account.equity(views.marks(state)) or Decimal(0))
+    strange = abs(residual) > CASH_TOLERANCE_FRACTION * equity
+    if strange and not state.cash_unexplained:
+        state.cash_unexplained = True
+        return Decimal(0)
+    _count_cash_from(state, snapshot)
+    return residual if strange else Decimal(0)
 
 
 def _drift(
     state: State, drift: dict[str, tuple[Decimal, Decimal]], residual: Decimal
 ) -> list[actions.Action]:
-    equity = state.account.equity(views.marks(state)) or Decimal(0)
-    cash = abs(residual) > CASH_TOLERANCE_FRACTION * abs(equity)
+    cash = residual != 0
     if not drift and not cash:
         return controls.remove_cause(state, Cause.DRIFT)
     figures = {i: f"ours {ours}, venue {theirs}" for i, (ours, theirs) in drift.items()}

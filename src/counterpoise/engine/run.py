@@ -9,6 +9,10 @@ from counterpoise.risk.view import RiskLimits
 
 #: An order whose end is not told this long after it was sent is asked about.
 ASK_AFTER_NS: Final = 2 * NS_PER_SECOND
+#: An order still in the journal after this long is asked about too.
+ASK_JOURNALED_NS: Final = 10 * NS_PER_SECOND
+#: Two tries to close what a flatten left are this far apart.
+FLATTEN_GAP_NS: Final = 2 * NS_PER_SECOND
 #: While the account stream is down, REST is asked this often.
 POLL_NS: Final = 5 * NS_PER_SECOND
 #: A phase that is not over by then ends its plan as incomplete.
@@ -21,6 +25,8 @@ STOP_NS_MAX: Final = 6 * NS_PER_SECOND
 FLATTEN_STOP_NS_MAX: Final = 60 * NS_PER_SECOND
 #: Two guard decisions are at least this far apart, so that a refusing venue is not hammered.
 GUARD_GAP_NS: Final = 250 * NS_PER_MS
+#: Nor farther apart than this, whatever the venue answers.
+GUARD_GAP_NS_MAX: Final = 4 * NS_PER_SECOND
 #: Cash that nothing explains, as a fraction of equity, before it is called drift.
 CASH_TOLERANCE_FRACTION: Final = Decimal("0.0005")
 

@@ -82,6 +82,8 @@ class State:
     #: When the guard last decided, and last looked at everything, ns.
     guard_ns: int = 0
     guard_looked_ns: int = 0
+    #: Guard decisions in a row that filled nothing.
+    guard_idle: int = 0
     #: True = a hedge vanished and the core does not yet stand within its unhedged limit.
     leg_vanished: bool = False
     #: Slot of the last decided cycle, ns; None = none in this run.
@@ -94,6 +96,10 @@ class State:
     polled_ns: int = 0
     #: Funding payments already counted.
     funding_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    #: True = the last look found cash that nothing explains.
+    cash_unexplained: bool = False
+    #: When a flatten was last sent, ns.
+    flatten_ns: int = 0
     #: Wallet balance at the last reconciliation, quote; None = none yet.
     wallet_reconciled: Decimal | None = None
 

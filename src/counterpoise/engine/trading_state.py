@@ -18,6 +18,10 @@ class Cause(StrEnum):
     DATABASE = "database"
     #: The lease is not held for certain.
     LEASE = "lease"
+    #: The account's stream is down, or what it missed is not known yet.
+    ACCOUNT = "account"
+    #: A person asked for a flatten that is not done; persisted until nothing is held.
+    FLATTENING = "flattening"
     #: Our positions or cash and the venue's differ; left by a clean reconciliation.
     DRIFT = "drift"
     #: An order or position that is not ours is on the account.
@@ -32,7 +36,7 @@ class Cause(StrEnum):
 HALTING: Final = frozenset({Cause.INVARIANT})
 
 #: Causes that a restart must find again.
-PERSISTED: Final = frozenset({Cause.OPERATOR, Cause.INVARIANT})
+PERSISTED: Final = frozenset({Cause.OPERATOR, Cause.INVARIANT, Cause.FLATTENING})
 
 
 def trading_state(causes: frozenset[Cause]) -> TradingState:

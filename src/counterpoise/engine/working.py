@@ -40,12 +40,11 @@ def advance(state: State, plan: Plan) -> list[actions.Action]:
     done: list[actions.Action] = []
     while not plan.done:
         legs = plan.phases[plan.phase]
-        if any(_is_working(state, plan, leg) for leg in legs):
-            return done + _give_up_if_late(state, plan)
-        sent = [action for leg in legs for action in _send(state, plan, leg)]
-        done += sent
+        idle = [leg for leg in legs if not _is_working(state, plan, leg)]
+        # A leg is tried again as soon as its own order is over, whatever the others do.
+        done += [action for leg in idle for action in _send(state, plan, leg)]
         if any(leg.working_id is not None for leg in legs):
-            return done
+            return done + _give_up_if_late(state, plan)
         _enter_next(state, plan)
     return done + _end(state, plan)
 
@@ -83,7 +82,11 @@ def _is_working(state: State, plan: Plan, leg: LegProgress) -> bool:
 
 def _send(state: State, plan: Plan, leg: LegProgress) -> list[actions.Action]:
     market = state.market.view(state.now_ns)
-    view = market.instruments[leg.change.instrument_id]
+    view = market.instruments.get(leg.change.instrument_id)
+    if view is None:
+        leg.closed = True
+        plan.note(f"{leg.change.instrument_id} is not followed: its rules are not known")
+        return []
     intent = _next_intent(state, plan, leg, view)
     if intent is None:
         leg.closed = True

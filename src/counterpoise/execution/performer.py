@@ -24,7 +24,8 @@ from counterpoise.ports import Clock, Feed, Journal, Venue
 
 log = structlog.get_logger(__name__)
 
-#: Orders, cancels and questions at work at once; more is a bug, not a load.
+#: Calls at work at once; above it questions are dropped, as the engine asks again. Orders and
+#: cancels are never dropped: plans and their attempts bound them.
 TASKS_MAX: Final = 256
 
 
@@ -53,6 +54,8 @@ class Performer:
         clock: Clock,
         feed: Feed,
         on_stop: Callable[[engine_actions.StopDaemon], None],
+        on_broken: Callable[[BaseException], None],
+        observe: bool = False,
     ) -> None:
         self._venue = venue
         self._journal = journal
@@ -60,6 +63,8 @@ class Performer:
         self._clock = clock
         self._feed = feed
         self._on_stop = on_stop
+        self._on_broken = on_broken
+        self._observe = observe
         self._reconciler = reconciler.Reconciler(venue=venue, clock=clock, feed=feed)
         self._resolver = resolver.Resolver(venue=venue, clock=clock, feed=feed)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,9 +85,11 @@ class Performer:
                 case engine_actions.Cancel():
                     self._start(self._cancel(action))
                 case engine_actions.Reconcile(cause=cause):
-                    self._start(self._reconciler.reconcile(cause))
+                    if self._has_room("reconcile"):
+                        self._start(self._reconciler.reconcile(cause))
                 case engine_actions.Resolve():
-                    self._start(self._resolver.resolve(action))
+                    if self._has_room("resolve"):
+                        self._start(self._resolver.resolve(action))
                 case engine_actions.StopDaemon():
                     self._on_stop(action)
 
@@ -95,8 +102,13 @@ class Performer:
             task.cancel()
         return not late
 
+    def _has_room(self, kind: str) -> bool:
+        if len(self._tasks) < TASKS_MAX:
+            return True
+        log.warning("question.dropped", kind=kind, at_work=len(self._tasks))
+        return False
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        assert len(self._tasks) < TASKS_MAX, "more calls at work than there can be orders"
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -107,10 +119,8 @@ class Performer:
             return
         error = task.exception()
         if error is not None:
-            # A broken invariant ends the process; the loop's handler does that.
-            task.get_loop().call_exception_handler(
-                {"message": "performing an action failed", "exception": error, "task": task}
-            )
+            # A broken invariant ends the process.
+            self._on_broken(error)
 
     async def _submit(self, action: engine_actions.Submit) -> None:
         intent = action.approved.intent
@@ -136,6 +146,8 @@ class Performer:
 
     def _refusal(self, journaled: JournaledOrder) -> str | None:
         # The last look before the bytes leave; a reduction is only stopped by a new owner.
+        if self._observe:
+            return "OBSERVE"
         if self._permit.fenced:
             return "FENCED"
         if journaled.intent.reduce_only:
@@ -147,7 +159,7 @@ class Performer:
         return None
 
     async def _cancel(self, action: engine_actions.Cancel) -> None:
-        if self._permit.fenced:
+        if self._observe or self._permit.fenced:
             return
         try:
             await self._venue.cancel(action.instrument_id, action.client_order_id)

@@ -35,9 +35,23 @@ class Resolver:
         self._venue = venue
         self._clock = clock
         self._feed = feed
+        #: Orders that are being asked about.
+        self._asking: set[str] = set()
 
     async def resolve(self, action: engine_actions.Resolve) -> None:
-        """Feed what the venue's evidence says; feed nothing while it says nothing."""
+        """Feed what the venue's evidence says; feed nothing while it says nothing.
+
+        An order that is being asked about already is not asked about a second time.
+        """
+        if action.client_order_id in self._asking:
+            return
+        self._asking.add(action.client_order_id)
+        try:
+            await self._ask(action)
+        finally:
+            self._asking.discard(action.client_order_id)
+
+    async def _ask(self, action: engine_actions.Resolve) -> None:
         try:
             found = await self._venue.find_order(action.instrument_id, action.client_order_id)
             if found is not None:

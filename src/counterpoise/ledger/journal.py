@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 import queue
+import sqlite3
 import threading
 from typing import Any, Final
 
@@ -194,6 +195,11 @@ class PostgresJournal:
             first = self._spool.append(records) if records else self._spool.last_seq + 1
         except SpoolFailed as error:
             self._lose(entries, error)
+            return
+        except (sqlite3.Error, OSError, AssertionError) as error:
+            # The thread must live: what it cannot store it says, and nothing increases.
+            self._failure = SpoolFailed(f"the spool broke: {error!r}")
+            self._lose(entries, self._failure)
             return
         self._shipper.wake()
         seq = first - 1

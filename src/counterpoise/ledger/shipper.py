@@ -9,6 +9,7 @@ import contextlib
 import heapq
 import itertools
 import random
+import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from counterpoise.domain.errors import LedgerUnavailable
+from counterpoise.domain.errors import LedgerUnavailable, SpoolFailed
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ledger import codec, connections, schema
 from counterpoise.ledger.spool import Spool, SpooledRecord
@@ -80,6 +81,7 @@ class Shipper:
         self._available = False
         self._cursor = 0
         self._deleted = 0
+        self._behind_ns: int | None = None
         self._backoff_seconds = BACKOFF_SECONDS_MIN
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
@@ -96,13 +98,14 @@ class Shipper:
     # -- what others ask ---------------------------------------------------------------------
 
     def health(self) -> tuple[bool, float]:
-        """Return whether Postgres takes commits now, and the oldest waiting record's age, s."""
-        oldest = None
-        if self._spool.failure is None and self._cursor < self._spool.last_seq:
-            oldest = self._spool.oldest_created_ns(self._cursor)
-        if oldest is None:
+        """Return whether Postgres takes commits now, and for how long records wait, seconds."""
+        if self._cursor >= self._spool.last_seq:
+            self._behind_ns = None
             return self._available, 0.0
-        return self._available, max(0.0, (self._clock.now_ns() - oldest) / NS_PER_SECOND)
+        # Counted from when it was first seen: asking the disk could hold the loop.
+        now_ns = self._clock.now_ns()
+        self._behind_ns = now_ns if self._behind_ns is None else self._behind_ns
+        return self._available, (now_ns - self._behind_ns) / NS_PER_SECOND
 
     def wake(self) -> None:
         """Tell it that the spool has new records; any thread may."""
@@ -156,7 +159,7 @@ class Shipper:
             self._wake_waiters()
             while True:
                 self._news.clear()
-                batch = self._spool.read(self._cursor, BATCH_RECORDS_MAX, BATCH_BYTES_MAX)
+                batch = await self._read()
                 if batch:
                     await self._ship([_prepare(spooled) for spooled in batch], connection)
                     if self._cursor - self._deleted > SHIPPED_KEPT_MAX:
@@ -166,6 +169,17 @@ class Shipper:
         finally:
             # A frozen server must not hold the loop: the connection ends in the background.
             self._abandon(asyncio.ensure_future(_end(connection)))
+
+    async def _read(self) -> list[SpooledRecord]:
+        # On a thread: a disk that hangs must not hold the loop, where the guard lives.
+        if self._cursor >= self._spool.last_seq:
+            return []
+        try:
+            return await asyncio.to_thread(
+                self._spool.read, self._cursor, BATCH_RECORDS_MAX, BATCH_BYTES_MAX
+            )
+        except sqlite3.Error as error:
+            raise SpoolFailed(f"the spool cannot be read: {error}") from error
 
     async def _idle(self, connection: AsyncConnection) -> None:
         try:

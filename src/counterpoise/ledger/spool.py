@@ -177,14 +177,6 @@ class Spool:
             rows.close()
         return found
 
-    def oldest_created_ns(self, after: int) -> int | None:
-        """Return when the oldest record behind `after` was made; None = there is none."""
-        with self._reading:
-            row = self._reader.execute(
-                "SELECT created_ns FROM record WHERE seq > ? ORDER BY seq LIMIT 1", (after,)
-            ).fetchone()
-        return None if row is None else int(row[0])
-
     def delete_through(self, seq: int) -> None:
         """Forget records up to `seq`, which Postgres has committed. Raises SpoolFailed."""
         with self._writing:

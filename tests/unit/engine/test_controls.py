@@ -173,3 +173,43 @@ def test_a_pause_drops_the_increases_of_a_plan_at_work() -> None:
     world.fill(hedge)
     assert len(world.submits()) == 1, "the core must not follow"
     assert world.state.plans == {}
+
+
+def test_a_flatten_goes_on_until_nothing_is_held() -> None:
+    world = ready(positions=HELD)
+    ask(world, ControlAction.FLATTEN)
+    for sent in world.submits():
+        world.order(
+            sent.intent.client_order_id, OrderState.REJECTED, name=sent.intent.instrument_id
+        )
+    first = len(world.submits())
+    for _ in range(4):
+        world.market()
+        world.feed(Tick(now_ns=world.after(1)))
+    assert len(world.submits()) > first
+    for sent in world.submits()[first:]:
+        world.fill(sent)
+    world.feed(Tick(now_ns=world.after(1)))
+    assert Cause.FLATTENING not in world.state.causes
+    assert world.state.trading_state is TradingState.REDUCING, "paused until resume"
+
+
+def test_one_unknown_order_does_not_stop_the_other_legs_of_a_flatten() -> None:
+    world = ready(positions=HELD)
+    ask(world, ControlAction.FLATTEN_STOP)
+    core, hedge = world.submits()
+    world.order(core.intent.client_order_id, OrderState.UNKNOWN, venue_order_id=None)
+    world.fill(hedge, hedge.quantity / 2)
+    again = world.submits()[2:]
+    assert [a.intent.instrument_id for a in again] == ["ETHUSDT"]
+
+
+def test_observing_flattens_nothing() -> None:
+    world = ready(make_run(observe=True), positions=HELD)
+    answer = ask(world, ControlAction.FLATTEN)
+    assert answer is not None
+    assert answer.result == "refused"
+    ask(world, ControlAction.FLATTEN_STOP)
+    assert world.submits() == []
+    assert not [a for a in world.done if isinstance(a, actions.Cancel)]
+    assert len(stops(world)) == 1

@@ -50,6 +50,9 @@ def test_cash_that_nothing_explains_is_drift_above_the_tolerance() -> None:
     assert incidents(world) == []
     world.after(1)
     world.reconcile("cycle", positions=HELD, wallet="9900")
+    assert incidents(world) == [], "funding may lie between two of our questions"
+    world.after(1)
+    world.reconcile("cycle", positions=HELD, wallet="9900")
     assert incidents(world) == ["account.drift"]
 
 
@@ -72,12 +75,23 @@ def test_funding_explains_cash_once() -> None:
     assert incidents(world) == []
 
 
+def test_a_hedge_that_only_rest_finds_gone_cuts_the_core() -> None:
+    held = {"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")}
+    world = ready(positions=held)
+    world.after(20)
+    world.market()
+    world.reconcile("reconnect", positions={"BTCUSDT": ("0.3", "50000")})
+    assert "leg.vanished" in incidents(world)
+    (sent,) = world.submits()
+    assert (sent.intent.instrument_id, sent.intent.side) == ("BTCUSDT", Side.SELL)
+    assert sent.intent.reduce_only
+
+
 def test_a_position_nobody_configured_holds_the_daemon_back() -> None:
     world = ready(positions=HELD)
     world.after(1)
     world.position("XRPUSDT", "100", "2")
     assert Cause.FOREIGN in world.state.causes
-    assert world.state.account.equity({}) is None
     world.after(1)
     world.reconcile("cycle", positions=HELD)
     assert Cause.FOREIGN not in world.state.causes

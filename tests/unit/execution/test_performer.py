@@ -37,13 +37,14 @@ class Permit:
 class Desk:
     """A performer with everything around it in the test's hands."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, observe: bool = False) -> None:
         self.venue = ScriptedVenue()
         self.clock = SettableClock(START_NS)
         self.journal = MemoryJournal(self.clock)
         self.permit = Permit()
         self.fed: list[Event] = []
         self.stops: list[actions.StopDaemon] = []
+        self.broken: list[BaseException] = []
         self.performer = Performer(
             venue=self.venue,
             journal=self.journal,
@@ -51,6 +52,8 @@ class Desk:
             clock=self.clock,
             feed=self.fed.append,
             on_stop=self.stops.append,
+            on_broken=self.broken.append,
+            observe=observe,
         )
 
     async def perform(self, *done: actions.Action) -> list[OrderState]:
@@ -165,6 +168,28 @@ async def test_records_keep_their_order_and_a_stop_is_passed_on() -> None:
     await desk.perform(*writes, stop)
     assert desk.journal.records == [a.record for a in writes]
     assert desk.stops == [stop]
+
+
+async def test_observing_sends_and_cancels_nothing() -> None:
+    desk = Desk(observe=True)
+    await desk.perform(reduction(), actions.Cancel(instrument_id="BTCUSDT", client_order_id="x"))
+    assert desk.venue.submitted == []
+    assert desk.venue.canceled == []
+    assert desk.codes() == ["OBSERVE"]
+
+
+async def test_a_defect_while_performing_ends_the_daemon() -> None:
+    desk = Desk()
+
+    async def breaks(*_: object) -> None:
+        raise AssertionError("our bug")
+
+    desk.venue.cancel = breaks  # type: ignore[method-assign,assignment]
+    desk.performer.perform([actions.Cancel(instrument_id="BTCUSDT", client_order_id="x")])
+    await desk.performer.drain(1)
+    await asyncio.sleep(0)
+    (error,) = desk.broken
+    assert str(error) == "our bug"
 
 
 async def test_drain_gives_up_on_a_call_that_hangs() -> None:

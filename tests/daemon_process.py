@@ -58,7 +58,11 @@ class Daemon:
     @property
     def environment(self) -> dict[str, str]:
         """The daemon's environment; nothing of the caller's own configuration."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("COUNTERPOISE_")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("COUNTERPOISE_") and name != "PYTHONASYNCIODEBUG"
+        }
         given = {f"COUNTERPOISE_{name.upper()}": v for name, v in self.variables.items()}
         return kept | given
 

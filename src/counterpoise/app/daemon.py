@@ -61,6 +61,8 @@ class Ledger:
     lease: Lease
     #: Moves records to Postgres; ends only by a defect or a dead disk.
     shipping: "asyncio.Future[None]"
+    #: Prolongs the lease; ends when another daemon took it.
+    beating: "asyncio.Future[None]"
 
 
 def run(settings: Settings) -> int:
@@ -107,6 +109,8 @@ async def _open_ledger(
     # The lease comes first: nothing of another daemon's is touched without it.
     lease = Lease(database.dsn, f"{gateway.venue.name}:{snapshot.account_id}", clock)
     await lease.acquire()
+    # From now on: the warm-up may take longer than a heartbeat is believed.
+    beating = asyncio.ensure_future(lease.run())
     spool = Spool(settings.state_dir / "spool")
     shipper = Shipper(spool, database.dsn, clock)
     journal = PostgresJournal(spool, shipper, clock)
@@ -117,14 +121,20 @@ async def _open_ledger(
                 "what the last run left in the local spool could not be handed to Postgres"
             )
         yield Ledger(
-            database=database, shipper=shipper, journal=journal, lease=lease, shipping=shipping
+            database=database,
+            shipper=shipper,
+            journal=journal,
+            lease=lease,
+            shipping=shipping,
+            beating=beating,
         )
     finally:
         if not await journal.flush(FLUSH_SECONDS_MAX):
             log.warning("spool.kept", reason="Postgres did not take everything; the next run will")
         journal.close()
         shipping.cancel()
-        await asyncio.gather(shipping, return_exceptions=True)
+        beating.cancel()
+        await asyncio.gather(shipping, beating, return_exceptions=True)
         spool.close()
         await lease.release()
 
@@ -250,7 +260,6 @@ async def _until_stopped(
         "market stream": gateway.market_feed(instrument_ids).run(runner.feed),
         "account stream": gateway.account_feed(instrument_ids).run(runner.feed),
         "database": ledger.database.supervise(),
-        "lease": ledger.lease.run(),
         "controls": controls.watch(
             ledger.database.dsn, runner.feed, clock=clock, account_id=runner.state.run.account_id
         ),
@@ -262,16 +271,16 @@ async def _until_stopped(
         asyncio.ensure_future(work): name for name, work in works.items()
     }
     try:
-        tasks_and_shipping = {**tasks, ledger.shipping: "shipping"}
-        waited: set[asyncio.Future[Any]] = {stopped, runner.broken, *tasks_and_shipping}
+        names = {**tasks, ledger.shipping: "shipping", ledger.beating: "lease"}
+        waited: set[asyncio.Future[Any]] = {stopped, runner.broken, *names}
         done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if stopped in done:
             return stopped.result()
         for future in done:
             # Raises what broke; a task that ends by itself is as broken as one that raises.
             future.result()
-        names = ", ".join(tasks_and_shipping[f] for f in done if f in tasks_and_shipping)
-        raise StartRefused(f"{names} ended by itself; this is a defect")
+        ended = ", ".join(names[future] for future in done if future in names)
+        raise StartRefused(f"{ended} ended by itself; this is a defect")
     finally:
         for task in tasks:
             task.cancel()

@@ -1,0 +1,126 @@
+"""From the venue's and the ledger's word to the first state; nothing is closed on the way."""
+
+from decimal import Decimal
+
+import pytest
+
+from counterpoise.app import boot, configuration
+from counterpoise.app.settings import Settings
+from counterpoise.domain.account import Attestation, OpenOrder
+from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.orders import OrderState, Side
+from counterpoise.engine.trading_state import Cause
+from counterpoise.ledger import codec
+from counterpoise.strategy.memory import Memory
+from engine_world import START_NS, World, make_state
+
+
+@pytest.fixture
+def settings(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("COUNTERPOISE_STATE_DIR", str(tmp_path))
+    return configuration.load("demo")
+
+
+def attestation(**changed: object) -> Attestation:
+    values: dict[str, object] = {
+        "account_id": "a",
+        "one_way": True,
+        "cross_margin": True,
+        "leverage_settings": {},
+        "permissions": ("read_only", "trade"),
+        "taker_fee_bps": None,
+        "clock_offset_ms": 0.0,
+    }
+    return Attestation(**{**values, **changed})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"permissions": ("trade", "withdraw")}, "withdraw"),
+        ({"permissions": ("read_only",)}, "may not trade"),
+        ({"one_way": False}, "one-way"),
+        ({"cross_margin": False}, "cross margin"),
+        ({"clock_offset_ms": -700.0}, "NTP"),
+    ],
+)
+def test_an_account_that_is_not_set_up_is_refused_with_the_remedy(
+    changed: dict[str, object], words: str
+) -> None:
+    boot.check_attestation(attestation(), 500)
+    with pytest.raises(StartRefused, match=words):
+        boot.check_attestation(attestation(**changed), 500)
+
+
+def test_what_is_held_and_on_record_is_followed_though_no_longer_configured(
+    settings: Settings,
+) -> None:
+    snapshot = World(state=make_state()).snapshot(positions={"BCHUSDT": ("1", "400")})
+    ids = boot.universe(settings, snapshot, {"BCHUSDT": Decimal(1)})
+    assert ids[0] == "BTCUSDT"
+    assert ids[-1] == "BCHUSDT"
+
+
+def test_what_nobody_knows_is_refused_by_name(settings: Settings) -> None:
+    snapshot = World(state=make_state()).snapshot(positions={"BCHUSDT": ("1", "400")})
+    with pytest.raises(StartRefused, match="BCHUSDT"):
+        boot.universe(settings, snapshot, {})
+
+
+def test_an_open_order_that_is_not_ours_is_refused_by_its_id(settings: Settings) -> None:
+    order = OpenOrder(
+        client_order_id="web1",
+        venue_order_id="v77",
+        instrument_id="BTCUSDT",
+        side=Side.BUY,
+        quantity=Decimal(1),
+        filled_quantity=Decimal(0),
+        price_limit=Decimal(1),
+        reduce_only=False,
+        state=OrderState.ACCEPTED,
+    )
+    snapshot = World(state=make_state()).snapshot(orders=(order,))
+    with pytest.raises(StartRefused, match="v77"):
+        boot.universe(settings, snapshot, {})
+
+
+def test_memory_is_read_back_or_refused_but_never_forgotten() -> None:
+    assert boot.restore_memory(None) == Memory.first()
+    kept = Memory(scale=0.5, nav_high_water=Decimal("1.25"))
+    row = {"decision_id": "d", "body": codec.encode(kept)}
+    assert boot.restore_memory(row) == kept
+    with pytest.raises(StartRefused, match="cannot be read"):
+        boot.restore_memory({"decision_id": "d", "body": '{"scale": "much"}'})
+
+
+def test_only_what_a_person_or_a_defect_left_survives_a_restart() -> None:
+    row = {"causes": ["operator", "database", "flattening", "invariant", "stopping"]}
+    assert boot.restore_causes(row) == {Cause.OPERATOR, Cause.FLATTENING, Cause.INVARIANT}
+    assert boot.restore_causes(None) == set()
+
+
+def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:
+    state = make_state()
+    row = {
+        "client_order_id": "cp" + "1" * 30,
+        "venue_order_id": None,
+        "instrument_id": "BTCUSDT",
+        "side": "buy",
+        "quantity": Decimal("0.5"),
+        "filled_quantity": None,
+        "price_limit": Decimal(50_000),
+        "reduce_only": False,
+        "created_ns": START_NS,
+        "expires_ns": START_NS,
+    }
+    assert boot.take_up_intents(state, [row]) == 1
+    (order,) = state.orders.open_orders()
+    assert (order.state, order.remaining) == (OrderState.UNKNOWN, Decimal("0.5"))
+    assert state.orders.unresolved() == {"BTCUSDT"}
+
+
+@pytest.mark.parametrize(("ceiling", "setting"), [("3", "3"), ("2.4", "3"), ("2", "2")])
+def test_the_venue_is_told_the_ceiling_up_to_the_next_whole_number(
+    ceiling: str, setting: str
+) -> None:
+    assert boot.leverage_setting(Decimal(ceiling)) == Decimal(setting)

@@ -12,6 +12,8 @@ from typing import Any, Final, TextIO
 import msgspec
 import structlog
 
+from counterpoise.app import words
+
 #: Keys whose values are never shown.
 _SECRET_WORDS: Final = ("secret", "password", "passphrase", "api_key", "dsn", "database_url")
 
@@ -41,7 +43,7 @@ def configure(log_format: str, log_level: str, stream: TextIO | None = None) -> 
         hide_secrets,
     ]
     last: list[structlog.typing.Processor] = (
-        [_console(colors=out.isatty())]
+        [words.say(_console(colors=out.isatty()))]
         if plain
         else [structlog.processors.format_exc_info, render_json]
     )

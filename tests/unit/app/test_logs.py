@@ -38,8 +38,8 @@ def test_auto_is_json_where_nobody_looks(stream):
 def test_plain_words_for_a_terminal(stream):
     logs.configure("plain", "info", stream)
     structlog.get_logger().info("fill.seen", quantity="0.1")
-    assert "fill.seen" in stream.getvalue()
-    assert "quantity=0.1" in stream.getvalue()
+    assert "filled" in stream.getvalue()
+    assert "0.1" in stream.getvalue()
 
 
 @pytest.mark.parametrize("key", ["api_secret", "passphrase", "database_url", "dsn", "api_key"])

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from counterpoise.simulator.okx.auth import Credentials
+from counterpoise.simulator.keys import Credentials
 
 #: Exit code of a simulator that finds another one at work in its directory.
 EXIT_ALREADY_RUNNING: Final = 17

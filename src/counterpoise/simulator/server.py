@@ -6,29 +6,28 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.simulator import files
+from counterpoise.simulator.acts import ActRefused, Acts
 from counterpoise.simulator.admin import Admin
+from counterpoise.simulator.clock import Clock
 from counterpoise.simulator.faults import FaultPlan
-from counterpoise.simulator.okx.account_streams import AccountStreams
-from counterpoise.simulator.okx.auth import Credentials
-from counterpoise.simulator.okx.calls import Desk
-from counterpoise.simulator.okx.channels import Channels, Sequencer
-from counterpoise.simulator.okx.market_streams import MarketStreams
-from counterpoise.simulator.okx.rest import Rest
-from counterpoise.simulator.okx.sockets import Sessions
+from counterpoise.simulator.links import Links
 from counterpoise.simulator.store import Store
+from counterpoise.simulator.striking import Striker
 from counterpoise.simulator.venue import RunningVenue
+from counterpoise.simulator.venues import VenueName, make_wire, parameters
+from counterpoise.simulator.wire import Floor
 
 #: How often the market is brought up to the wall clock, seconds; the market's own step is 0.25 s.
 TICK_SECONDS: Final = 0.125
-#: How often silent sessions are looked for, in ticks.
-_IDLE_TICKS: Final = 8
 #: Another simulator that is just ending is waited for this long, seconds.
 LOCK_SECONDS_MAX: Final = 2.0
 #: Largest request body, bytes.
@@ -46,52 +45,44 @@ class AlreadyRunning(Exception):
 class Simulator:
     """One venue, its key and everything that speaks about it."""
 
-    def __init__(self, venue: RunningVenue, credentials: Credentials) -> None:
-        exchange = venue.exchange
-        self.venue = venue
-        self.faults = FaultPlan()
-        desk = Desk(
-            venue=venue,
-            account_id=credentials.account_id,
-            listed={
-                each.instrument.instrument_id: each for each in exchange.parameters.instruments
-            },
-            maker_fee_bps=exchange.parameters.maker_fee_bps,
-            taker_fee_bps=exchange.parameters.taker_fee_bps,
-        )
-        # Milliseconds grow faster than the numbers taken, so a restart begins above the last.
-        sequencer = Sequencer(exchange.now_ns // 1_000_000)
-        channels = Channels(desk, sequencer)
-        self.sessions = Sessions(credentials, channels)
-        self.market_streams = MarketStreams(desk, self.sessions, channels, sequencer)
-        self.account_streams = AccountStreams(desk, self.sessions, channels)
-        self._rest = Rest(desk, credentials, self.faults)
-        self._admin = Admin(desk, self.sessions, self.market_streams, self.faults)
-        venue.listeners += [self.account_streams.hear, self.market_streams.hear]
+    def __init__(self, floor: Floor, name: VenueName) -> None:
+        self.venue = floor.venue
+        self.faults = floor.faults
+        self.links = floor.links
+        self._wire = make_wire(name, floor)
+        self._acts = Acts(floor, self._wire)
+        self._admin = Admin(floor, self._wire, self._acts, self.turn)
+        self._striker = Striker(floor.faults, self._wire)
+        floor.venue.listeners.append(self._show)
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
-        application = web.Application(client_max_size=REQUEST_BYTES_MAX)
+        application = web.Application(
+            client_max_size=REQUEST_BYTES_MAX, middlewares=[self._striker.middleware()]
+        )
         application.add_routes(self._admin.routes())
-        for path in ("public", "private", "business"):
-            application.router.add_get(f"/ws/v5/{path}", self._socket)
-        application.router.add_route("*", "/{tail:.*}", self._rest.serve)
+        self._wire.add_routes(application)
         return application
 
-    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
-        return await self.sessions.serve(request, request.path.rsplit("/", 1)[1])
+    def _show(self, events: Sequence[ExchangeEvent]) -> None:
+        self._wire.hear(self.venue.display.bend(events))
+
+    def turn(self) -> None:
+        """Bring market, faults and streams up to the present of the venue's clock."""
+        self.venue.catch_up()
+        for fault, instrument_id in self.faults.due_acts():
+            try:
+                self._acts.carry_out(fault, instrument_id)
+            except ActRefused as refusal:
+                _LOG.warning("simulator.act_refused kind=%s: %s", fault.kind, refusal)
+        self._wire.tick()
+        self.venue.keep_if_due()
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Bring the market up to the wall clock until told to stop."""
-        ticks = 0
+        """Turn by the clock until told to stop."""
         while not stopped.is_set():
-            self.venue.advance(time.time_ns())
-            self.account_streams.tick()
-            self.market_streams.tick()
-            self.venue.keep_if_due()
-            ticks += 1
-            if ticks % _IDLE_TICKS == 0:
-                await self.sessions.close_idle()
+            if not self.venue.clock.lock_step:
+                self.turn()
             await asyncio.sleep(TICK_SECONDS)
 
 
@@ -126,18 +117,28 @@ def _listen(port: int, port_before: int | None) -> socket.socket:
     raise AssertionError("the last wish is bound or raises")
 
 
-def _open_venue(
-    store: Store, state_dir: Path, *, seed: int, wallet: Decimal
-) -> tuple[RunningVenue, Credentials]:
-    venue = RunningVenue.open(store, seed=seed, now_ns=time.time_ns())
+def _open_floor(
+    store: Store, state_dir: Path, *, name: VenueName, seed: int, wallet: Decimal
+) -> Floor:
+    clock = Clock()
+    venue = RunningVenue.open(
+        store, seed=seed, now_ns=clock.now_ns(), parameters=parameters(name), clock=clock
+    )
     credentials = files.read_credentials(state_dir) or files.make_credentials(state_dir)
     if credentials.account_id not in venue.exchange.account_ids():
         venue.open_account(credentials.account_id, wallet)
-    return venue, credentials
+    faults = FaultPlan(clock, seed=seed)
+    return Floor(venue=venue, credentials=credentials, faults=faults, links=Links(faults, clock))
 
 
 async def serve(
-    state_dir: Path, *, port: int = 0, seed: int, fresh: bool = False, wallet: Decimal
+    state_dir: Path,
+    *,
+    port: int = 0,
+    seed: int,
+    fresh: bool = False,
+    wallet: Decimal,
+    name: VenueName = VenueName.OKX,
 ) -> None:
     """Run a simulator until SIGTERM or SIGINT.
 
@@ -152,10 +153,10 @@ async def serve(
     store = Store(files.store_path(state_dir))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stopped.set)
-    venue, credentials = _open_venue(store, state_dir, seed=seed, wallet=wallet)
-    simulator = Simulator(venue, credentials)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    floor = _open_floor(store, state_dir, name=name, seed=seed, wallet=wallet)
+    simulator = Simulator(floor, name)
     runner = web.AppRunner(
         simulator.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
     )
@@ -169,9 +170,9 @@ async def serve(
         await simulator.run(stopped)
     finally:
         files.port_path(state_dir).unlink(missing_ok=True)
-        await simulator.sessions.close()
+        await simulator.links.close()
         await runner.cleanup()
-        venue.keep()
+        floor.venue.keep()
         store.close()
         _LOG.info("simulator.stopped")
         assert held is not None, "the directory is ours until here"

@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS command (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS whole (
     id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS accepted (
+    order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 """
 
 
@@ -34,6 +36,18 @@ class StoredCommand:
     #: Market time it was carried out at, ns.
     at_ns: int
     #: Canonical JSON of the command.
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOrder:
+    """One order that was ever taken."""
+
+    #: The venue's id.
+    order_id: str
+    #: Its place among all orders.
+    sequence: int
+    #: Canonical JSON of it.
     body: bytes
 
 
@@ -80,9 +94,17 @@ class Store:
         )
         self._connection.execute("COMMIT")
 
-    def keep(self, body: bytes) -> None:
-        """Write a whole state that contains every command so far, and forget those."""
+    def keep(self, body: bytes, accepted: Sequence[StoredOrder] = ()) -> None:
+        """Write a whole state that contains every command so far, and forget those.
+
+        `accepted` are the orders that were taken or changed since the last one.
+        """
         self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany(
+            "INSERT INTO accepted VALUES (?, ?, ?)"
+            " ON CONFLICT (order_id) DO UPDATE SET body = excluded.body",
+            [(each.order_id, each.sequence, each.body) for each in accepted],
+        )
         row = self._connection.execute("SELECT coalesce(max(seq), 0) FROM command").fetchone()
         seq = int(row[0])
         self._connection.execute(
@@ -102,6 +124,11 @@ class Store:
         """Return the commands after the last whole state, in order."""
         rows = self._connection.execute("SELECT at_ns, body FROM command ORDER BY seq")
         return [StoredCommand(at_ns=int(at_ns), body=bytes(body)) for at_ns, body in rows]
+
+    def accepted(self) -> list[bytes]:
+        """Return every order that was ever taken, as last kept, in the order they came."""
+        rows = self._connection.execute("SELECT body FROM accepted ORDER BY seq")
+        return [bytes(row[0]) for row in rows]
 
     def close(self) -> None:
         """Release the file; safe to call twice."""

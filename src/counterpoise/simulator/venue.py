@@ -8,16 +8,19 @@ from typing import Any, Final
 import msgspec
 
 from counterpoise.domain import units
-from counterpoise.exchange.events import ExchangeEvent
+from counterpoise.exchange.events import ExchangeEvent, OrderChanged
 from counterpoise.exchange.exchange import Exchange
 from counterpoise.exchange.orders import (
     ExchangeFill,
+    ExchangeOrder,
     NewOrder,
     OrderRefused,
     PlacedOrder,
 )
-from counterpoise.exchange.parameters import demo_parameters
-from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand
+from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.display import Display
+from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand, StoredOrder
 
 #: How often the whole state is written; bounds what a restart must carry out again, ns.
 KEEP_EVERY_NS: Final = units.NS_PER_MINUTE
@@ -80,26 +83,42 @@ class _Whole(msgspec.Struct):
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _COMMAND: Final = msgspec.json.Decoder(Command)
+_ORDER: Final = msgspec.json.Decoder(ExchangeOrder)
 _WHOLE: Final = msgspec.json.Decoder(_Whole)
 
 
 class RunningVenue:
     """One venue process. Every change goes through here, is written first, then told."""
 
-    def __init__(self, store: Store, exchange: Exchange) -> None:
+    def __init__(self, store: Store, exchange: Exchange, clock: Clock | None = None) -> None:
         self._store = store
         self.exchange = exchange
+        #: What time it is at the venue.
+        self.clock = clock or Clock()
+        #: What clients are shown of books, marks and index.
+        self.display = Display(exchange)
         #: Called with everything that happened, in order.
         self.listeners: list[Listener] = []
         self._deadlines: dict[str, int] = {}
         self._kept_ns = 0
+        # Every order ever taken; the exchange itself forgets ended ones as its venue does.
+        self._accepted = {order.order_id: order for order in map(_ORDER.decode, store.accepted())}
+        self._touched: dict[str, ExchangeOrder] = {}
 
     @classmethod
-    def open(cls, store: Store, *, seed: int, now_ns: int) -> "RunningVenue":
+    def open(
+        cls,
+        store: Store,
+        *,
+        seed: int,
+        now_ns: int,
+        parameters: Callable[[int], ExchangeParameters] = demo_parameters,
+        clock: Clock | None = None,
+    ) -> "RunningVenue":
         """Return the venue as it was left, or a new one with `seed` that opens now.
 
-        A venue that exists keeps the seed it was opened with. StateUnreadable: its markets were
-        of other parameters than this version's.
+        A venue that exists keeps the seed it was opened with; `parameters` makes its markets of
+        that. StateUnreadable: its markets were of other parameters.
         """
         kept_seed = store.value("seed")
         if kept_seed is not None:
@@ -107,15 +126,15 @@ class RunningVenue:
         body = store.whole()
         if body is None:
             store.put("seed", str(seed))
-            venue = cls(store, Exchange.create(demo_parameters(seed), now_ns))
+            venue = cls(store, Exchange.create(parameters(seed), now_ns), clock)
             venue.keep()
             return venue
         whole = _WHOLE.decode(zlib.decompress(body))
         try:
-            exchange = Exchange.restore(demo_parameters(seed), whole.exchange)
+            exchange = Exchange.restore(parameters(seed), whole.exchange)
         except ValueError as other:
             raise StateUnreadable(f"{other}; start it with --fresh") from other
-        venue = cls(store, exchange)
+        venue = cls(store, exchange, clock)
         venue._deadlines = dict(whole.deadlines)
         kept_ns = venue.exchange.now_ns
         for stored in store.commands():
@@ -142,8 +161,17 @@ class RunningVenue:
             "exchange": self.exchange.save(),
             "deadlines": self._deadlines,
         }
-        self._store.keep(zlib.compress(_ENCODER.encode(whole), 1))
+        touched = [
+            StoredOrder(order_id=name, sequence=order.sequence, body=_ENCODER.encode(order))
+            for name, order in self._touched.items()
+        ]
+        self._store.keep(zlib.compress(_ENCODER.encode(whole), 1), touched)
+        self._touched.clear()
         self._kept_ns = self.exchange.now_ns
+
+    def catch_up(self) -> None:
+        """Let the market run to the present of its clock."""
+        self.advance(self.clock.now_ns())
 
     def advance(self, until_ns: int) -> None:
         """Let the market and the timers run to an instant."""
@@ -210,6 +238,10 @@ class RunningVenue:
         """Return the last execution per venue order id, of those since an instant."""
         return {fill.order_id: fill for fill in self.exchange.fills(account_id, since_ns)}
 
+    def accepted_orders(self, account_id: str) -> list[ExchangeOrder]:
+        """Return every order ever taken from an account, as it ended or stands, oldest first."""
+        return [each for each in self._accepted.values() if each.account_id == account_id]
+
     def _do(self, commands: Sequence[Command]) -> list[PlacedOrder | OrderRefused | None]:
         if not commands:
             return []
@@ -254,5 +286,9 @@ class RunningVenue:
     def _tell(self, events: Sequence[ExchangeEvent]) -> None:
         if not events:
             return
+        for event in events:
+            if isinstance(event, OrderChanged):
+                self._accepted[event.order.order_id] = event.order
+                self._touched[event.order.order_id] = event.order
         for listener in self.listeners:
             listener(events)

@@ -39,7 +39,7 @@ def position_row(desk: Desk, position: PositionState, account: AccountState) -> 
     return account_rows.position_row(
         position,
         account,
-        index=exchange.index(position.instrument_id),
+        index=desk.venue.display.index(position.instrument_id),
         last=exchange.last(position.instrument_id),
     )
 

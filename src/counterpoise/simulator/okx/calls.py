@@ -40,7 +40,7 @@ class Call:
     body: object
     #: Epoch ms after which an order must not be taken (`expTime`); None = no limit.
     expires_ms: int | None
-    #: Wall clock at arrival, ns.
+    #: Market time at arrival, ns.
     received_ns: int
 
     def contract(self) -> Contract | None:

@@ -138,7 +138,7 @@ class Channels:
 
     def book_snapshot(self, topic: Topic, contract: Contract) -> bytes:
         """Return the whole book with the sequence number of the last update sent."""
-        book = self._desk.venue.exchange.book(contract.instrument_id)
+        book = self._desk.venue.display.book(contract.instrument_id)
         row = {
             "asks": [level(contract, each) for each in book.asks[:BOOK_LEVELS_MAX]],
             "bids": [level(contract, each) for each in book.bids[:BOOK_LEVELS_MAX]],
@@ -154,12 +154,12 @@ class Channels:
         return {
             "instId": contract.symbol,
             "instType": "SWAP",
-            "markPx": text(exchange.mark(contract.instrument_id)),
+            "markPx": text(self._desk.venue.display.mark(contract.instrument_id)),
             "ts": milliseconds(exchange.now_ns),
         }
 
     def _top_row(self, contract: Contract, levels: int) -> Row:
-        book = self._desk.venue.exchange.book(contract.instrument_id)
+        book = self._desk.venue.display.book(contract.instrument_id)
         return {
             "asks": [level(contract, each) for each in book.asks[:levels]],
             "bids": [level(contract, each) for each in book.bids[:levels]],

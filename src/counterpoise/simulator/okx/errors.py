@@ -21,6 +21,8 @@ class Code(StrEnum):
     BODY = "50002"
     RATE = "50011"
     PARAMETER = "50014"
+    UNAVAILABLE = "50001"
+    ENDPOINT_TIMEOUT = "50004"
     SYSTEM = "50026"
     EXPIRED = "50036"
     TIMESTAMP_OLD = "50102"
@@ -55,6 +57,9 @@ class Code(StrEnum):
 MESSAGES: Final[dict[Code, str]] = {
     Code.BODY: "JSON syntax error",
     Code.RATE: "Too Many Requests",
+    Code.UNAVAILABLE: "Service temporarily unavailable. Try again later",
+    Code.ENDPOINT_TIMEOUT: "API endpoint request timeout (does not mean that the request was"
+    " successful or failed, please check the request result)",
     Code.SYSTEM: "System error. Try again later",
     Code.EXPIRED: "The expTime can't be earlier than the current system time",
     Code.TIMESTAMP_OLD: "Timestamp request expired",

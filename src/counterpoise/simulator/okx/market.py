@@ -54,7 +54,7 @@ def _books(desk: Desk, call: Call) -> Answer:
     contract = _required(call)
     size = int_field(call.query.get("sz"), "sz") or 1
     size = max(1, min(size, BOOK_LEVELS_MAX))
-    book = desk.venue.exchange.book(contract.instrument_id)
+    book = desk.venue.display.book(contract.instrument_id)
     return [
         {
             "asks": [level(contract, each) for each in book.asks[:size]],
@@ -68,7 +68,7 @@ def ticker_row(desk: Desk, contract: Contract) -> Row:
     """Return a row of market/tickers and of the tickers channel."""
     exchange = desk.venue.exchange
     instrument_id = contract.instrument_id
-    book = exchange.book(instrument_id)
+    book = desk.venue.display.book(instrument_id)
     now_ns = exchange.now_ns
     day = exchange.candles(
         instrument_id, _HOUR, now_ns - _DAY_SECONDS * units.NS_PER_SECOND, now_ns, kind="last"

@@ -13,6 +13,7 @@ from counterpoise.exchange.events import (
     TradePrinted,
 )
 from counterpoise.exchange.quotes import BookLevel
+from counterpoise.simulator.faults import FaultKind, FaultPlan
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import (
     REPLACING,
@@ -59,7 +60,12 @@ class MarketStreams:
     """Pushes of the public channels. A listener of the venue, and driven by the tick."""
 
     def __init__(
-        self, desk: Desk, sessions: Sessions, channels: Channels, sequencer: Sequencer
+        self,
+        desk: Desk,
+        sessions: Sessions,
+        channels: Channels,
+        sequencer: Sequencer,
+        faults: FaultPlan,
     ) -> None:
         self._desk = desk
         self._sessions = sessions
@@ -67,8 +73,7 @@ class MarketStreams:
         self._sequencer = sequencer
         self._repeat_ns = 0
         self._book_ns: dict[str, int] = {}
-        #: Book updates still to be swallowed, per symbol; a fault for tests of the gap check.
-        self.gaps: dict[str, int] = {}
+        self._faults = faults
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened; several changes of one book become one frame."""
@@ -121,7 +126,9 @@ class MarketStreams:
         now_ns = self._desk.venue.exchange.now_ns
         self._book_ns[contract.symbol] = now_ns
         topic = public_topic("books", contract.symbol)
-        if self._sessions.listened(topic) and not self._swallowed(contract.symbol):
+        if self._faults.takes(FaultKind.WRONG_SEQUENCE_BOOKS, contract.instrument_id):
+            before += 1
+        if self._sessions.listened(topic) and not self._swallowed(contract.instrument_id):
             bids = [changed.bids[price] for price in sorted(changed.bids, reverse=True)]
             asks = [changed.asks[price] for price in sorted(changed.asks)]
             row = _book_row(
@@ -134,11 +141,8 @@ class MarketStreams:
         for channel in REPLACING:
             self._replace(channel, contract)
 
-    def _swallowed(self, symbol: str) -> bool:
-        left = self.gaps.get(symbol, 0)
-        if left:
-            self.gaps[symbol] = left - 1
-        return left > 0
+    def _swallowed(self, instrument_id: str) -> bool:
+        return self._faults.takes(FaultKind.GAP_BOOKS, instrument_id) is not None
 
     def _keep_book_alive(self, symbol: str, now_ns: int) -> None:
         if now_ns - self._book_ns.setdefault(symbol, now_ns) < KEEP_ALIVE_NS:

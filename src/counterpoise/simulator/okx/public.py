@@ -1,6 +1,5 @@
 """OKX's public REST: what is listed, its prices, books and funding (docs-v5 "Public Data")."""
 
-import time
 from decimal import Decimal
 from typing import Final
 
@@ -112,8 +111,8 @@ def _instruments(desk: Desk, call: Call) -> Answer:
     ]
 
 
-def _time(_desk: Desk, _call: Call) -> Answer:
-    return [{"ts": milliseconds(time.time_ns())}]
+def _time(desk: Desk, _call: Call) -> Answer:
+    return [{"ts": milliseconds(desk.venue.clock.told_ns())}]
 
 
 def _status(_desk: Desk, _call: Call) -> Answer:
@@ -126,7 +125,7 @@ def _mark_price(desk: Desk, call: Call) -> Answer:
         {
             "instId": contract.symbol,
             "instType": "SWAP",
-            "markPx": text(exchange.mark(contract.instrument_id)),
+            "markPx": text(desk.venue.display.mark(contract.instrument_id)),
             "ts": milliseconds(exchange.now_ns),
         }
         for contract in _asked(desk, call)
@@ -146,7 +145,7 @@ def index_row(desk: Desk, contract: Contract) -> Row:
     exchange = desk.venue.exchange
     return {
         "high24h": "",
-        "idxPx": text(exchange.index(contract.instrument_id)),
+        "idxPx": text(desk.venue.display.index(contract.instrument_id)),
         "instId": contract.family,
         "low24h": "",
         "open24h": "",
@@ -193,7 +192,7 @@ def _position_tiers(desk: Desk, call: Call) -> Answer:
     rows: list[Row] = []
     for contract in _asked(desk, call):
         instrument = desk.listed[contract.instrument_id].instrument
-        mark = desk.venue.exchange.mark(contract.instrument_id)
+        mark = desk.venue.display.mark(contract.instrument_id)
         floor = "0"
         for number, tier in enumerate(instrument.tiers, start=1):
             if tier.notional_max is None:
@@ -225,11 +224,11 @@ def _price_limit(desk: Desk, call: Call) -> Answer:
     band = exchange.parameters.price_band_fraction
     return [
         {
-            "buyLmt": text(exchange.mark(contract.instrument_id) * (1 + band)),
+            "buyLmt": text(desk.venue.display.mark(contract.instrument_id) * (1 + band)),
             "enabled": True,
             "instId": contract.symbol,
             "instType": "SWAP",
-            "sellLmt": text(exchange.mark(contract.instrument_id) * (1 - band)),
+            "sellLmt": text(desk.venue.display.mark(contract.instrument_id) * (1 - band)),
             "ts": milliseconds(exchange.now_ns),
         }
         for contract in _asked(desk, call)

@@ -1,6 +1,5 @@
 """OKX's trade REST: orders, cancels, their history and the executions (docs-v5 "Trade")."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -79,7 +78,10 @@ def _items(call: Call) -> list[_Fields]:
 
 def _place(desk: Desk, call: Call) -> web.Response:
     items = _items(call)
-    if call.expires_ms is not None and time.time_ns() // units.NS_PER_MS > call.expires_ms:
+    if (
+        call.expires_ms is not None
+        and desk.venue.clock.told_ns() // units.NS_PER_MS > call.expires_ms
+    ):
         raise WireError(Code.EXPIRED)
     asked: list[NewOrder | Refusal] = []
     for fields in items:
@@ -161,7 +163,7 @@ def _cancel_all_after(desk: Desk, call: Call) -> Answer:
     seconds = decimal_field(fields.get("timeOut"))
     if seconds is None or (seconds != 0 and seconds not in TIMER_SECONDS):
         raise WireError(Code.ORDER_PARAMETER, "Parameter timeOut error")
-    now_ns = time.time_ns()
+    now_ns = desk.venue.clock.now_ns()
     deadline_ns = now_ns + int(seconds) * units.NS_PER_SECOND if seconds else 0
     desk.venue.arm_deadline(desk.account_id, deadline_ns)
     return [

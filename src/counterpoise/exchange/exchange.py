@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from counterpoise.domain.orders import Side
-from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS
+from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from counterpoise.exchange.accounts import AccountState, Bill
 from counterpoise.exchange.board import Board
 from counterpoise.exchange.candles import CandleKind
@@ -20,6 +20,7 @@ from counterpoise.exchange.events import BookChanged, ExchangeEvent, FundingChar
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, NewOrder, PlacedOrder
 from counterpoise.exchange.parameters import ExchangeParameters
 from counterpoise.exchange.quotes import Book, CandleRow, FundingState
+from counterpoise.exchange.scenarios.script import Scenario
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
 #: once at the end of them; account events are all told.
@@ -31,11 +32,14 @@ SAVED_VERSION: Final = 1
 class Exchange:
     """One venue. Not safe for threads; make it by `create` or `restore`."""
 
-    def __init__(self, parameters: ExchangeParameters, opened_ns: int) -> None:
+    def __init__(
+        self, parameters: ExchangeParameters, opened_ns: int, scenario: Scenario | None = None
+    ) -> None:
         self._parameters = parameters
         self._opened_ns = opened_ns
         self._step_ns = parameters.step_ms * NS_PER_MS
-        self._board = Board(parameters, opened_ns)
+        self._scenario = scenario
+        self._board = Board(parameters, opened_ns, scenario)
         self._desk = Desk(parameters, self._board.trade)
         self._desk.now_ns = opened_ns
         self._desk.clearing.marks = self._board.marks()
@@ -45,18 +49,30 @@ class Exchange:
             book.changes()
 
     @classmethod
-    def create(cls, parameters: ExchangeParameters, opened_ns: int) -> Self:
-        """Open a venue whose history ends at `opened_ns` with every market at its start price."""
-        return cls(parameters, opened_ns)
+    def create(
+        cls, parameters: ExchangeParameters, opened_ns: int, scenario: Scenario | None = None
+    ) -> Self:
+        """Open a venue whose history ends at `opened_ns` with every market at its start price.
+
+        `scenario` plays from then on; None = calm markets. ValueError: its bars do not fit.
+        """
+        return cls(parameters, opened_ns, scenario)
 
     @classmethod
-    def restore(cls, parameters: ExchangeParameters, saved: dict[str, Any]) -> Self:
-        """Make the venue `save` was taken from. ValueError: other parameters or version."""
+    def restore(
+        cls, parameters: ExchangeParameters, saved: dict[str, Any], scenario: Scenario | None = None
+    ) -> Self:
+        """Make the venue `save` was taken from, at its place in its scenario.
+
+        ValueError: other parameters, other scenario or other version.
+        """
         if saved.get("version") != SAVED_VERSION:
             raise ValueError(f"saved version={saved.get('version')} is not {SAVED_VERSION}")
         if saved["parameters_sha256"] != _fingerprint(parameters):
             raise ValueError("the venue was saved with other parameters; they decide its markets")
-        exchange = cls(parameters, int(saved["opened_ns"]))
+        if saved.get("scenario_sha256") != _scenario_fingerprint(scenario):
+            raise ValueError("the venue was saved with another scenario; it decides its markets")
+        exchange = cls(parameters, int(saved["opened_ns"]), scenario)
         exchange._load(saved)
         return exchange
 
@@ -65,6 +81,7 @@ class Exchange:
         return {
             "version": SAVED_VERSION,
             "parameters_sha256": _fingerprint(self._parameters),
+            "scenario_sha256": _scenario_fingerprint(self._scenario),
             "opened_ns": self._opened_ns,
             "book_ns": dict(self._book_ns),
             "board": self._board.save(),
@@ -81,12 +98,27 @@ class Exchange:
         """What the venue is made of."""
         return self._parameters
 
+    @property
+    def opened_ns(self) -> int:
+        """When the venue opened: second 0 of its scenario, ns."""
+        return self._opened_ns
+
+    @property
+    def scenario(self) -> Scenario | None:
+        """What plays; None = nothing. Its `faults_due` tells what befalls the wire and when."""
+        return self._scenario
+
+    @property
+    def phase(self) -> str | None:
+        """Name of the scenario's phase the markets are in; None = in none."""
+        return self._board.phase
+
     def advance(self, until_ns: int) -> list[ExchangeEvent]:
         """Let time pass and return what happened. ValueError: `until_ns` is in the past."""
         if until_ns < self.now_ns:
             raise ValueError(f"until_ns={until_ns} is before now_ns={self.now_ns}")
         events: list[ExchangeEvent] = []
-        if until_ns - self.now_ns > FAST_FORWARD_NS:
+        if until_ns - self.now_ns > FAST_FORWARD_NS and not self._playing():
             events = self._fast_forward(until_ns)
         at_ns = (self._board.stepped_ns // self._step_ns + 1) * self._step_ns
         while at_ns <= until_ns:
@@ -193,6 +225,13 @@ class Exchange:
             instrument_id, step_seconds, since_ns, until_ns, kind, self.now_ns
         )
 
+    def _playing(self) -> bool:
+        # A script is walked step by step however far it leaps: its moments must not be passed over.
+        if self._scenario is None:
+            return False
+        end_ns = self._opened_ns + int(self._scenario.duration_seconds * NS_PER_SECOND)
+        return self.now_ns <= end_ns
+
     def _fast_forward(self, until_ns: int) -> list[ExchangeEvent]:
         # Trades of the background are left out: nobody was there to see them.
         events: list[ExchangeEvent] = []
@@ -288,3 +327,9 @@ class Exchange:
 
 def _fingerprint(parameters: ExchangeParameters) -> str:
     return hashlib.sha256(msgspec.json.encode(parameters, order="sorted")).hexdigest()
+
+
+def _scenario_fingerprint(scenario: Scenario | None) -> str | None:
+    if scenario is None:
+        return None
+    return hashlib.sha256(msgspec.json.encode(scenario, order="sorted")).hexdigest()

@@ -145,7 +145,8 @@ class ScenarioFault:
     def __post_init__(self) -> None:
         _within("at_seconds", self.at_seconds, 0.0, SECONDS_MAX)
         _named("kind", self.kind)
-        _within("probability", self.probability, 0.0, 1.0)
+        if not 0.0 < self.probability <= 1.0:
+            raise ScenarioInvalid("probability", self.probability, "above 0 to 1")
         if self.count is not None and self.count < 1:
             raise ScenarioInvalid("count", self.count, "a whole number from 1")
         _within("duration_seconds", self.duration_seconds, 0.0, SECONDS_MAX)

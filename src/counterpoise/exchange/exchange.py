@@ -2,6 +2,30 @@
 
 Same parameters, opening time, requests and times of requests: same venue, whatever the calls to
 `advance` were in between, as long as none spans more than `FAST_FORWARD_NS`.
+
+Parameters: `parameters.demo_parameters(seed)`, `venues.okx_parameters(seed)`,
+`venues.binance_parameters(seed)`, `venues.bybit_parameters(seed)`.
+
+Commands of clients; a refusal is an `OrderRefused` and nothing happened:
+    place(account_id, order) -> (PlacedOrder, events)
+    amend(account_id, *, order_id, client_order_id, quantity, price_limit) -> (PlacedOrder, events)
+    cancel(account_id, *, order_id, client_order_id) -> events
+    set_leverage(account_id, instrument_id, leverage)
+    set_position_mode(account_id, mode, instrument_id=None) -> events
+    set_self_trade_mode(account_id, mode)
+Commands of operators, in `operations.py`:
+    shock(instrument_id, fraction, seconds)
+    transfer(account_id, change) -> events
+    set_fee_level(account_id, level)
+    set_instrument_state(instrument_id, state) -> events; delist(instrument_id) -> events
+    change_rules(instrument_id, *, tick_size, lot_size, ..., tiers) -> events
+    set_funding_interval(instrument_id, hours) -> events
+    force_reduce(account_id, instrument_id, *, quantity, position_side, price) -> events (ADL)
+    force_liquidate(account_id) -> events
+    force_cancel(account_id, *, order_id, client_order_id) -> events
+    set_insurance_fund(balance)
+Questions besides the obvious: instrument, instruments, price_band, adl_rank, leverage_max,
+    position_mode, self_trade_mode, fee_tier, insurance_fund.
 """
 
 import hashlib
@@ -10,16 +34,37 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from counterpoise.exchange.accounts import AccountState, Bill
+from counterpoise.exchange.adl import AdlQueue
+from counterpoise.exchange.bands import PriceBand, price_band
 from counterpoise.exchange.board import Board
 from counterpoise.exchange.candles import CandleKind
 from counterpoise.exchange.desk import Desk
-from counterpoise.exchange.events import BookChanged, ExchangeEvent, FundingCharged, TradePrinted
-from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, NewOrder, PlacedOrder
-from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.events import (
+    BookChanged,
+    ExchangeEvent,
+    FundingCharged,
+    SettingsChanged,
+    TradePrinted,
+)
+from counterpoise.exchange.fees import fee_tier
+from counterpoise.exchange.liquidator import Liquidator
+from counterpoise.exchange.modes import PositionMode, PositionSide, SelfTradeMode
+from counterpoise.exchange.operations import Operations
+from counterpoise.exchange.orders import (
+    ExchangeFill,
+    ExchangeOrder,
+    NewOrder,
+    OrderRefused,
+    PlacedOrder,
+    RefusalReason,
+)
+from counterpoise.exchange.parameters import ExchangeParameters, fingerprint
 from counterpoise.exchange.quotes import Book, CandleRow, FundingState
+from counterpoise.exchange.rules import FeeTier
 from counterpoise.exchange.scenarios.script import Scenario
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
@@ -29,18 +74,19 @@ FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
 SAVED_VERSION: Final = 1
 
 
-class Exchange:
+class Exchange(Operations):
     """One venue. Not safe for threads; make it by `create` or `restore`."""
 
     def __init__(
         self, parameters: ExchangeParameters, opened_ns: int, scenario: Scenario | None = None
     ) -> None:
-        self._parameters = parameters
+        board = Board(parameters, opened_ns, scenario)
+        desk = Desk(parameters, board.trade, self.price_band)
+        liquidator = Liquidator(desk, parameters.rules.liquidation, AdlQueue(parameters))
+        super().__init__(parameters, board, desk, liquidator)
         self._opened_ns = opened_ns
         self._step_ns = parameters.step_ms * NS_PER_MS
         self._scenario = scenario
-        self._board = Board(parameters, opened_ns, scenario)
-        self._desk = Desk(parameters, self._board.trade)
         self._desk.now_ns = opened_ns
         self._desk.clearing.marks = self._board.marks()
         self._book_ns = dict.fromkeys(self._desk.books, opened_ns)
@@ -68,7 +114,7 @@ class Exchange:
         """
         if saved.get("version") != SAVED_VERSION:
             raise ValueError(f"saved version={saved.get('version')} is not {SAVED_VERSION}")
-        if saved["parameters_sha256"] != _fingerprint(parameters):
+        if saved["parameters_sha256"] != fingerprint(parameters):
             raise ValueError("the venue was saved with other parameters; they decide its markets")
         if saved.get("scenario_sha256") != _scenario_fingerprint(scenario):
             raise ValueError("the venue was saved with another scenario; it decides its markets")
@@ -80,12 +126,13 @@ class Exchange:
         """Return the whole state as JSON-able values; restoring it continues bit by bit."""
         return {
             "version": SAVED_VERSION,
-            "parameters_sha256": _fingerprint(self._parameters),
+            "parameters_sha256": fingerprint(self._parameters),
             "scenario_sha256": _scenario_fingerprint(self._scenario),
             "opened_ns": self._opened_ns,
             "book_ns": dict(self._book_ns),
             "board": self._board.save(),
             "desk": self._desk.save(),
+            "crowd": self._liquidator.queue.save(),
         }
 
     @property
@@ -141,6 +188,20 @@ class Exchange:
         placed = self._desk.place(account_id, order)
         return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
 
+    def amend(
+        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None,
+        quantity: Decimal | None = None, price_limit: Decimal | None = None,
+    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:  # fmt: skip
+        """Change an open order now; None = as it is. OrderRefused: it stays as it was.
+
+        `quantity` counts what is filled already; at or below that the order ends. A new price or
+        a larger quantity loses time priority, and a new price may fill.
+        """
+        placed = self._desk.amend(
+            account_id, order_id, client_order_id, quantity=quantity, price_limit=price_limit
+        )
+        return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
+
     def cancel(
         self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None
     ) -> list[ExchangeEvent]:
@@ -158,9 +219,87 @@ class Exchange:
         self._desk.clearing.instrument(instrument_id)
         return self._desk.clearing.leverage_setting(account_id, instrument_id)
 
-    def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
-        """Move a market by a fraction over seconds on top of its path; it stays there."""
-        self._board.shock(instrument_id, fraction, seconds)
+    def leverage_max(self, account_id: str, instrument_id: str) -> Decimal:
+        """Return the highest leverage setting an account may make now. OrderRefused: unknown."""
+        clearing = self._desk.clearing
+        orders = self._desk.registry.open_orders(account_id)
+        return clearing.leverage_max(clearing.wallet(account_id), instrument_id, orders)
+
+    def set_position_mode(
+        self, account_id: str, mode: PositionMode, instrument_id: str | None = None
+    ) -> list[ExchangeEvent]:
+        """Change the position mode of an instrument; None = of all (OKX and Binance).
+
+        OrderRefused: MODE_UNCHANGED, or MODE_LOCKED by a position or an open order there.
+        """
+        clearing = self._desk.clearing
+        wallet = clearing.wallet(account_id)
+        names = [each.instrument_id for each in self.instruments()]
+        if instrument_id is not None:
+            names = [clearing.instrument(instrument_id).instrument_id]
+        if all(clearing.position_mode(wallet, each) is mode for each in names):
+            raise OrderRefused(RefusalReason.MODE_UNCHANGED, f"position_mode={mode.value}")
+        orders = self._desk.registry.open_orders(account_id)
+        busy = {each.instrument_id for each in orders} | {
+            each.instrument_id for each in wallet.held()
+        }
+        busy &= set(names)
+        if busy:
+            message = f"positions or open orders in {sorted(busy)}"
+            raise OrderRefused(RefusalReason.MODE_LOCKED, message)
+        wallet.position_modes |= dict.fromkeys(names, mode)
+        return [
+            SettingsChanged(
+                account_id=account_id,
+                instrument_id=each,
+                leverage_setting=clearing.leverage_setting(account_id, each),
+                position_mode=mode,
+                event_ns=self.now_ns,
+            )
+            for each in names
+        ]
+
+    def position_mode(self, account_id: str, instrument_id: str) -> PositionMode:
+        """Return an account's position mode in an instrument. OrderRefused: unknown."""
+        clearing = self._desk.clearing
+        clearing.instrument(instrument_id)
+        return clearing.position_mode(clearing.wallet(account_id), instrument_id)
+
+    def set_self_trade_mode(self, account_id: str, mode: SelfTradeMode) -> None:
+        """Change what the account's takers do on meeting its own orders. OrderRefused: unknown."""
+        self._desk.clearing.wallet(account_id).self_trade = mode
+
+    def self_trade_mode(self, account_id: str) -> SelfTradeMode:
+        """Return the account's self-trade mode. OrderRefused: unknown account."""
+        return self._desk.clearing.self_trade(self._desk.clearing.wallet(account_id))
+
+    def fee_tier(self, account_id: str) -> FeeTier:
+        """Return what the account pays. OrderRefused: unknown account."""
+        return fee_tier(self._parameters, self._desk.clearing.wallet(account_id).fee_level)
+
+    def adl_rank(
+        self, account_id: str, instrument_id: str, position_side: PositionSide = PositionSide.NET
+    ) -> int:
+        """Return the ADL indicator, 1 (last in the queue) to 5 (first); 0 = no position."""
+        return self._liquidator.rank(account_id, instrument_id, position_side)
+
+    def instrument(self, instrument_id: str) -> Instrument:
+        """Return the rules in force. OrderRefused: unknown or delisted."""
+        return self._desk.clearing.instrument(instrument_id)
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Return the rules in force of all that are listed."""
+        return self._desk.clearing.listing.instruments()
+
+    def price_band(self, instrument_id: str) -> PriceBand:
+        """Return how far prices may go on their aggressive side. KeyError: unknown."""
+        board = self._board
+        return price_band(
+            self._desk.clearing.band_rule(instrument_id),
+            mark=board.mark(instrument_id),
+            index=board.index(instrument_id),
+            premium=board.premium(instrument_id),
+        )
 
     def book(self, instrument_id: str) -> Book:
         """Return an instrument's whole order book. KeyError: unknown instrument."""
@@ -247,9 +386,9 @@ class Exchange:
         seconds = board.step(at_ns)
         desk.clearing.marks = board.marks()
         self._refresh_books(seconds)
-        for place, (instrument_id, _) in enumerate(desk.books.items()):
+        for place, (instrument_id, book) in enumerate(desk.books.items()):
             desk.meet_background(instrument_id)
-            lots = board.frame.print_lots[place]
+            lots = book.coarse_lots(board.frame.print_lots[place])
             if lots:
                 side = Side.BUY if lots > 0 else Side.SELL
                 desk.print_background(instrument_id, side, abs(lots))
@@ -273,34 +412,32 @@ class Exchange:
             )
 
     def _charge_funding(self, instrument_id: str, rate: Decimal) -> list[ExchangeEvent]:
-        events: list[ExchangeEvent] = []
         clearing = self._desk.clearing
         for account_id, wallet in clearing.wallets.items():
-            bill = clearing.charge_funding(wallet, instrument_id, rate, self.now_ns)
-            if bill is None:
-                continue
-            events.append(
-                FundingCharged(
-                    account_id=account_id,
-                    instrument_id=instrument_id,
-                    payment=bill.change,
-                    rate=rate,
-                    bill_id=bill.bill_id,
-                    event_ns=self.now_ns,
+            for holding in wallet.held():
+                if holding.instrument_id != instrument_id:
+                    continue
+                bill = clearing.charge_funding(wallet, holding, rate, self.now_ns)
+                self._desk.tell(
+                    FundingCharged(
+                        account_id=account_id,
+                        instrument_id=instrument_id,
+                        payment=bill.change,
+                        rate=rate,
+                        bill_id=bill.bill_id,
+                        event_ns=self.now_ns,
+                    )
                 )
-            )
-            self._desk.tell_wallet(bill)
-            events += self._desk.drain()
-        return events
+                self._desk.tell_wallet(bill)
+        return self._desk.drain()
 
     def _liquidate(self) -> None:
         clearing = self._desk.clearing
         for account_id, wallet in clearing.wallets.items():
             if not wallet.held():
                 continue
-            figures = clearing.figures(wallet, ())
-            if figures.equity <= figures.maintenance_margin:
-                self._desk.liquidate(account_id)
+            if clearing.figures(wallet, ()).doomed:
+                self._liquidator.step(account_id)
 
     def _market_changes(self) -> list[ExchangeEvent]:
         return [*self._board.mark_changes(), *self._book_changes(self.now_ns)]
@@ -321,12 +458,12 @@ class Exchange:
     def _load(self, saved: dict[str, Any]) -> None:
         self._board.load(saved["board"])
         self._desk.load(saved["desk"])
+        if "crowd" in saved:
+            self._liquidator.queue.load(saved["crowd"])
+        for instrument_id in self._desk.books:
+            self._coarsen(instrument_id)
         self._desk.clearing.marks = self._board.marks()
         self._book_ns = {name: int(event_ns) for name, event_ns in saved["book_ns"].items()}
-
-
-def _fingerprint(parameters: ExchangeParameters) -> str:
-    return hashlib.sha256(msgspec.json.encode(parameters, order="sorted")).hexdigest()
 
 
 def _scenario_fingerprint(scenario: Scenario | None) -> str | None:

@@ -63,7 +63,10 @@ class Board:
         """Move all markets to `at_ns`; return the seconds that passed."""
         seconds = (at_ns - self.stepped_ns) / NS_PER_SECOND
         self.stepped_ns = at_ns
+        phase = self.phase
         self.frame = self._market.step(at_ns // self._step_ns, seconds, at_ns)
+        if self.phase != phase:
+            self._take_intervals()
         self._mark_ticks = self.frame.mark_ticks
         self._index_ticks = self.frame.index_ticks
         self._candles.record(at_ns, self._mark_ticks, self._last_ticks)
@@ -200,6 +203,17 @@ class Board:
     def _price(self, instrument_id: str, ticks: list[int]) -> Decimal:
         place = self._places[instrument_id]
         return ticks[place] * self._instruments[place].tick_size
+
+    def _take_intervals(self) -> None:
+        # A phase's funding intervals; the premiums of a new interval count from its first moment.
+        stress = self._market.stress
+        for place, market in enumerate(self._parameters.instruments):
+            hours = None if stress is None else stress.funding_interval_hours(place)
+            hours = hours or market.funding_interval_hours
+            if hours != self._hours[place]:
+                self._hours[place] = hours
+                self._market.premium_reset(place)
+                self._weighted[place] = [0.0, 0.0, 0.0]
 
     def _follow_premium(self, at_ns: int, seconds: float) -> None:
         # What bands and weighted funding rates need of the book and the index.

@@ -36,7 +36,7 @@ import msgspec
 
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import Side
-from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS
 from counterpoise.exchange.accounts import AccountState, Bill
 from counterpoise.exchange.adl import AdlQueue
 from counterpoise.exchange.bands import PriceBand, price_band
@@ -68,7 +68,8 @@ from counterpoise.exchange.rules import FeeTier
 from counterpoise.exchange.scenarios.script import Scenario
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
-#: once at the end of them; account events are all told.
+#: once at the end of them; account events are all told. Not in a scenario: there every step is
+#: walked, so that its moments are not passed over and its log is the same at any speed.
 FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
 #: Shape of what `save` returns; another shape is refused.
 SAVED_VERSION: Final = 1
@@ -165,7 +166,7 @@ class Exchange(Operations):
         if until_ns < self.now_ns:
             raise ValueError(f"until_ns={until_ns} is before now_ns={self.now_ns}")
         events: list[ExchangeEvent] = []
-        if until_ns - self.now_ns > FAST_FORWARD_NS and not self._playing():
+        if until_ns - self.now_ns > FAST_FORWARD_NS and self._scenario is None:
             events = self._fast_forward(until_ns)
         at_ns = (self._board.stepped_ns // self._step_ns + 1) * self._step_ns
         while at_ns <= until_ns:
@@ -363,13 +364,6 @@ class Exchange(Operations):
         return self._board.candles(
             instrument_id, step_seconds, since_ns, until_ns, kind, self.now_ns
         )
-
-    def _playing(self) -> bool:
-        # A script is walked step by step however far it leaps: its moments must not be passed over.
-        if self._scenario is None:
-            return False
-        end_ns = self._opened_ns + int(self._scenario.duration_seconds * NS_PER_SECOND)
-        return self.now_ns <= end_ns
 
     def _fast_forward(self, until_ns: int) -> list[ExchangeEvent]:
         # Trades of the background are left out: nobody was there to see them.

@@ -198,9 +198,9 @@ class Scenario:
 
     @property
     def duration_seconds(self) -> float:
-        """From the opening to the end of the last phase, fault or bar."""
+        """From the opening to the end of the last phase or bar, or the last fault's beginning."""
         ends = [phase.end_seconds for phase in self.phases]
-        ends += [fault.at_seconds + (fault.duration_seconds or 0.0) for fault in self.faults]
+        ends += [fault.at_seconds for fault in self.faults]
         if self.bars is not None:
             ends.append(float(self.bars.seconds))
         return max(ends, default=0.0)

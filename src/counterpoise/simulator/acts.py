@@ -1,6 +1,6 @@
 """Faults that happen once: somebody else changes the account, the rules or the connections."""
 
-from counterpoise.simulator.faults import Fault, FaultKind
+from counterpoise.simulator.faults import LASTING_SECONDS, Fault, FaultKind
 from counterpoise.simulator.wire import Floor, Wire
 
 
@@ -19,6 +19,9 @@ class Acts:
         """Do it now and return what was done. ActRefused: it cannot be."""
         if fault.kind is FaultKind.CUT_STREAMS:
             return {"cut": self._floor.links.cut_all()}
+        if fault.kind is FaultKind.HALF_OPEN:
+            seconds = LASTING_SECONDS if fault.duration_seconds is None else fault.duration_seconds
+            return {"stalled": self._floor.links.stall_all(seconds)}
         if fault.kind is FaultKind.UPGRADE_NOTICE:
             self._wire.notify_upgrade()
             return {"notified": len(self._floor.links.all())}

@@ -1,9 +1,8 @@
 """What only the owner of the simulator asks: the truth, a shock, a fault. On the same port."""
 
 import os
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
@@ -35,14 +34,26 @@ def _answer(body: object, status: int = 200) -> web.Response:
     )
 
 
+class Pace(Protocol):
+    """Who runs the market."""
+
+    def turn(self) -> None:
+        """Bring everything up to the present of the venue's clock."""
+        ...
+
+    def grant(self, seconds: float) -> int:
+        """Let a lock-step market run on; return its time, ns. ValueError: it has a speed."""
+        ...
+
+
 class Admin:
     """Handlers of every path that begins with `/_`."""
 
-    def __init__(self, floor: Floor, wire: Wire, acts: Acts, turn: Callable[[], None]) -> None:
+    def __init__(self, floor: Floor, wire: Wire, acts: Acts, pace: Pace) -> None:
         self._floor = floor
         self._wire = wire
         self._acts = acts
-        self._turn = turn
+        self._pace = pace
 
     def routes(self) -> list[web.RouteDef]:
         """Return them for the server."""
@@ -96,9 +107,7 @@ class Admin:
     def _advance(self, wish: _Advance) -> web.Response:
         if wish.advance_seconds > ADVANCE_SECONDS_MAX:
             raise ValueError(f"advance_seconds={wish.advance_seconds}; at most a week")
-        now_ns = self._floor.venue.clock.grant(wish.advance_seconds)
-        self._turn()
-        return _answer({"now_ns": now_ns})
+        return _answer({"now_ns": self._pace.grant(wish.advance_seconds)})
 
     def _take(self, fault: Fault) -> web.Response:
         instrument_id = ""
@@ -115,4 +124,5 @@ class Admin:
             return _answer({"kind": fault.kind, **done})
         else:
             self._floor.faults.add(fault, instrument_id)
+        self._pace.turn()
         return _answer({"kind": fault.kind, "count": fault.count})

@@ -52,6 +52,11 @@ class Clock:
         self._opened_ns += round(seconds * units.NS_PER_SECOND)
         return self._opened_ns
 
+    def restart(self, at_ns: int) -> None:
+        """Go on from an instant of the market, now."""
+        self._wall_ns = time.time_ns()
+        self._opened_ns = at_ns
+
     def stamp_age_seconds(self, stamp_ns: int) -> float:
         """Return how far a signed request's stamp is off, seconds, never negative.
 

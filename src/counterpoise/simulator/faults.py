@@ -21,7 +21,7 @@ DELAY_SECONDS_MAX: Final = 600.0
 #: Longest `after_seconds` and `duration_seconds`.
 DURATION_SECONDS_MAX: Final = 30 * 86_400.0
 #: Most faults that may wait at a time.
-FAULTS_MAX: Final = 100
+FAULTS_MAX: Final = 300
 
 
 class FaultKind(StrEnum):
@@ -163,7 +163,8 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
         place=Place.LASTING, words="no pushes, while pings are answered"
     ),
     FaultKind.HALF_OPEN: Rule(
-        place=Place.LASTING, words="sockets stay open; nothing is read or written, not even pongs"
+        place=Place.ACT,
+        words="open sockets stay open, nothing is read or written, not even pongs; cut at the end",
     ),
     FaultKind.RECONNECT_STORM: Rule(
         place=Place.LASTING, words="every WebSocket is cut each `seconds`"
@@ -243,6 +244,8 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
 
 #: How long a lasting fault lasts if nothing is said, seconds.
 LASTING_SECONDS: Final = 10.0
+#: How far a clock jumps if nothing is said, seconds.
+CLOCK_JUMP_SECONDS: Final = 60.0
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -250,7 +253,8 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     #: What goes wrong.
     kind: FaultKind
-    #: Strikes only requests whose path and query contain this; "" = all of its place.
+    #: Strikes only requests whose path and query contain this, or private pushes of channels
+    #: whose name does; "" = all of its place.
     path_contains: str = ""
     #: Strikes only requests of this method ("POST"); "" = any.
     method: str = ""
@@ -310,19 +314,25 @@ class FaultPlan:
     """The faults that wait, are armed or last, oldest first."""
 
     def __init__(self, clock: Clock | None = None, *, seed: int = 0) -> None:
-        self._clock = clock or Clock()
+        #: What time it is at the venue.
+        self.clock = clock or Clock()
         self._draws = random.Random(seed)  # noqa: S311  (rehearsed bad luck, not a secret)
         self._armed: list[_Armed] = []
 
-    def add(self, fault: Fault, instrument_id: str = "") -> None:
-        """Take a fault; `instrument_id` is its symbol, resolved. ValueError above FAULTS_MAX."""
+    def add(self, fault: Fault, instrument_id: str = "", *, from_ns: int | None = None) -> None:
+        """Take a fault; `instrument_id` is its symbol, resolved. ValueError above FAULTS_MAX.
+
+        `from_ns` is the market time it is armed at; None = now.
+        """
         if len(self._armed) >= FAULTS_MAX:
             raise ValueError(f"more than {FAULTS_MAX} faults are waiting")
         place = fault.rule.place
         duration = fault.duration_seconds
         if duration is None and place is Place.LASTING:
             duration = LASTING_SECONDS
-        from_ns = self._clock.now_ns() + round(fault.after_seconds * units.NS_PER_SECOND)
+        if from_ns is None:
+            from_ns = self.clock.now_ns()
+        from_ns += round(fault.after_seconds * units.NS_PER_SECOND)
         until_ns = None if duration is None else from_ns + round(duration * units.NS_PER_SECOND)
         strikes = None if place is Place.LASTING or fault.count == 0 else fault.count
         self._armed.append(_Armed(fault, instrument_id, from_ns, until_ns, strikes))
@@ -355,14 +365,18 @@ class FaultPlan:
                 return fault
         return None
 
-    def takes(self, kind: FaultKind, instrument_id: str = "") -> Fault | None:
-        """Return an armed or lasting fault of a kind that strikes here, counted; None = none."""
+    def takes(self, kind: FaultKind, instrument_id: str = "", *, topic: str = "") -> Fault | None:
+        """Return an armed or lasting fault of a kind that strikes here, counted; None = none.
+
+        `topic` is what `path_contains` is looked for in; "" = anywhere.
+        """
         if not self._armed:
             return None
         for each in self._struck_at(RULES[kind].place):
             if (
                 each.fault.kind is kind
                 and each.instrument_id in ("", instrument_id)
+                and (not topic or each.fault.path_contains in topic)
                 and self._strikes(each)
             ):
                 return each.fault
@@ -383,7 +397,7 @@ class FaultPlan:
         if not self._armed:
             return []
         self._expire()
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
         return [
             each
             for each in self._armed
@@ -391,7 +405,7 @@ class FaultPlan:
         ]
 
     def _expire(self) -> None:
-        now_ns = self._clock.now_ns()
+        now_ns = self.clock.now_ns()
         self._armed = [
             each for each in self._armed if each.until_ns is None or now_ns < each.until_ns
         ]

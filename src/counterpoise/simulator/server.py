@@ -6,24 +6,24 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
+from counterpoise.domain import units
 from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.simulator import files
 from counterpoise.simulator.acts import ActRefused, Acts
 from counterpoise.simulator.admin import Admin
-from counterpoise.simulator.clock import Clock
-from counterpoise.simulator.faults import FaultPlan
-from counterpoise.simulator.links import Links
-from counterpoise.simulator.store import Store
+from counterpoise.simulator.faults import CLOCK_JUMP_SECONDS, Fault, FaultKind
+from counterpoise.simulator.keys import Credentials
+from counterpoise.simulator.opening import Opening, open_floor, schedule
 from counterpoise.simulator.striking import Striker
-from counterpoise.simulator.venue import RunningVenue
-from counterpoise.simulator.venues import VenueName, make_wire, parameters
+from counterpoise.simulator.venue import Listener
+from counterpoise.simulator.venues import VenueName, make_wire
 from counterpoise.simulator.wire import Floor
 
 #: How often the market is brought up to the wall clock, seconds; the market's own step is 0.25 s.
@@ -45,15 +45,16 @@ class AlreadyRunning(Exception):
 class Simulator:
     """One venue, its key and everything that speaks about it."""
 
-    def __init__(self, floor: Floor, name: VenueName) -> None:
+    def __init__(self, floor: Floor, name: VenueName, log: Listener | None = None) -> None:
         self.venue = floor.venue
         self.faults = floor.faults
         self.links = floor.links
         self._wire = make_wire(name, floor)
         self._acts = Acts(floor, self._wire)
-        self._admin = Admin(floor, self._wire, self._acts, self.turn)
+        self._admin = Admin(floor, self._wire, self._acts, self)
         self._striker = Striker(floor.faults, self._wire)
-        floor.venue.listeners.append(self._show)
+        schedule(floor, self._wire.instrument_of)
+        floor.venue.listeners += [*([] if log is None else [log]), self._show]
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -69,21 +70,51 @@ class Simulator:
 
     def turn(self) -> None:
         """Bring market, faults and streams up to the present of the venue's clock."""
+        clock = self.venue.clock
         self.venue.catch_up()
+        jump = self.faults.takes(FaultKind.CLOCK_JUMP)
+        clock.jump_ns = 0 if jump is None else _jump_ns(jump)
         for fault, instrument_id in self.faults.due_acts():
             try:
                 self._acts.carry_out(fault, instrument_id)
             except ActRefused as refusal:
                 _LOG.warning("simulator.act_refused kind=%s: %s", fault.kind, refusal)
+        bent = self.venue.display.turn()
+        if bent:
+            self._wire.hear(bent)
         self._wire.tick()
+        self.links.tick()
         self.venue.keep_if_due()
 
-    async def run(self, stopped: asyncio.Event) -> None:
-        """Turn by the clock until told to stop."""
+    def grant(self, seconds: float) -> int:
+        """Let a lock-step market run on, turn by turn; return its time, ns. ValueError: no."""
+        clock = self.venue.clock
+        end_ns = clock.now_ns() + round(seconds * units.NS_PER_SECOND)
+        # Turns end on the market's grid, so one long grant and many short ones are the same.
+        step_ns = self.venue.exchange.parameters.step_ms * units.NS_PER_MS
+        clock.grant(0)
+        while clock.now_ns() < end_ns:
+            step_end_ns = (clock.now_ns() // step_ns + 1) * step_ns
+            clock.grant((min(step_end_ns, end_ns) - clock.now_ns()) / units.NS_PER_SECOND)
+            self.turn()
+        return clock.now_ns()
+
+    async def run(self, stopped: asyncio.Event, state_dir: Path) -> None:
+        """Turn by the clock until told to stop, or nobody can want it any more."""
         while not stopped.is_set():
             if not self.venue.clock.lock_step:
                 self.turn()
+            if not files.lock_path(state_dir).exists():
+                _LOG.warning("simulator.orphaned state_dir=%s", state_dir)
+                return
             await asyncio.sleep(TICK_SECONDS)
+
+
+def _jump_ns(fault: Fault) -> int:
+    try:
+        return round(float(fault.value or CLOCK_JUMP_SECONDS) * units.NS_PER_SECOND)
+    except ValueError:
+        return round(CLOCK_JUMP_SECONDS * units.NS_PER_SECOND)
 
 
 def _take_directory(state_dir: Path) -> object:
@@ -117,46 +148,30 @@ def _listen(port: int, port_before: int | None) -> socket.socket:
     raise AssertionError("the last wish is bound or raises")
 
 
-def _open_floor(
-    store: Store, state_dir: Path, *, name: VenueName, seed: int, wallet: Decimal
-) -> Floor:
-    clock = Clock()
-    venue = RunningVenue.open(
-        store, seed=seed, now_ns=clock.now_ns(), parameters=parameters(name), clock=clock
-    )
-    credentials = files.read_credentials(state_dir) or files.make_credentials(state_dir)
-    if credentials.account_id not in venue.exchange.account_ids():
-        venue.open_account(credentials.account_id, wallet)
-    faults = FaultPlan(clock, seed=seed)
-    return Floor(venue=venue, credentials=credentials, faults=faults, links=Links(faults, clock))
-
-
 async def serve(
     state_dir: Path,
+    opening: Opening,
     *,
     port: int = 0,
-    seed: int,
     fresh: bool = False,
-    wallet: Decimal,
-    name: VenueName = VenueName.OKX,
+    ready: Callable[[dict[str, str]], None] | None = None,
 ) -> None:
-    """Run a simulator until SIGTERM or SIGINT.
+    """Run a simulator until SIGTERM, SIGINT, or its state directory is gone.
 
-    `seed` decides the market of a directory that has none yet, `wallet` is the cash (quote) of
-    an account that has to be opened. `fresh` puts what is there aside first. `port` 0 = the one
-    used before if it is free, else any. Raises AlreadyRunning, StateUnreadable.
+    `fresh` puts what is there aside first. `port` 0 = the one used before if it is free, else
+    any. `ready` is called once with where it listens and its key. Raises AlreadyRunning,
+    StateUnreadable, FaultUnknown.
     """
     held = _take_directory(state_dir)
     port_before = files.last_port(state_dir)
     if fresh:
         files.set_aside(state_dir)
-    store = Store(files.store_path(state_dir))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    floor = _open_floor(store, state_dir, name=name, seed=seed, wallet=wallet)
-    simulator = Simulator(floor, name)
+    floor, store = open_floor(state_dir, opening)
+    simulator = Simulator(floor, opening.venue, _log_into(opening.event_log))
     runner = web.AppRunner(
         simulator.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
     )
@@ -165,14 +180,42 @@ async def serve(
     await web.SockSite(runner, listener).start()
     bound = int(listener.getsockname()[1])
     files.write_port(state_dir, port=bound, started_ns=time.time_ns())
-    _LOG.info("simulator.listening port=%d pid=%d", bound, os.getpid())
+    _LOG.info("simulator.listening venue=%s port=%d pid=%d", opening.venue, bound, os.getpid())
+    if ready is not None:
+        ready(_card(opening.venue, bound, floor.credentials))
     try:
-        await simulator.run(stopped)
+        await simulator.run(stopped, state_dir)
     finally:
         files.port_path(state_dir).unlink(missing_ok=True)
         await simulator.links.close()
         await runner.cleanup()
-        floor.venue.keep()
+        if files.store_path(state_dir).exists():
+            floor.venue.keep()
         store.close()
         _LOG.info("simulator.stopped")
         assert held is not None, "the directory is ours until here"
+
+
+def _card(venue: VenueName, port: int, key: Credentials) -> dict[str, str]:
+    return {
+        "venue": venue.value,
+        "rest": f"http://127.0.0.1:{port}",
+        "ws": f"ws://127.0.0.1:{port}",
+        "api_key": key.api_key,
+        "secret": key.secret,
+        "password": key.passphrase,
+    }
+
+
+def _log_into(path: Path | None) -> Listener | None:
+    if path is None:
+        return None
+    log = path.open("wb")
+    encoder = msgspec.json.Encoder(order="sorted")
+
+    def write(events: Sequence[ExchangeEvent]) -> None:
+        for event in events:
+            log.write(encoder.encode({"event": type(event).__name__, "data": event}) + b"\n")
+        log.flush()
+
+    return write

@@ -52,13 +52,13 @@ class StoredOrder:
 
 
 class Store:
-    """One SQLite file. Writes return when they are on disk."""
+    """One SQLite file. Writes return when they are on disk, if it is `durable`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             self._connection.executescript(_SCHEMA)
             version = self.value("schema_version")
         except sqlite3.DatabaseError as damage:

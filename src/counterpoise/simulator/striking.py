@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from counterpoise.simulator.faults import Fault, FaultKind, FaultPlan
 from counterpoise.simulator.wire import Trouble, Wire
@@ -29,7 +30,7 @@ class Striker:
         self._faults = faults
         self._wire = wire
 
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Return it in aiohttp's form."""
 
         @web.middleware

@@ -16,10 +16,12 @@ from counterpoise.exchange.orders import (
     NewOrder,
     OrderRefused,
     PlacedOrder,
+    RefusalReason,
 )
 from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
-from counterpoise.simulator.clock import Clock
+from counterpoise.exchange.scenarios.script import Scenario
 from counterpoise.simulator.display import Display
+from counterpoise.simulator.faults import FaultKind, FaultPlan
 from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand, StoredOrder
 
 #: How often the whole state is written; bounds what a restart must carry out again, ns.
@@ -90,13 +92,14 @@ _WHOLE: Final = msgspec.json.Decoder(_Whole)
 class RunningVenue:
     """One venue process. Every change goes through here, is written first, then told."""
 
-    def __init__(self, store: Store, exchange: Exchange, clock: Clock | None = None) -> None:
+    def __init__(self, store: Store, exchange: Exchange, faults: FaultPlan | None = None) -> None:
         self._store = store
         self.exchange = exchange
+        self._faults = faults or FaultPlan()
         #: What time it is at the venue.
-        self.clock = clock or Clock()
+        self.clock = self._faults.clock
         #: What clients are shown of books, marks and index.
-        self.display = Display(exchange)
+        self.display = Display(exchange, self._faults)
         #: Called with everything that happened, in order.
         self.listeners: list[Listener] = []
         self._deadlines: dict[str, int] = {}
@@ -113,7 +116,8 @@ class RunningVenue:
         seed: int,
         now_ns: int,
         parameters: Callable[[int], ExchangeParameters] = demo_parameters,
-        clock: Clock | None = None,
+        scenario: Scenario | None = None,
+        faults: FaultPlan | None = None,
     ) -> "RunningVenue":
         """Return the venue as it was left, or a new one with `seed` that opens now.
 
@@ -126,15 +130,15 @@ class RunningVenue:
         body = store.whole()
         if body is None:
             store.put("seed", str(seed))
-            venue = cls(store, Exchange.create(parameters(seed), now_ns), clock)
+            venue = cls(store, Exchange.create(parameters(seed), now_ns, scenario), faults)
             venue.keep()
             return venue
         whole = _WHOLE.decode(zlib.decompress(body))
         try:
-            exchange = Exchange.restore(parameters(seed), whole.exchange)
+            exchange = Exchange.restore(parameters(seed), whole.exchange, scenario)
         except ValueError as other:
             raise StateUnreadable(f"{other}; start it with --fresh") from other
-        venue = cls(store, exchange, clock)
+        venue = cls(store, exchange, faults)
         venue._deadlines = dict(whole.deadlines)
         kept_ns = venue.exchange.now_ns
         for stored in store.commands():
@@ -205,12 +209,51 @@ class RunningVenue:
         self, account_id: str, orders: Sequence[NewOrder]
     ) -> list[PlacedOrder | OrderRefused]:
         """Place orders in order, each for itself, after all of them are on disk."""
-        answers = self._do([Place(account_id, order) for order in orders])
+        # An order that a fault refuses never came in: nothing of it is written or repeated.
+        struck = [self._struck(account_id, order) for order in orders]
+        taken = [
+            Place(account_id, order)
+            for order, refused in zip(orders, struck, strict=True)
+            if refused is None
+        ]
+        answers = iter(self._do(taken))
         results: list[PlacedOrder | OrderRefused] = []
-        for answer in answers:
+        for refused in struck:
+            answer = refused or next(answers)
             assert answer is not None, "a place is answered"
             results.append(answer)
         return results
+
+    def _struck(self, account_id: str, order: NewOrder) -> OrderRefused | None:
+        faults = self._faults
+        if faults.quiet:
+            return None
+        if order.client_order_id is not None and faults.takes(
+            FaultKind.DUPLICATE_CLIENT_ID, order.instrument_id
+        ):
+            return OrderRefused(
+                RefusalReason.CLIENT_ORDER_ID_DUPLICATE, f"{order.client_order_id!r} is in use"
+            )
+        if self._grows(account_id, order) and faults.takes(
+            FaultKind.REJECT_INCREASES, order.instrument_id
+        ):
+            return OrderRefused(RefusalReason.MARGIN_INSUFFICIENT, "increases are refused for now")
+        return None
+
+    def _grows(self, account_id: str, order: NewOrder) -> bool:
+        # Whether the order could leave a position larger than it is.
+        if order.reduce_only or account_id not in self.exchange.account_ids():
+            return False
+        held = sum(
+            (
+                each.quantity
+                for each in self.exchange.account(account_id).positions.values()
+                if each.instrument_id == order.instrument_id
+                and each.position_side is order.position_side
+            ),
+            Decimal(0),
+        )
+        return abs(held + order.side.sign * order.quantity) > abs(held)
 
     def cancel(
         self, account_id: str, order_id: str | None, client_order_id: str | None

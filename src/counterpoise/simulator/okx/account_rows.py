@@ -197,6 +197,9 @@ _BILL_TYPES: Final = {
     BillKind.FUNDING: ("8", ""),
     BillKind.LIQUIDATION: ("5", ""),
     BillKind.INSURANCE: ("10", ""),
+    BillKind.WITHDRAWAL: ("1", "12"),
+    BillKind.ADL: ("9", ""),
+    BillKind.DELISTING: ("3", ""),
 }
 
 

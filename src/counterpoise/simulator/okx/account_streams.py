@@ -30,6 +30,9 @@ _WALLET_EVENTS: Final = {
     BillKind.FUNDING: "funding_fee",
     BillKind.LIQUIDATION: "liquidation",
     BillKind.INSURANCE: "claw_back",
+    BillKind.WITHDRAWAL: "transferred",
+    BillKind.ADL: "adl",
+    BillKind.DELISTING: "delivered",
 }
 
 _AccountEvent = OrderChanged | PositionChanged | WalletChanged | FundingCharged | Liquidated

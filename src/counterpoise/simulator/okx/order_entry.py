@@ -39,6 +39,13 @@ _REFUSALS: Final = {
     RefusalReason.ORDER_NOT_FOUND: Code.CANCEL_NOT_FOUND,
     RefusalReason.ALREADY_OVER: Code.CANCEL_NOT_FOUND,
     RefusalReason.LEVERAGE_INVALID: Code.LEVERAGE,
+    RefusalReason.POSITION_SIDE_MISMATCH: Code.ORDER_PARAMETER,
+    RefusalReason.NOTIONAL_TOO_SMALL: Code.QUANTITY_MIN,
+    RefusalReason.POSITION_TOO_LARGE: Code.TOO_MANY,
+    RefusalReason.AMEND_UNCHANGED: Code.ORDER_PARAMETER,
+    RefusalReason.MODE_UNCHANGED: Code.POSITION_MODE,
+    RefusalReason.MODE_LOCKED: Code.POSITION_MODE,
+    RefusalReason.WITHDRAWAL_TOO_LARGE: Code.MARGIN,
 }
 
 #: The body of one order, as decoded.

@@ -34,6 +34,10 @@ _CANCEL_SOURCES: Final = {
     CancelCause.POST_ONLY_WOULD_TAKE: "31",
     CancelCause.REDUCE_ONLY: "20",
     CancelCause.SELF_TRADE: "23",
+    CancelCause.VENUE: "0",
+    CancelCause.AMENDED_AWAY: "",
+    CancelCause.ADL: "",
+    CancelCause.DELISTING: "",
 }
 
 # Order fields of products and features the simulator does not have.

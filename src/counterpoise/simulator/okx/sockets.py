@@ -106,11 +106,11 @@ class Sessions:
         """Tell whether anybody listens to a topic."""
         return topic in self._subscribers
 
-    def push(self, topic: Topic, frame: bytes, instrument_id: str = "") -> None:
+    def push(self, topic: Topic, frame: bytes) -> None:
         """Send one frame, serialised once, to a topic's subscribers."""
         private = topic.path == "private"
         for session in tuple(self._subscribers.get(topic, ())):
-            session.link.push(frame, instrument_id=instrument_id, private=private)
+            session.link.push(frame, topic=topic.channel, private=private)
 
     def notify_upgrade(self) -> None:
         """Tell every session that it is about to be closed (OKX's 64008)."""

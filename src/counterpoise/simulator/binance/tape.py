@@ -1,0 +1,67 @@
+"""What the market told since the process began: the last trades and the funding rates charged."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.exchange.events import ExchangeEvent, FundingRateChanged, TradePrinted
+
+#: Trades and rates kept per instrument.
+KEPT_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingRow:
+    """One charged funding."""
+
+    instrument_id: str
+    #: Fraction per interval.
+    rate: Decimal
+    #: Quote per base, a moment after it was charged.
+    mark: Decimal
+    #: When it was charged, ns.
+    funding_ns: int
+
+
+class Tape:
+    """A memory of market events."""
+
+    def __init__(self, instrument_ids: Iterable[str]) -> None:
+        self._trades: dict[str, deque[TradePrinted]] = {
+            each: deque(maxlen=KEPT_MAX) for each in instrument_ids
+        }
+        self._fundings: dict[str, deque[FundingRow]] = {
+            each: deque(maxlen=KEPT_MAX) for each in self._trades
+        }
+        self._next: dict[str, FundingRateChanged] = {}
+
+    def hear(self, events: Sequence[ExchangeEvent], mark: Callable[[str], Decimal]) -> None:
+        """Take note of trades, and of rates whose instant came."""
+        for event in events:
+            if isinstance(event, TradePrinted):
+                self._trades[event.instrument_id].append(event)
+            elif isinstance(event, FundingRateChanged):
+                self._rate(event, mark(event.instrument_id))
+
+    def trades(self, instrument_id: str) -> tuple[TradePrinted, ...]:
+        """Return the last trades, oldest first."""
+        return tuple(self._trades[instrument_id])
+
+    def fundings(self, instrument_id: str) -> tuple[FundingRow, ...]:
+        """Return the last charged rates, oldest first."""
+        return tuple(self._fundings[instrument_id])
+
+    def _rate(self, event: FundingRateChanged, mark: Decimal) -> None:
+        before = self._next.get(event.instrument_id)
+        self._next[event.instrument_id] = event
+        if before is not None and before.funding_ns < event.funding_ns:
+            self._fundings[event.instrument_id].append(
+                FundingRow(
+                    instrument_id=event.instrument_id,
+                    rate=before.rate,
+                    mark=mark,
+                    funding_ns=before.funding_ns,
+                )
+            )

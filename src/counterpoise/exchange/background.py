@@ -55,8 +55,9 @@ class Background:
     def __init__(self, constants: Constants, levels: int) -> None:
         self._constants = constants
         self._levels = levels
-        count = len(constants.tick)
-        self._salt: Integers = np.arange(count, dtype=np.int64)[:, None]
+        markets = np.arange(len(constants.tick), dtype=np.int64)[None, :, None]
+        sides = np.arange(2, dtype=np.int64)[:, None, None]
+        self._salt: Integers = markets * 2 + sides
         self._rank: Integers = np.arange(levels - 1, dtype=np.int64)[None, :]
 
     def frame(self, standing: Standing, number: int) -> MarketFrame:
@@ -64,24 +65,24 @@ class Background:
         constants, index = self._constants, standing.index
         bid, ask = self._touch(standing.middle, standing.half_spread)
         spacing, per_level = self._shape(index, standing.thinning)
-        bids = np.concatenate(
-            [bid[:, None], ((bid - 1) // spacing)[:, None] * spacing[:, None]
-             - self._rank * spacing[:, None]], axis=1,
-        )  # fmt: skip
-        asks = np.concatenate(
-            [ask[:, None], (ask // spacing + 1)[:, None] * spacing[:, None]
-             + self._rank * spacing[:, None]], axis=1,
-        )  # fmt: skip
+        # Both sides at once, bids first: shape (2, markets, levels).
+        ticks: Integers = np.empty((2, len(index), self._levels), dtype=np.int64)
+        ticks[0, :, 0], ticks[1, :, 0] = bid, ask
+        away = self._rank * spacing[:, None]
+        ticks[0, :, 1:] = ((bid - 1) // spacing * spacing)[:, None] - away
+        ticks[1, :, 1:] = ((ask // spacing + 1) * spacing)[:, None] + away
+        bid_ticks, ask_ticks = ticks.tolist()
+        bid_lots, ask_lots = self._lots(ticks, per_level, number).tolist()
         lots = np.zeros(len(index), dtype=np.int64)
         if standing.print_quote is not None:
             lots = np.rint(standing.print_quote / (index * constants.lot)).astype(np.int64)
         frame = MarketFrame(
             mark_ticks=_ticks(standing.mark, constants.tick),
             index_ticks=_ticks(index, constants.tick),
-            bid_ticks=bids.tolist(),
-            bid_lots=self._lots(bids, per_level, number, 0).tolist(),
-            ask_ticks=asks.tolist(),
-            ask_lots=self._lots(asks, per_level, number, 1).tolist(),
+            bid_ticks=bid_ticks,
+            bid_lots=bid_lots,
+            ask_ticks=ask_ticks,
+            ask_lots=ask_lots,
             print_lots=lots.tolist(),
         )
         if standing.absent is not None:
@@ -107,14 +108,14 @@ class Background:
         per_level = constants.depth_quote * covered / thinning / (price * constants.lot)
         return spacing, per_level
 
-    def _lots(self, ticks: Integers, per_level: Floats, number: int, side: int) -> Integers:
+    def _lots(self, ticks: Integers, per_level: Floats, number: int) -> Integers:
         # A level's quantity varies by a hash of its price and of a period of some seconds.
-        key = (ticks * 64 + self._salt * 2 + side).astype(np.uint64)
+        key = (ticks * 64 + self._salt).astype(np.uint64)
         stagger = (_mixed(key) % np.uint64(LEVEL_LIFE_STEPS)).astype(np.int64)
         period = ((number + stagger) // LEVEL_LIFE_STEPS).astype(np.uint64)
         uniform = _mixed(key ^ _mixed(period)).astype(np.float64) / 2.0**64
         quantity = per_level[:, None] * (0.4 + 1.2 * uniform)
-        quantity[:, 0] *= 0.5  # the touch is thinner than what stands behind it
+        quantity[:, :, 0] *= 0.5  # the touch is thinner than what stands behind it
         return np.maximum(1, np.rint(quantity)).astype(np.int64)
 
 
@@ -126,7 +127,10 @@ def _ticks(prices: Floats, tick: Floats) -> list[int]:
 def _empty(ticks: list[list[int]], lots: list[list[int]], absent: Floats) -> None:
     # Take away a share of the levels behind the touch; a level stays away or stays as it hashes.
     for place in np.flatnonzero(absent).tolist():
-        hashed = _mixed(np.array(ticks[place], dtype=np.uint64)).astype(np.float64) / 2.0**64
+        hashed = (
+            _mixed(np.array(ticks[place], dtype=np.int64).astype(np.uint64)).astype(np.float64)
+            / 2.0**64
+        )
         kept = [True, *(hashed[1:] >= absent[place]).tolist()]
         ticks[place] = [each for each, keep in zip(ticks[place], kept, strict=True) if keep]
         lots[place] = [each for each, keep in zip(lots[place], kept, strict=True) if keep]

@@ -249,6 +249,8 @@ class OrderBook:
 
     def _side_changes(self, side: _BookSide) -> tuple[BookLevel, ...]:
         now, before = side.levels(), side.published
+        if now == before:
+            return ()
         changed = {ticks: lots for ticks, lots in now.items() if before.get(ticks) != lots}
         for ticks in before:
             if ticks not in now:

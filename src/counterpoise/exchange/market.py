@@ -273,7 +273,7 @@ class MarketModel:
         return np.where(traded, quote, 0.0) * sides
 
     def _activity_stress(self) -> Floats:
-        return np.clip(self._activity / ACTIVITY_CALM, 1.0, STRESS_MAX)
+        return np.minimum(np.maximum(self._activity / ACTIVITY_CALM, 1.0), STRESS_MAX)
 
 
 def volatility_scale(log_variance: float) -> float:

@@ -178,7 +178,8 @@ def _recent_trades(desk: Desk, call: Call) -> Row:
 
 
 def _bars(desk: Desk, call: Call, *, mark: bool) -> tuple[str, list[CandleRow]]:
-    # Newest first; `start` and `end` bound the opening, the newest `limit` of them are shown.
+    # Newest first; `start` and `end` bound the opening. A `start` alone shows the first `limit`
+    # bars from there, so that a client can walk on; otherwise the newest are shown.
     symbol = call.one(desk)
     step_seconds = INTERVALS.get(call.query.get("interval", ""))
     if step_seconds is None:
@@ -190,7 +191,10 @@ def _bars(desk: Desk, call: Call, *, mark: bool) -> tuple[str, list[CandleRow]]:
     if end is not None:
         until_ns = min(until_ns, end * units.NS_PER_MS + 1)
     since_ns = ((until_ns - 1) // step_ns - limit + 1) * step_ns
-    if start is not None:
+    if start is not None and end is None:
+        since_ns = start * units.NS_PER_MS
+        until_ns = min(until_ns, -(-since_ns // step_ns) * step_ns + (limit - 1) * step_ns + 1)
+    elif start is not None:
         since_ns = max(since_ns, start * units.NS_PER_MS)
     kind: CandleKind = "mark" if mark else "last"
     rows = desk.venue.exchange.candles(symbol, step_seconds, since_ns, until_ns, kind=kind)

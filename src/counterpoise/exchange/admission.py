@@ -44,8 +44,11 @@ class Admission:
         self._registry.check_unused(account_id, new.client_order_id, event_ns)
         open_orders = self._registry.open_orders(account_id)
         quantity = self._cut(wallet, new, new.quantity)
-        if len(open_orders) >= self._parameters.rules.open_orders_max:
-            message = f"open_orders={len(open_orders)}"
+        rules, counted = self._parameters.rules, open_orders
+        if rules.open_orders_by_instrument:
+            counted = tuple(e for e in open_orders if e.instrument_id == new.instrument_id)
+        if len(counted) >= rules.open_orders_max:
+            message = f"open_orders={len(counted)}"
             raise OrderRefused(RefusalReason.OPEN_ORDERS_TOO_MANY, message)
         order = self.order(account_id, new, quantity, OrderCategory.NORMAL, order_number, event_ns)
         if not new.reduce_only:

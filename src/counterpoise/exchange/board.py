@@ -45,8 +45,10 @@ class Board:
         self._told = list(zip(self._mark_ticks, self._index_ticks, strict=True))
         self._candles = CandleStore(past, self._mark_ticks)
         self._hours = [each.funding_interval_hours for each in parameters.instruments]
-        #: Per market: the interval's premiums so far, weighted, and their weight and count.
-        self._weighted = [[0.0, 0.0, 0.0] for _ in self._instruments]
+        #: Hours an operator set, by market; they outlast a scenario's.
+        self._commanded: dict[int, int] = {}
+        #: Per market: the interval's premium so far, where later minutes count more.
+        self._premiums = [funding.PremiumAverage() for _ in self._instruments]
         #: Per market: mid - index averaged over about 30 s, quote per base.
         self._gap = [0.0 for _ in self._instruments]
         self._funding = {name: self._funding_at(name, opened_ns) for name in self._places}
@@ -90,7 +92,7 @@ class Board:
             if at_ns >= self._funding[instrument_id].funding_ns:
                 due.append((instrument_id, self._funding_at(instrument_id, at_ns - 1).rate))
                 self._market.premium_reset(place)
-                self._weighted[place] = [0.0, 0.0, 0.0]
+                self._premiums[place] = funding.PremiumAverage()
         return due
 
     def set_funding_interval(
@@ -99,7 +101,8 @@ class Board:
         """Change how often funding is charged from now on. ValueError: it must divide a day."""
         if hours < 1 or 24 % hours:
             raise ValueError(f"hours={hours} does not divide a day")
-        self._hours[self._places[instrument_id]] = hours
+        place = self._places[instrument_id]
+        self._commanded[place] = self._hours[place] = hours
         now = self._funding[instrument_id] = self._funding_at(instrument_id, at_ns)
         return [self._rate_changed(instrument_id, now, at_ns)]
 
@@ -177,7 +180,8 @@ class Board:
             "market": self._market.save(),
             "candles": self._candles.save(),
             "hours": list(self._hours),
-            "weighted": [list(each) for each in self._weighted],
+            "commanded": sorted(self._commanded.items()),
+            "premiums": msgspec.to_builtins(self._premiums),
             "gap": list(self._gap),
         }
 
@@ -187,9 +191,9 @@ class Board:
         An older version gave less; its averages begin anew.
         """
         self._hours = [int(hours) for hours in saved.get("hours", self._hours)]
-        self._weighted = [
-            [float(figure) for figure in each] for each in saved.get("weighted", self._weighted)
-        ]
+        self._commanded = {int(place): int(hours) for place, hours in saved.get("commanded", ())}
+        if "premiums" in saved:
+            self._premiums = msgspec.convert(saved["premiums"], list[funding.PremiumAverage])
         self._gap = [float(gap) for gap in saved.get("gap", self._gap)]
         self.stepped_ns = int(saved["stepped_ns"])
         self._mark_ticks = [int(ticks) for ticks in saved["mark_ticks"]]
@@ -209,11 +213,11 @@ class Board:
         stress = self._market.stress
         for place, market in enumerate(self._parameters.instruments):
             hours = None if stress is None else stress.funding_interval_hours(place)
-            hours = hours or market.funding_interval_hours
+            hours = self._commanded.get(place) or hours or market.funding_interval_hours
             if hours != self._hours[place]:
                 self._hours[place] = hours
                 self._market.premium_reset(place)
-                self._weighted[place] = [0.0, 0.0, 0.0]
+                self._premiums[place] = funding.PremiumAverage()
 
     def _follow_premium(self, at_ns: int, seconds: float) -> None:
         # What bands and weighted funding rates need of the book and the index.
@@ -226,16 +230,12 @@ class Board:
             gap = ((bid + ask) / 2 - index) * float(instrument.tick_size)
             self._gap[place] = keep * self._gap[place] + (1.0 - keep) * gap
             if minute:
-                weighted = self._weighted[place]
-                weighted[2] += 1.0
-                weighted[0] += weighted[2] * funding.premium(bid, ask, index)
-                weighted[1] += weighted[2]
+                self._premiums[place].add(funding.premium(bid, ask, index))
 
     def _premium_average(self, place: int) -> Decimal:
         if not self._parameters.rules.premium_weighted:
             return decimal_from_float(self._market.premium_average(place))
-        total, weight, _ = self._weighted[place]
-        return decimal_from_float(total / weight if weight else 0.0)
+        return decimal_from_float(self._premiums[place].value)
 
     def _funding_at(self, instrument_id: str, at_ns: int) -> FundingState:
         place = self._places[instrument_id]

@@ -1,5 +1,6 @@
 """Funding rates by each venue's formula, and what a position pays (venues.md 2)."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -33,6 +34,31 @@ def funding_rate(
         rate = rate * interval_hours / HOURS_NORMAL
     floor = -rate_max if rate_min is None else rate_min
     return min(max(rate, floor), rate_max).quantize(FUNDING_RATE_STEP)
+
+
+@dataclass(slots=True, kw_only=True)
+class PremiumAverage:
+    """The average premium of an interval: its k-th minute counts k times."""
+
+    #: Sum of k x premium.
+    total: float = 0.0
+    #: Minutes so far.
+    minutes: int = 0
+
+    def add(self, premium_now: float) -> None:
+        """Take one more minute."""
+        self.minutes += 1
+        self.total += self.minutes * premium_now
+
+    @property
+    def weight(self) -> int:
+        """1 + 2 + ... + minutes."""
+        return self.minutes * (self.minutes + 1) // 2
+
+    @property
+    def value(self) -> float:
+        """Fraction; 0 before the first minute."""
+        return self.total / self.weight if self.minutes else 0.0
 
 
 def premium(bid: float, ask: float, index: float) -> float:

@@ -118,6 +118,8 @@ class VenueRules:
     filled_kept_ns: int = 3 * NS_PER_DAY
     #: Open orders an account may have.
     open_orders_max: int = 500
+    #: True = that many per instrument (Binance, Bybit) instead of in all.
+    open_orders_by_instrument: bool = False
     #: How positions are liquidated.
     liquidation: LiquidationRule = LiquidationRule()
     #: What the insurance fund holds at the start, quote; None = it never runs dry.

@@ -22,8 +22,9 @@ from counterpoise.simulator.wire import Floor
 
 #: Cash of a new account, quote, if none is asked for.
 WALLET_START: Final = Decimal(10_000)
-#: When a lock-step market opens if nothing is said, ns: the same instant for every run.
-LOCK_STEP_OPENED_NS: Final = 1_767_225_600 * units.NS_PER_SECOND
+#: When a lock-step market opens if nothing is said, ns: the same instant for every run, a minute
+#: before a funding so that a short rehearsal meets one.
+LOCK_STEP_OPENED_NS: Final = (1_767_225_600 - 60) * units.NS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

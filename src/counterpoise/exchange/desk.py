@@ -68,6 +68,8 @@ class Desk:
         self.now_ns = 0
         self._events: list[ExchangeEvent] = []
         self._resting: dict[str, Resting] = {}
+        # What the order being placed may fill on arrival, lots; None = all the book gives.
+        self._taken_lots_max: int | None = None
         self._order_number = ORDER_NUMBER_START
         self._trade_sequences = dict.fromkeys(self.books, 0)
 
@@ -76,15 +78,24 @@ class Desk:
         events, self._events = self._events, []
         return events
 
-    def place(self, account_id: str, new: NewOrder) -> PlacedOrder:
-        """Take an order and match it. OrderRefused: nothing happened."""
+    def place(
+        self, account_id: str, new: NewOrder, taken_max: Decimal | None = None
+    ) -> PlacedOrder:
+        """Take an order and match it. OrderRefused: nothing happened.
+
+        At most `taken_max` base units fill on arrival, as if the book held no more; None = all.
+        """
         self.clearing.wallet(account_id)
         self.clearing.instrument(new.instrument_id)
         band = self._band_of(new.instrument_id)
         order = self._admission.admit(account_id, new, self._order_number, self.now_ns, band)
         self._order_number += 1
         self._change(order, None)
+        self._taken_lots_max = (
+            None if taken_max is None else self._lots(order.instrument_id, taken_max)
+        )
         self._enter(order)
+        self._taken_lots_max = None
         return self._acknowledged(order)
 
     def amend(
@@ -285,6 +296,11 @@ class Desk:
         book, limit = self.books[order.instrument_id], self._limit_ticks(order)
         while order.open:
             lots = self._lots(order.instrument_id, order.remaining)
+            if self._taken_lots_max is not None:
+                filled = self._lots(order.instrument_id, order.filled_quantity)
+                lots = min(lots, self._taken_lots_max - filled)
+                if lots <= 0:
+                    break
             sweep = book.sweep(order.side, limit, lots, _counterparty_not(order))
             if self._stopped_by_own(order, sweep):
                 return

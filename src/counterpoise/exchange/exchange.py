@@ -184,9 +184,15 @@ class Exchange(Operations):
         """Return all accounts, oldest first."""
         return tuple(self._desk.clearing.wallets)
 
-    def place(self, account_id: str, order: NewOrder) -> tuple[PlacedOrder, list[ExchangeEvent]]:
-        """Take an order now. OrderRefused: nothing happened."""
-        placed = self._desk.place(account_id, order)
+    def place(
+        self, account_id: str, order: NewOrder, *, taken_max: Decimal | None = None
+    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:
+        """Take an order now. OrderRefused: nothing happened.
+
+        `taken_max` bounds what fills on arrival, base units, as if the book held no more; None =
+        no such bound. A rehearsal of partial fills; meant for immediate orders.
+        """
+        placed = self._desk.place(account_id, order, taken_max)
         return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
 
     def amend(

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from counterpoise.simulator import truth
 from counterpoise.simulator.acts import ActRefused, Acts
-from counterpoise.simulator.faults import Fault, FaultKind, Place
+from counterpoise.simulator.fault_kinds import FaultKind, Place
+from counterpoise.simulator.faults import Fault
 from counterpoise.simulator.wire import Floor, Wire
 
 #: Longest shock, seconds.

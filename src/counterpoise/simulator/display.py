@@ -11,7 +11,8 @@ from decimal import Decimal
 from counterpoise.exchange.events import BookChanged, ExchangeEvent, MarkChanged
 from counterpoise.exchange.exchange import Exchange
 from counterpoise.exchange.quotes import Book, BookLevel
-from counterpoise.simulator.faults import FaultKind, FaultPlan
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import FaultPlan
 
 _BOOK_KINDS = (FaultKind.EMPTY_BOOK, FaultKind.CROSSED_BOOK, FaultKind.FREEZE_BOOK)
 

@@ -12,7 +12,8 @@ from aiohttp import ClientConnectionResetError, WSCloseCode, WSMessage, WSMsgTyp
 
 from counterpoise.domain import units
 from counterpoise.simulator.clock import Clock
-from counterpoise.simulator.faults import FaultKind, FaultPlan
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import FaultPlan
 
 #: Longest request, bytes.
 REQUEST_BYTES_MAX: Final = 64 * 1024

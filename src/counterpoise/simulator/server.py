@@ -18,7 +18,8 @@ from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.simulator import files
 from counterpoise.simulator.acts import ActRefused, Acts
 from counterpoise.simulator.admin import Admin
-from counterpoise.simulator.faults import CLOCK_JUMP_SECONDS, Fault, FaultKind
+from counterpoise.simulator.fault_kinds import CLOCK_JUMP_SECONDS, FaultKind
+from counterpoise.simulator.faults import Fault
 from counterpoise.simulator.keys import Credentials
 from counterpoise.simulator.opening import Opening, open_floor, schedule
 from counterpoise.simulator.striking import Striker
@@ -111,10 +112,7 @@ class Simulator:
 
 
 def _jump_ns(fault: Fault) -> int:
-    try:
-        return round(float(fault.value or CLOCK_JUMP_SECONDS) * units.NS_PER_SECOND)
-    except ValueError:
-        return round(CLOCK_JUMP_SECONDS * units.NS_PER_SECOND)
+    return round(float(fault.value or CLOCK_JUMP_SECONDS) * units.NS_PER_SECOND)
 
 
 def _take_directory(state_dir: Path) -> object:

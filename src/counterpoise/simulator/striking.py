@@ -7,7 +7,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from counterpoise.simulator.faults import Fault, FaultKind, FaultPlan
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import Fault, FaultPlan
 from counterpoise.simulator.wire import Trouble, Wire
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

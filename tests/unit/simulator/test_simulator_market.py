@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
-from counterpoise.simulator.faults import Fault, FaultKind, FaultPlan
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import Fault, FaultPlan
 from counterpoise.simulator.links import WAITING_FRAMES_MAX, Link
 from counterpoise.simulator.okx import market, public
 from counterpoise.simulator.okx.calls import Call, Desk

@@ -175,7 +175,7 @@ def fault(
 ) -> None:
     """Let something go wrong at the built-in venue."""
     from counterpoise.simulator import client
-    from counterpoise.simulator.faults import RULES
+    from counterpoise.simulator.fault_kinds import RULES
 
     if kind is None:
         rows = [

@@ -13,7 +13,8 @@ from counterpoise.exchange.events import (
     TradePrinted,
 )
 from counterpoise.exchange.quotes import BookLevel
-from counterpoise.simulator.faults import FaultKind, FaultPlan
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import (
     REPLACING,

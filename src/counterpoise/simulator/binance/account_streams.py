@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from counterpoise.domain import units
 from counterpoise.exchange.accounts import BillKind
 from counterpoise.exchange.events import (
     Deleveraged,
@@ -11,7 +12,6 @@ from counterpoise.exchange.events import (
     Liquidated,
     OrderChanged,
     PositionChanged,
-    SettingsChanged,
     WalletChanged,
 )
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, OrderCategory
@@ -28,9 +28,10 @@ _CAUSES: Final = {
     BillKind.FUNDING: "FUNDING_FEE",
     BillKind.INSURANCE: "INSURANCE_CLEAR",
 }
-_AccountEvent = (
-    OrderChanged | PositionChanged | WalletChanged | Liquidated | Deleveraged | SettingsChanged
-)
+#: Time between two looks at the settings, ns: they change by request or behind one's back.
+SETTINGS_NS: Final = 250 * units.NS_PER_MS
+
+_AccountEvent = OrderChanged | PositionChanged | WalletChanged | Liquidated | Deleveraged
 
 
 class AccountStreams:
@@ -41,7 +42,9 @@ class AccountStreams:
         self._sessions = sessions
         #: Open orders already told of; an order's second event is no NEW.
         self._known: dict[str, None] = {}
+        #: Leverage settings as last told; empty = nobody has listened yet.
         self._leverage: dict[str, Decimal] = {}
+        self._settings_ns = 0
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened to the account, in the order it happened."""
@@ -70,14 +73,16 @@ class AccountStreams:
                     position = None
                 case Liquidated() | Deleveraged():
                     self._push_seizure(event.fill, event.event_ns)
-                case SettingsChanged():
-                    self._push_setting(event)
 
     def tick(self) -> None:
         """Tell the listeners of keys that ran out."""
         for key in self._desk.listen_keys.expired():
             payload = {"e": "listenKeyExpired", "E": self._desk.now_ms(), "listenKey": key}
             self._sessions.push_user(payload, key=key)
+        now_ns = self._desk.venue.exchange.now_ns
+        if now_ns >= self._settings_ns:
+            self._settings_ns = now_ns + SETTINGS_NS
+            self._push_settings(now_ns)
 
     def _push(self, kind: str, event_ns: int, **parts: object) -> None:
         stamp = symbols.milliseconds(event_ns)
@@ -144,10 +149,15 @@ class AccountStreams:
             "ma": CURRENCY,
         }
 
-    def _push_setting(self, event: SettingsChanged) -> None:
+    def _push_settings(self, now_ns: int) -> None:
         # Only leverage is told; a changed position mode is silent, as at Binance.
-        if self._leverage.get(event.instrument_id) == event.leverage_setting:
+        exchange = self._desk.venue.exchange
+        if not self._sessions.has_users:
             return
-        self._leverage[event.instrument_id] = event.leverage_setting
-        setting = {"s": event.instrument_id, "l": int(event.leverage_setting)}
-        self._push("ACCOUNT_CONFIG_UPDATE", event.event_ns, ac=setting)
+        now = {each: exchange.leverage_setting(self._desk.account_id, each)
+               for each in self._desk.listed}  # fmt: skip
+        before, self._leverage = self._leverage or now, now
+        for instrument_id, setting in now.items():
+            if before.get(instrument_id) != setting:
+                told = {"s": instrument_id, "l": int(setting)}
+                self._push("ACCOUNT_CONFIG_UPDATE", now_ns, ac=told)

@@ -5,7 +5,8 @@ and ends at the close. All of a bar is a pure function of the seed, the bar's nu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from counterpoise.exchange.draws import STREAM_BARS, generator
+from counterpoise.exchange.parameters import ExchangeParameters
 
 #: Open, high, low, close (quote per base) and volume (base units).
 Bar = tuple[float, float, float, float, float]
@@ -49,10 +51,6 @@ class Bars:
         """Length of it all."""
         return self.count * self.step_seconds
 
-    def first_open(self, instrument_id: str) -> float:
-        """Return the first open, quote per base. KeyError: no bars of the instrument."""
-        return dict(self.markets)[instrument_id][0][0]
-
 
 def bars_from_rows(rows: Mapping[str, Sequence[BarRow]], step_seconds: int) -> Bars:
     """Return bars over the time all instruments have in common.
@@ -79,6 +77,27 @@ def bars_from_rows(rows: Mapping[str, Sequence[BarRow]], step_seconds: int) -> B
             (name, _filled(each, first_ms, count, step_ms)) for name, each in sorted(rows.items())
         ),
     )
+
+
+def fitted(parameters: ExchangeParameters, bars: Bars) -> ExchangeParameters:
+    """Return the venue with the markets that have bars, each opening at its first bar's open.
+
+    ValueError: no market has.
+    """
+    held = dict(bars.markets)
+    markets = tuple(
+        replace(each, price_start=_on_grid(held[name][0][0], each.instrument.tick_size))
+        for each in parameters.instruments
+        if (name := each.instrument.instrument_id) in held
+    )
+    if not markets:
+        allowed = ", ".join(each.instrument.instrument_id for each in parameters.instruments)
+        raise ValueError(f"bars of {', '.join(held)}; allowed: {allowed}")
+    return replace(parameters, instruments=markets)
+
+
+def _on_grid(price: float, tick_size: Decimal) -> Decimal:
+    return max(1, round(price / float(tick_size))) * tick_size
 
 
 def _check(instrument_id: str, rows: Sequence[BarRow], step_ms: int) -> None:
@@ -160,7 +179,9 @@ class BarPath:
     def _walk_one(self, draws: np.random.Generator, bar: list[int]) -> list[int]:
         opened, high, low, closed = bar
         count = self._steps
-        first, second = sorted(1 + draws.choice(count - 2, size=2, replace=False).tolist())
+        first, second = sorted(
+            draws.choice(np.arange(1, count - 1), size=2, replace=False).tolist()
+        )
         extremes = (low, high) if draws.random() < 0.5 else (high, low)
         places = [0, first, second, count - 1]
         visits = [opened, *extremes, closed]

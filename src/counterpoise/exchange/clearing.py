@@ -292,19 +292,7 @@ class Clearing:
 
     def save(self) -> dict[str, Any]:
         """Return the books as JSON-able figures that read back exactly."""
-        accounts = {
-            account_id: {
-                "balance": wallet.balance,
-                "holdings": list(wallet.holdings.values()),
-                "leverage_settings": wallet.leverage_settings,
-                "position_modes": wallet.position_modes,
-                "self_trade": wallet.self_trade,
-                "fee_level": wallet.fee_level,
-                "fills": list(wallet.fills),
-                "bills": list(wallet.bills),
-            }
-            for account_id, wallet in self.wallets.items()
-        }
+        accounts = {name: wallet.save() for name, wallet in self.wallets.items()}
         saved: dict[str, Any] = msgspec.to_builtins(
             {
                 "bill_number": self._bill_number,
@@ -323,20 +311,8 @@ class Clearing:
         if "listing" in saved:
             self.listing.load(saved["listing"])
         for account_id, state in saved["accounts"].items():
-            wallet = self.wallets[account_id] = Wallet(account_id)
-            wallet.balance = Decimal(state["balance"])
-            for holding in msgspec.convert(state["holdings"], list[Holding]):
-                wallet.holdings[holding.key] = holding
-            wallet.position_modes = msgspec.convert(
-                state.get("position_modes", {}), dict[str, PositionMode]
-            )
-            wallet.self_trade = msgspec.convert(state.get("self_trade"), SelfTradeMode | None)
-            wallet.fee_level = int(state.get("fee_level", 0))
-            wallet.leverage_settings = msgspec.convert(
-                state["leverage_settings"], dict[str, Decimal]
-            )
-            wallet.fills.extend(msgspec.convert(state["fills"], list[ExchangeFill]))
-            wallet.bills.extend(msgspec.convert(state["bills"], list[Bill]))
+            self.wallets[account_id] = Wallet(account_id)
+            self.wallets[account_id].load(state)
 
     def _book(
         self, order: ExchangeOrder, quantity: Decimal, price: Decimal, fee_bps: Decimal,
@@ -385,11 +361,7 @@ class Clearing:
         unrealised = holding.unrealised_pnl(mark)
         liquidation_price = bankruptcy_price = None
         if holding.quantity:
-            others = figures.equity - unrealised - (figures.maintenance_margin - maintenance)
-            liquidation_price = margin.liquidation_price(
-                tiers, holding.quantity, holding.entry_price,
-                others - figures.liquidation_fee, mark,
-            )  # fmt: skip
+            liquidation_price = self._liquidation_price(wallet, holding, figures)
             bankruptcy = liquidation.bankruptcy_price(holding.quantity, mark, figures.equity)
             bankruptcy_price = bankruptcy if bankruptcy > 0 else None
         return PositionState(
@@ -409,6 +381,23 @@ class Clearing:
             position_side=holding.position_side,
             bankruptcy_price=bankruptcy_price,
         )
+
+    def _liquidation_price(
+        self, wallet: Wallet, holding: Holding, figures: Figures
+    ) -> Decimal | None:
+        # All positions of the instrument move together: one, or both of hedge mode.
+        instrument_id, mark = holding.instrument_id, self.marks[holding.instrument_id]
+        tiers = self._tiers(instrument_id)
+        others = figures.equity - figures.liquidation_fee - figures.maintenance_margin
+        legs = []
+        for each in wallet.held():
+            if each.instrument_id == instrument_id:
+                legs.append((each.quantity, each.entry_price))
+                others -= each.unrealised_pnl(mark)
+                others += margin.maintenance_margin(tiers, abs(each.quantity) * mark)
+        if len(legs) > 1:
+            return margin.liquidation_price_pair(tiers, legs, others, mark)
+        return margin.liquidation_price(tiers, *legs[0], others, mark)
 
     def _initial(self, wallet: Wallet, instrument_id: str, notional: Decimal) -> Decimal:
         leverage = self.leverage_setting(wallet.account_id, instrument_id)

@@ -6,12 +6,15 @@ All figures are quote unless said otherwise.
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from counterpoise.domain.instruments import MarginTier
 
 #: Leverage settings are told apart down to this.
 LEVERAGE_STEP: Final = Decimal("0.01")
+#: A mark is not looked for beyond this multiple of the last tier's start.
+FAR_AWAY: Final = 1_000
 
 
 def tier_number(tiers: Sequence[MarginTier], notional: Decimal) -> int:
@@ -98,4 +101,35 @@ def liquidation_price(
             price = min(price, mark if ceiling is None else min(mark, ceiling))
             if price > floor / size:
                 return price
+    return None
+
+
+def liquidation_price_pair(
+    tiers: Sequence[MarginTier],
+    legs: Sequence[tuple[Decimal, Decimal]],
+    equity_other: Decimal,
+    mark: Decimal,
+) -> Decimal | None:
+    """Return the mark where a long and a short of one instrument are liquidated together.
+
+    `legs` are (signed quantity, entry price). The mark moves against what they are net; where they
+    are even, up, since the requirement grows. `equity_other` as in `liquidation_price`.
+    """
+    net = sum((quantity for quantity, _ in legs), Decimal(0))
+    steps = {tier.notional_max / abs(q) for tier in tiers if tier.notional_max for q, _ in legs}
+    if net > 0:
+        stops = [mark, *sorted((each for each in steps if each < mark), reverse=True), Decimal(0)]
+    else:
+        stops = [mark, *sorted(each for each in steps if each > mark)]
+        stops.append(stops[-1] * FAR_AWAY)
+    for begin, end in pairwise(stops):
+        within = [tier_of(tiers, abs(q) * (begin + end) / 2) for q, _ in legs]
+        slope, height = net, equity_other - sum((q * entry for q, entry in legs), Decimal(0))
+        for (quantity, _), tier in zip(legs, within, strict=True):
+            slope -= abs(quantity) * tier.maintenance_margin_fraction
+            height += tier.maintenance_margin_deduction
+        if height + slope * begin <= 0:
+            return begin
+        if slope and min(begin, end) < -height / slope <= max(begin, end):
+            return -height / slope
     return None

@@ -3,7 +3,9 @@
 from collections import deque
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from counterpoise.exchange.accounts import Bill, BillKind
 from counterpoise.exchange.modes import PositionMode, PositionSide, SelfTradeMode, position_key
@@ -133,3 +135,34 @@ class Wallet:
         )
         self.bills.append(bill)
         return bill
+
+    def save(self) -> dict[str, Any]:
+        """Return the books as JSON-able figures that read back exactly."""
+        saved: dict[str, Any] = msgspec.to_builtins(
+            {
+                "balance": self.balance,
+                "holdings": list(self.holdings.values()),
+                "leverage_settings": self.leverage_settings,
+                "position_modes": self.position_modes,
+                "self_trade": self.self_trade,
+                "fee_level": self.fee_level,
+                "fills": list(self.fills),
+                "bills": list(self.bills),
+            }
+        )
+        return saved
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take over what `save` gave; an older version gave less."""
+        self.balance = Decimal(saved["balance"])
+        self.holdings = {
+            each.key: each for each in msgspec.convert(saved["holdings"], list[Holding])
+        }
+        self.leverage_settings = msgspec.convert(saved["leverage_settings"], dict[str, Decimal])
+        self.position_modes = msgspec.convert(
+            saved.get("position_modes", {}), dict[str, PositionMode]
+        )
+        self.self_trade = msgspec.convert(saved.get("self_trade"), SelfTradeMode | None)
+        self.fee_level = int(saved.get("fee_level", 0))
+        self.fills.extend(msgspec.convert(saved["fills"], list[ExchangeFill]))
+        self.bills.extend(msgspec.convert(saved["bills"], list[Bill]))

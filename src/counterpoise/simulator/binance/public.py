@@ -17,12 +17,14 @@ from counterpoise.simulator.binance.calls import (
 )
 from counterpoise.simulator.binance.errors import Row
 from counterpoise.simulator.binance.symbols import CURRENCY, text
+from counterpoise.simulator.binance.tape import FundingRow
 
 #: When the venue says its contracts were listed and end, ms.
 _LISTED_MS: Final = 1_569_398_400_000
 _DELIVERY_MS: Final = 4_133_404_800_000
 #: The interest part of eight hours, fraction.
 INTEREST: Final = Decimal("0.0001")
+INTEREST_NS: Final = 8 * units.NS_PER_HOUR
 #: Open orders per instrument.
 ORDERS_MAX: Final = 200
 #: Decimals of a mark.
@@ -149,11 +151,27 @@ def _premium_index(desk: Desk, call: Call) -> object:
     return one_or_all(call, [_premium_row(desk, each) for each in instruments_of(desk, call)])
 
 
+def _unseen_fundings(desk: Desk, instrument_id: str) -> list[FundingRow]:
+    # Nobody was charged before the process saw it: the rate of a market without a premium, which
+    # is the interest part, at the mark of the instant.
+    exchange = desk.venue.exchange
+    state = exchange.funding(instrument_id)
+    interval_ns = state.interval_hours * units.NS_PER_HOUR
+    seen = desk.tape.fundings(instrument_id)
+    until_ns = seen[0].funding_ns if seen else state.funding_ns
+    bars = exchange.candles(instrument_id, state.interval_hours * 3_600, 0, until_ns, kind="mark")
+    rate = INTEREST * interval_ns / INTEREST_NS
+    return [
+        FundingRow(instrument_id=instrument_id, rate=rate, mark=bar.open, funding_ns=bar.open_ns)
+        for bar in bars
+    ]
+
+
 def _funding_rate(desk: Desk, call: Call) -> object:
     rows = [
         each
         for instrument_id in instruments_of(desk, call)
-        for each in desk.tape.fundings(instrument_id)
+        for each in (*_unseen_fundings(desk, instrument_id), *desk.tape.fundings(instrument_id))
         if call.within(each.funding_ns)
     ]
     rows.sort(key=lambda each: each.funding_ns)

@@ -34,7 +34,7 @@ class BinanceWire:
             listed=dict(floor.listed),
             listen_keys=ListenKeys(floor.account_id, clock.now_ns),
             countdowns={},
-            tape=Tape(floor.listed),
+            tape=Tape({each: floor.venue.exchange.funding(each) for each in floor.listed}),
             # Milliseconds grow faster than the numbers taken, so a restart begins above the last.
             numbers=UpdateNumbers(floor.venue.exchange.now_ns // units.NS_PER_MS * 100),
             usage=Usage(),

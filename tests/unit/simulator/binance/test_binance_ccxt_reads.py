@@ -141,7 +141,13 @@ async def test_funding_and_marks(binance, running):
     assert abs(Decimal(mark["markPrice"]) / running.venue.exchange.mark("BTCUSDT") - 1) < Decimal(
         "0.01"
     )
-    assert await binance.fetch_funding_rate_history(BTC) == []
+    history = await binance.fetch_funding_rate_history(BTC, None, 2)
+    hours_8 = 8 * 3_600_000
+    assert [each["timestamp"] for each in history] == [
+        rate["fundingTimestamp"] - 2 * hours_8,
+        rate["fundingTimestamp"] - hours_8,
+    ]
+    assert [each["fundingRate"] for each in history] == ["0.00010000", "0.00010000"]
 
 
 async def test_books_and_tickers(binance):

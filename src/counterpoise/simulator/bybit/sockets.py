@@ -36,8 +36,8 @@ class Request(msgspec.Struct):
 
     op: str
     args: list[object] = msgspec.field(default_factory=list)
-    req_id: str | None = None
-    reqId: str | None = None  # noqa: N815  (the trade stream's spelling)
+    req_id: str | int | None = None
+    reqId: str | int | None = None  # noqa: N815  (the trade stream's spelling)
     header: dict[str, object] = msgspec.field(default_factory=dict)
 
 
@@ -241,9 +241,17 @@ class Sessions:
         body: Row = {"success": False, "ret_msg": message, "op": request.op}
         self._reply(session, body, request.req_id)
 
-    def _reply(self, session: Session, body: Mapping[str, object], request_id: str | None) -> None:
+    def _reply(
+        self, session: Session, body: Mapping[str, object], request_id: str | int | None
+    ) -> None:
         session.link.send(
-            encoded({**body, "conn_id": session.link.connection_id, "req_id": request_id or ""})
+            encoded(
+                {
+                    **body,
+                    "conn_id": session.link.connection_id,
+                    "req_id": "" if request_id is None else request_id,
+                }
+            )
         )
 
 

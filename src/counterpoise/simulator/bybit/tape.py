@@ -1,7 +1,7 @@
 """What the process has seen trade and what was charged, for clients that ask afterwards."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -9,9 +9,11 @@ from typing import Final
 from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
+    FundingCharged,
     FundingRateChanged,
     TradePrinted,
 )
+from counterpoise.exchange.quotes import FundingState
 
 #: Trades kept per instrument; the most one request may ask for.
 TRADES_MAX: Final = 1_000
@@ -32,9 +34,13 @@ class Settled:
 class Tape:
     """Trades, book numbers and settled funding rates since the process began."""
 
-    def __init__(self) -> None:
+    def __init__(self, fundings: Mapping[str, FundingState]) -> None:
         self._trades: dict[str, deque[TradePrinted]] = {}
-        self._next: dict[str, FundingRateChanged] = {}
+        # The rate told last for the next funding, by instrument.
+        self._next = {
+            name: Settled(rate=each.rate, funding_ns=each.funding_ns)
+            for name, each in fundings.items()
+        }
         self._settled: dict[str, deque[Settled]] = {}
         self._directions: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
@@ -46,6 +52,10 @@ class Tape:
                 self._trade(event)
             elif isinstance(event, FundingRateChanged):
                 self._funding(event)
+            elif isinstance(event, FundingCharged):
+                # What was charged is surer than what was told before.
+                charged = Settled(rate=event.rate, funding_ns=event.event_ns)
+                self._next[event.instrument_id] = charged
             elif isinstance(event, BookChanged):
                 self._numbers[event.instrument_id] = self.book_number(event.instrument_id) + 1
 
@@ -81,7 +91,8 @@ class Tape:
     def _funding(self, event: FundingRateChanged) -> None:
         # The rate told last before its instant is the one that is charged.
         before = self._next.get(event.instrument_id)
-        self._next[event.instrument_id] = event
-        if before is not None and event.funding_ns > before.funding_ns:
+        now = Settled(rate=event.rate, funding_ns=event.funding_ns)
+        self._next[event.instrument_id] = now
+        if before is not None and now.funding_ns > before.funding_ns <= event.event_ns:
             settled = self._settled.setdefault(event.instrument_id, deque(maxlen=FUNDINGS_MAX))
-            settled.append(Settled(rate=before.rate, funding_ns=before.funding_ns))
+            settled.append(before)

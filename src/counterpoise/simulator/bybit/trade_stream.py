@@ -21,16 +21,16 @@ class TradeStream:
     def __init__(self, desk: Desk, limits: Limits) -> None:
         self._desk = desk
         self._limits = limits
-        self._request_ids: deque[str] = deque(maxlen=REQUESTS_MAX)
+        self._request_ids: deque[str | int] = deque(maxlen=REQUESTS_MAX)
 
     def answer(
         self, operation: str, args: Sequence[object], header: Mapping[str, object],
-        request_id: str | None, *, known: bool,
+        request_id: str | int | None, *, known: bool,
     ) -> Row:  # fmt: skip
         """Return the answer to one request; `known` = the session's auth frame was right."""
         now_ns = self._desk.venue.clock.told_ns()
         answer: Row = {
-            "reqId": request_id or "",
+            "reqId": "" if request_id is None else request_id,
             "retCode": Code.OK.value,
             "retMsg": "OK",
             "op": operation,
@@ -50,7 +50,7 @@ class TradeStream:
 
     def _perform(
         self, name: str, args: Sequence[object], header: Mapping[str, object],
-        request_id: str | None, answer: Row,
+        request_id: str | int | None, answer: Row,
     ) -> Row | Answer:  # fmt: skip
         clock = self._desk.venue.clock
         found = orders.STREAM_OPERATIONS.get(name)

@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from counterpoise.domain import units
 from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.simulator.bybit import orders
 from counterpoise.simulator.bybit.account_streams import AccountStreams
@@ -43,11 +44,12 @@ class BybitWire:
             api_key=floor.credentials.api_key,
             rules=rules or KeyRules(addresses=("127.0.0.1",)),
             listed=floor.listed,
-            tape=Tape(),
+            tape=Tape({name: floor.venue.exchange.funding(name) for name in floor.listed}),
             protection=Protection(floor.venue, floor.account_id, enabled=protection_enabled),
             faults=floor.faults,
         )
-        limits = Limits()
+        # Counted in market time: a lock-step client meets the same limits in every run.
+        limits = Limits(lambda: self._clock.now_ns() / units.NS_PER_SECOND)
         trade = TradeStream(desk, limits)
         self._tape = desk.tape
         self._sessions = Sessions(desk, floor.credentials, floor.links, trade)

@@ -1,0 +1,153 @@
+"""Modes, leverage, money movements and funding over Bybit's REST by ccxt."""
+
+from decimal import Decimal
+
+import ccxt
+import pytest
+
+from counterpoise.exchange.accounts import BillKind
+
+BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_funding_is_settled_paid_and_listed(rehearsal, bybit):
+    due_ns = rehearsal.exchange.funding("BTCUSDT").funding_ns
+    rehearsal.grant((due_ns - rehearsal.exchange.now_ns) / 1e9 - 1)
+    await bybit.create_order(BTC, "market", "sell", 0.1)
+    rehearsal.grant(1.5)
+    bills = rehearsal.exchange.bills(rehearsal.key.account_id, 0)
+    (bill,) = [each for each in bills if each.kind is BillKind.FUNDING]
+    (settled,) = await bybit.fetch_funding_rate_history(BTC)
+    assert settled["timestamp"] == due_ns // 1_000_000
+    assert Decimal(settled["info"]["fundingRate"]) == bill.funding_rate
+    (paid,) = await bybit.fetch_funding_history(BTC)
+    row = paid["info"]
+    assert (row["execType"], row["side"], Decimal(row["execQty"])) == (
+        "Funding",
+        "Sell",
+        Decimal("0.1"),
+    )
+    assert Decimal(row["execFee"]) == -bill.change
+    assert Decimal(row["feeRate"]) == bill.funding_rate
+    entry = next(each for each in await bybit.fetch_ledger() if each["info"]["funding"])
+    assert entry["info"]["type"] == "SETTLEMENT"
+    assert Decimal(entry["info"]["change"]) == bill.change
+    assert Decimal(entry["info"]["cashBalance"]) == bill.wallet_balance
+
+
+async def test_the_ledger_adds_up_to_the_wallet(rehearsal, bybit):
+    await bybit.create_order(ETH, "market", "buy", 0.5)
+    rows, cursor = [], ""
+    while True:
+        _, body = await rehearsal.get(
+            "/v5/account/transaction-log", "accountType=UNIFIED&limit=2" + cursor
+        )
+        rows += body["result"]["list"]
+        if not body["result"]["nextPageCursor"]:
+            break
+        cursor = f"&cursor={body['result']['nextPageCursor']}"
+    assert sum(Decimal(row["change"]) for row in rows) == rehearsal.account.wallet_balance
+    assert rows[0]["type"] == "TRADE"
+    assert rows[-1]["type"] == "TRANSFER_IN"
+    assert rows[0]["orderId"] == rehearsal.fills[-1].order_id
+    trade = rehearsal.fills[-1]
+    assert Decimal(rows[0]["cashFlow"]) - Decimal(rows[0]["fee"]) == Decimal(rows[0]["change"])
+    assert Decimal(rows[0]["fee"]) == trade.fee
+
+
+async def test_leverage_is_set_once(rehearsal, bybit):
+    await bybit.set_leverage(7, BTC)
+    assert rehearsal.exchange.leverage_setting(rehearsal.key.account_id, "BTCUSDT") == 7
+    assert (await bybit.fetch_leverage(BTC))["longLeverage"] == 7
+    with pytest.raises(ccxt.BadRequest, match="110043"):
+        await bybit.set_leverage(7, BTC)
+    with pytest.raises(ccxt.BadRequest, match="110013"):
+        await bybit.set_leverage(1_000, BTC)
+    _, body = await rehearsal.post(
+        "/v5/position/set-leverage",
+        {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "2", "sellLeverage": "3"},
+    )
+    assert body["retCode"] == 10001
+    await bybit.set_leverage(3, BTC)
+
+
+async def test_hedge_mode_holds_two_positions(rehearsal, bybit):
+    await bybit.set_position_mode(True, BTC)
+    try:
+        with pytest.raises(ccxt.NoChange, match="110025"):
+            await bybit.set_position_mode(True, BTC)
+        await bybit.create_order(BTC, "market", "buy", 0.02, None, {"hedged": True})
+        await bybit.create_order(BTC, "market", "sell", 0.01, None, {"hedged": True})
+        rows = await bybit.fetch_positions([BTC])
+        assert {(each["side"], each["contracts"], each["hedged"]) for each in rows} == {
+            ("long", 0.02, True),
+            ("short", 0.01, True),
+        }
+        assert {each["info"]["positionIdx"] for each in rows} == {1, 2}
+        with pytest.raises(ccxt.BadRequest, match="110024"):
+            await bybit.set_position_mode(False, BTC)
+        with pytest.raises(ccxt.BadRequest, match="position idx not match"):
+            await bybit.create_order(BTC, "market", "buy", 0.01)
+        await bybit.create_order(
+            BTC, "market", "sell", 0.02, None, {"hedged": True, "reduceOnly": True}
+        )
+        assert [each["side"] for each in await bybit.fetch_positions([BTC])][-1] == "short"
+        trade = (await bybit.fetch_my_trades(BTC))[-1]
+        assert (trade["side"], trade["amount"]) == ("sell", 0.02)
+    finally:
+        rehearsal.flatten()
+        await bybit.set_position_mode(False, BTC)
+
+
+async def test_an_open_order_holds_the_position_mode(rehearsal, bybit):
+    price = float((rehearsal.exchange.mark("BTCUSDT") * Decimal("0.99")).quantize(Decimal(1)))
+    await bybit.create_order(BTC, "limit", "buy", 0.01, price)
+    with pytest.raises(ccxt.BadRequest, match="110028"):
+        await bybit.set_position_mode(True, BTC)
+
+
+async def test_margin_is_cross_and_stays_so(bybit):
+    assert (await bybit.fetch_margin_mode(BTC))["marginMode"] == "cross"
+    await bybit.set_margin_mode("cross")
+    with pytest.raises(ccxt.ExchangeError, match="110073"):
+        await bybit.set_margin_mode("isolated")
+
+
+async def test_fees_and_the_key_are_told(rehearsal, bybit):
+    fee = await bybit.fetch_trading_fee(BTC)
+    tier = rehearsal.exchange.fee_tier(rehearsal.key.account_id)
+    assert (Decimal(str(fee["maker"])), Decimal(str(fee["taker"]))) == (
+        tier.maker_fee_bps / 10_000,
+        tier.taker_fee_bps / 10_000,
+    )
+    assert len(await bybit.fetch_trading_fees()) == len(rehearsal.floor.listed)
+    key = (await bybit.privateGetV5UserQueryApi())["result"]
+    assert (key["readOnly"], key["uta"], key["ips"]) == (0, 1, ["127.0.0.1"])
+    assert key["permissions"]["ContractTrade"] == ["Order", "Position"]
+    assert key["permissions"]["Wallet"] == []
+
+
+async def test_a_client_that_looks_for_itself_finds_a_unified_account(rehearsal):
+    client = rehearsal.client(
+        options={"defaultType": "swap", "fetchMarkets": {"types": ["linear"]}}
+    )
+    assert await client.is_unified_enabled() == [False, True]
+    assert (await client.fetch_balance())["USDT"]["total"] == float(
+        rehearsal.account.wallet_balance
+    )
+
+
+async def test_disconnect_protection_is_for_those_it_was_enabled_for(rehearsal, bybit):
+    with pytest.raises(ccxt.PermissionDenied, match="10005"):
+        await bybit.cancel_all_orders_after(10_000)
+    _, body = await rehearsal.get("/v5/account/query-dcp-info")
+    assert body["result"] == {"dcpInfos": []}
+    async with rehearsal.stream("/v5/private") as opened:
+        await opened.send(rehearsal.auth_frame())
+        await opened.send({"op": "subscribe", "args": ["dcp.future"]})
+        refused = await opened.until(lambda frame: frame["op"] == "subscribe")
+    assert (refused["success"], refused["ret_msg"]) == (
+        False,
+        "DCP is not enabled for this account",
+    )

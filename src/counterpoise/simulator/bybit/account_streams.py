@@ -21,7 +21,7 @@ from counterpoise.exchange.events import (
     WalletChanged,
 )
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
-from counterpoise.simulator.bybit import account, order_rows, positions
+from counterpoise.simulator.bybit import account, order_queries, order_rows, positions
 from counterpoise.simulator.bybit.account_rows import position_push
 from counterpoise.simulator.bybit.calls import Desk
 from counterpoise.simulator.bybit.errors import Row, encoded
@@ -69,6 +69,8 @@ class AccountStreams:
                     self._push_fill(event.fill, event.order)
             elif isinstance(event, Liquidated | Deleveraged):
                 self._push_forced(event.fill)
+            elif isinstance(event, FundingCharged):
+                self._push_funding(event)
             elif isinstance(event, PositionChanged):
                 row = positions.row(self._desk, event.position)
                 self._push("position", position_push(row))
@@ -81,6 +83,15 @@ class AccountStreams:
         if order is not None:
             self._push("order", order_rows.order_push(order))
         self._push_fill(fill, order)
+
+    def _push_funding(self, event: FundingCharged) -> None:
+        exchange, account_id = self._desk.venue.exchange, self._desk.account_id
+        fills = exchange.fills(account_id, 0)
+        for bill in exchange.bills(account_id, event.event_ns):
+            if bill.bill_id == event.bill_id:
+                row = order_queries.funding_row(bill, fills)
+                if row is not None:
+                    self._push("execution", {**row, "category": "linear", "isLeverage": "0"})
 
     def _push_fill(self, fill: ExchangeFill, order: ExchangeOrder | None) -> None:
         mark = self._desk.venue.display.mark(fill.instrument_id)

@@ -84,7 +84,8 @@ def _history(desk: Desk, call: Call) -> Row:
     return _answer(shown, cursor, call)
 
 
-def _funding_row(bill: Bill, fills: Sequence[ExchangeFill]) -> Row | None:
+def funding_row(bill: Bill, fills: Sequence[ExchangeFill]) -> Row | None:
+    """Return a funding payment as an execution; None = no position or no rate is behind it."""
     # The bill has rate and payment; the position is what the fills before it add up to.
     position = sum(
         (
@@ -146,7 +147,7 @@ def _all_executions(desk: Desk, start_ns: int) -> list[tuple[int, Row]]:
     ]
     for bill in exchange.bills(desk.account_id, start_ns):
         if bill.kind is BillKind.FUNDING:
-            row = _funding_row(bill, fills)
+            row = funding_row(bill, fills)
             if row is not None:
                 timed.append((bill.event_ns, row))
     timed.sort(key=lambda each: each[0])

@@ -177,6 +177,9 @@ WRITES: Final[dict[str, Handler]] = {
     "/v5/order/disconnected-cancel-all": _disconnected,
 }
 
+#: Of these, the ones that place, amend or cancel.
+ENTRY: Final = frozenset(WRITES) - {"/v5/order/disconnected-cancel-all"}
+
 #: `op` of the trade stream -> what it does to one order, whether it takes several.
 STREAM_OPERATIONS: Final[dict[str, tuple[Operation, bool]]] = {
     "order.create": (create, False),

@@ -11,8 +11,8 @@ from counterpoise.simulator.bybit import orders
 from counterpoise.simulator.bybit.account_streams import AccountStreams
 from counterpoise.simulator.bybit.auth import KeyRules
 from counterpoise.simulator.bybit.calls import Desk
-from counterpoise.simulator.bybit.errors import MESSAGES, Code, envelope
-from counterpoise.simulator.bybit.limits import Limits
+from counterpoise.simulator.bybit.errors import Code, envelope
+from counterpoise.simulator.bybit.limits import Allowance, Limits
 from counterpoise.simulator.bybit.market_streams import MarketStreams
 from counterpoise.simulator.bybit.protection import Protection
 from counterpoise.simulator.bybit.rest import Rest
@@ -77,17 +77,20 @@ class BybitWire:
 
     def trouble(self, trouble: Trouble, request: web.Request, *, seconds: float) -> web.Response:
         """Return a trouble in Bybit's words; a shut-out address gets a bare 403."""
-        del request, seconds
+        del request
+        now_ns = self._clock.told_ns()
         if trouble is Trouble.BANNED:
             return web.Response(status=403, text="access too frequent")
         code, status = _TROUBLES[trouble]
-        return envelope(
-            {}, now_ns=self._clock.told_ns(), code=code, message=MESSAGES[code], status=status
-        )
+        headers: dict[str, str] = {}
+        if trouble is Trouble.RATE_LIMITED:
+            reset_ms = now_ns // units.NS_PER_MS + round(seconds * 1_000)
+            headers = Allowance(granted=False, most=10, left=0, reset_ms=reset_ms).headers
+        return envelope({}, now_ns=now_ns, code=code, headers=headers, status=status)
 
     def is_order_entry(self, request: web.Request) -> bool:
         """Tell whether a request places, amends or cancels orders."""
-        return request.method == "POST" and request.path in orders.WRITES
+        return request.method == "POST" and request.path in orders.ENTRY
 
     def notify_upgrade(self) -> None:
         """Do nothing: Bybit closes its sockets without a word."""

@@ -5,6 +5,7 @@ from decimal import Decimal
 import ccxt
 import pytest
 
+from bybit_rehearsal import opened
 from counterpoise.exchange.accounts import BillKind
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
@@ -136,6 +137,29 @@ async def test_a_client_that_looks_for_itself_finds_a_unified_account(rehearsal)
     assert (await client.fetch_balance())["USDT"]["total"] == float(
         rehearsal.account.wallet_balance
     )
+
+
+async def test_what_the_venue_closes_is_told_with_its_execution(tmp_path):
+    async with opened(tmp_path / "liquidated", wallet=Decimal(1_000)) as rehearsal:
+        bybit = rehearsal.client()
+        await bybit.load_markets()
+        await bybit.set_leverage(50, BTC)
+        await bybit.create_order(BTC, "market", "buy", 0.3)
+        async with rehearsal.private("order", "execution", "position", "wallet") as stream:
+            rehearsal.floor.venue.shock("BTCUSDT", -0.1, 0.5)
+            rehearsal.grant(3)
+            await stream.settled()
+            assert rehearsal.account.positions == {}
+            forced = [each for each in rehearsal.fills if each.trade_sequence < 0]
+            rows = stream.rows("execution")
+            assert [row["execType"] for row in rows] == ["BustTrade"] * len(forced)
+            assert [Decimal(row["execQty"]) for row in rows] == [each.quantity for each in forced]
+            assert {row["createType"] for row in stream.rows("order")} == {"CreateByLiq"}
+            assert stream.rows("position")[-1]["size"] == "0"
+            wallet = stream.rows("wallet")[-1]["totalWalletBalance"]
+            assert Decimal(wallet) == rehearsal.account.wallet_balance
+        (lost, *_) = await bybit.fetch_my_liquidations(BTC)
+        assert Decimal(lost["info"]["execPrice"]) == forced[0].price
 
 
 async def test_disconnect_protection_is_for_those_it_was_enabled_for(rehearsal, bybit):

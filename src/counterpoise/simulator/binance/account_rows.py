@@ -32,7 +32,10 @@ def _order_notional(orders: tuple[ExchangeOrder, ...], side: Side, mark: Decimal
 
 
 def risk_row(
-    position: PositionState, orders: tuple[ExchangeOrder, ...], taker_fee_bps: Decimal
+    position: PositionState,
+    orders: tuple[ExchangeOrder, ...],
+    taker_fee_bps: Decimal,
+    adl_quantile: int,
 ) -> Row:
     """Return a position as positionRisk v3 has it: without leverage and margin type."""
     liquidation = position.liquidation_price
@@ -53,7 +56,7 @@ def risk_row(
         "maintMargin": quotient(position.maintenance_margin),
         "positionInitialMargin": quotient(position.initial_margin),
         "openOrderInitialMargin": "0",
-        "adl": 1 if position.quantity else 0,
+        "adl": adl_quantile,
         "bidNotional": text(_order_notional(orders, Side.BUY, position.mark)),
         "askNotional": text(_order_notional(orders, Side.SELL, position.mark)),
         "updateTime": symbols.milliseconds(position.changed_ns),

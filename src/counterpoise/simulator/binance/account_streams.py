@@ -135,7 +135,7 @@ class AccountStreams:
 
     def _position_row(self, event: PositionChanged) -> Row:
         position = event.position
-        fee_bps = self._desk.venue.exchange.parameters.taker_fee_bps
+        fee_bps = self._desk.venue.exchange.fee_tier(self._desk.account_id).taker_fee_bps
         return {
             "s": position.instrument_id,
             "pa": text(position.quantity),

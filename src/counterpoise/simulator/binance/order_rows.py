@@ -41,6 +41,8 @@ _VENUE_NAMES: Final = {
     OrderCategory.ADL: "adl_autoclose-",
     OrderCategory.DELISTING: "settlement_autoclose-",
 }
+#: What it names a client's order that came without a name.
+_UNNAMED: Final = "web_"
 #: Above the counters of trades: ids of executions that are no trade of the book.
 _SEIZED_ID_START: Final = 1_000_000_000_000
 
@@ -74,7 +76,13 @@ def client_order_id(order: ExchangeOrder) -> str:
     prefix = _VENUE_NAMES.get(order.category)
     if prefix is not None:
         return f"{prefix}{order.order_id}"
-    return order.client_order_id or f"web_{order.order_id}"
+    return order.client_order_id or f"{_UNNAMED}{order.order_id}"
+
+
+def named_by_venue(name: str | None) -> str | None:
+    """Return the order id in a name the venue gave; None = the client gave it."""
+    number = (name or "").removeprefix(_UNNAMED)
+    return number if name != number and number.isdecimal() else None
 
 
 def kind_name(order: ExchangeOrder) -> str:

@@ -13,6 +13,7 @@ from counterpoise.simulator.binance import (
     history,
     market,
     public,
+    settings,
     trade,
 )
 from counterpoise.simulator.binance.calls import Call, Desk, Route, Routes, Security
@@ -22,6 +23,7 @@ ROUTES: Final[Routes] = {
     **public.ROUTES,
     **market.ROUTES,
     **account.ROUTES,
+    **settings.ROUTES,
     **trade.ROUTES,
     **history.ROUTES,
 }

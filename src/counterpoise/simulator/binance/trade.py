@@ -55,7 +55,7 @@ def find(desk: Desk, call: Call) -> ExchangeOrder | None:
         )  # fmt: skip
     found = desk.venue.exchange.order(
         desk.account_id,
-        order_id=None if order_id is None else str(order_id),
+        order_id=order_rows.named_by_venue(name) if order_id is None else str(order_id),
         client_order_id=name if order_id is None else None,
     )
     if found is None or found.instrument_id != instrument_id or not order_rows.recorded(found):

@@ -116,22 +116,38 @@ def pointed(exchange, port):
     return exchange
 
 
-@pytest.fixture
-async def binance(running):
+@contextlib.asynccontextmanager
+async def made(kind, port, **more):
     # A session of our own: ccxt waits a quarter of a second to close one it made.
     async with aiohttp.ClientSession() as session:
-        exchange = ccxt.binanceusdm(
+        exchange = kind(
             {
                 "apiKey": KEY.api_key,
                 "secret": KEY.secret,
                 "enableRateLimit": False,
-                "number": str,
                 "session": session,
             }
+            | more
         )
-        pointed(exchange, running.port)
+        pointed(exchange, port)
         await exchange.load_markets()
         yield exchange
+
+
+@pytest.fixture
+async def binance(running):
+    async with made(ccxt.binanceusdm, running.port, number=str) as exchange:
+        yield exchange
+
+
+@pytest.fixture
+async def watcher(running):
+    # One class alone: ccxt.pro whole is 110 MB.
+    from ccxt.pro.binanceusdm import binanceusdm
+
+    async with made(binanceusdm, running.port) as exchange:
+        yield exchange
+        await exchange.close()
 
 
 class Stream:

@@ -41,6 +41,7 @@ def main() -> int:
             wallet=rehearse.money(options.wallet),
             speed=rehearse.market_speed(options.speed),
             scenario=rehearse.played(options.scenario, options.bars),
+            demo=options.venue is None,
             ephemeral=options.state_dir is None,
             event_log=options.event_log,
         )

@@ -43,6 +43,8 @@ class Opening:
     opened_ns: int | None = None
     #: What plays; None = the ordinary market.
     scenario: Scenario | None = None
+    #: True = the demonstration's rules instead of the venue's own.
+    demo: bool = False
     #: True = the key follows from the seed and nothing is made to survive the process.
     ephemeral: bool = False
     #: Where every event is written, one canonical JSON line each; None = nowhere.
@@ -70,7 +72,7 @@ def open_floor(state_dir: Path, opening: Opening) -> tuple[Floor, Store]:
         store,
         seed=opening.seed,
         now_ns=clock.now_ns(),
-        parameters=parameters(opening.venue),
+        parameters=parameters(opening.venue, demo=opening.demo),
         scenario=opening.scenario,
         faults=faults,
     )

@@ -287,9 +287,7 @@ class RunningVenue:
         if not wanted:
             return []
         # On disk first: an answer that left can then never be about something forgotten.
-        self._store.append(
-            self.exchange.now_ns, [commands.ENCODER.encode(each) for each in wanted]
-        )
+        self._store.append(self.exchange.now_ns, [commands.ENCODER.encode(each) for each in wanted])
         answers: list[PlacedOrder | OrderRefused | None] = []
         for command in wanted:
             try:

@@ -93,7 +93,7 @@ def serve(
 
     settings = configuration.load(profile)
     logs.configure(settings.log_format, settings.log_level)
-    opening = Opening(seed=settings.simulator_seed, wallet=settings.simulator_wallet)
+    opening = Opening(seed=settings.simulator_seed, wallet=settings.simulator_wallet, demo=True)
     work = server.serve(settings.state_dir / "simulator", opening, port=port, fresh=fresh)
     try:
         asyncio.run(work)

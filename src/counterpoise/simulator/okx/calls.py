@@ -1,15 +1,18 @@
 """One REST call as a handler sees it, and the words every handler shares."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from aiohttp import web
 
 from counterpoise.domain import units
+from counterpoise.domain.instruments import Instrument
 from counterpoise.exchange.parameters import InstrumentParameters
+from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.okx.errors import Code, Row, WireError
+from counterpoise.simulator.okx.limits import Limits
 from counterpoise.simulator.okx.symbols import BY_SYMBOL, Contract
 from counterpoise.simulator.venue import RunningVenue
 
@@ -28,6 +31,15 @@ class Desk:
     maker_fee_bps: Decimal
     #: Fees it charges, bps of notional.
     taker_fee_bps: Decimal
+    #: What goes wrong.
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    #: How many orders may come.
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def rules(self) -> Mapping[str, Instrument]:
+        """What is listed now with the rules in force, by our id."""
+        return {each.instrument_id: each for each in self.venue.exchange.instruments()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

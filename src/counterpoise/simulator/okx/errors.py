@@ -51,6 +51,7 @@ class Code(StrEnum):
     REDUCE_SAME_SIDE = "51170"
     CANCEL_NOT_FOUND = "51400"
     ORDER_NOT_FOUND = "51603"
+    AMEND_NOT_FOUND = "51503"
     POSITION_MODE = "59000"
 
 
@@ -80,6 +81,7 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.NOTHING_TO_REDUCE: "Order failed: no position in this direction to reduce",
     Code.REDUCE_SAME_SIDE: "Order failed: a reduce-only order is against the position",
     Code.CANCEL_NOT_FOUND: "Cancelation failed: the order is filled, canceled or does not exist",
+    Code.AMEND_NOT_FOUND: "Order modification failed: the order does not exist or is over",
     Code.ORDER_NOT_FOUND: "Order does not exist",
     Code.NOT_FOUND: "Not Found",
 }

@@ -151,7 +151,8 @@ def _confirm(row: CandleRow) -> str:
     return "1" if row.confirmed else "0"
 
 
-def _trade_rows(contract: Contract, rows: Sequence[CandleRow]) -> Answer:
+def trade_rows(contract: Contract, rows: Sequence[CandleRow]) -> list[list[str]]:
+    """Return bars of trades as OKX writes them."""
     return [
         [
             *_prices(row),
@@ -164,22 +165,27 @@ def _trade_rows(contract: Contract, rows: Sequence[CandleRow]) -> Answer:
     ]
 
 
+def mark_rows(rows: Sequence[CandleRow]) -> list[list[str]]:
+    """Return bars of marks as OKX writes them."""
+    return [[*_prices(row), _confirm(row)] for row in rows]
+
+
 def _candles(desk: Desk, call: Call) -> Answer:
-    return _trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=False))
+    return trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=False))
 
 
 def _history_candles(desk: Desk, call: Call) -> Answer:
-    return _trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=True))
+    return trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=True))
 
 
 def _mark_candles(desk: Desk, call: Call) -> Answer:
     _, rows = _window(desk, call, kind="mark", most=MARK_CANDLES_MAX, complete=False)
-    return [[*_prices(row), _confirm(row)] for row in rows]
+    return mark_rows(rows)
 
 
 def _history_mark_candles(desk: Desk, call: Call) -> Answer:
     _, rows = _window(desk, call, kind="mark", most=MARK_CANDLES_MAX, complete=True)
-    return [[*_prices(row), _confirm(row)] for row in rows]
+    return mark_rows(rows)
 
 
 #: Path -> handler of GET requests that need no key.

@@ -25,11 +25,13 @@ from counterpoise.simulator.okx.channels import (
 )
 from counterpoise.simulator.okx.errors import Row
 from counterpoise.simulator.okx.market import level
-from counterpoise.simulator.okx.sockets import Sessions
+from counterpoise.simulator.okx.sockets import Sessions, Topic
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, Contract, milliseconds, text
 
 #: Marks, index and funding are pushed again after this long, changed or not, ns.
 REPEAT_NS: Final = 10 * units.NS_PER_SECOND
+#: Candles are pushed at most this often, ns.
+CANDLE_NS: Final = units.NS_PER_SECOND
 #: An unchanged book says so after this, ns.
 KEEP_ALIVE_NS: Final = units.NS_PER_MINUTE
 
@@ -75,6 +77,8 @@ class MarketStreams:
         self._repeat_ns = 0
         self._book_ns: dict[str, int] = {}
         self._faults = faults
+        self._candles: dict[Topic, list[str]] = {}
+        self._candles_ns = 0
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened; several changes of one book become one frame."""
@@ -97,8 +101,21 @@ class MarketStreams:
                 self._replace("mark-price", contract)
                 self._replace("index-tickers", contract)
                 self._replace("funding-rate", contract)
+        if now_ns - self._candles_ns >= CANDLE_NS:
+            self._candles_ns = now_ns
+            self._push_candles()
         for instrument_id in self._desk.listed:
             self._keep_book_alive(BY_INSTRUMENT[instrument_id].symbol, now_ns)
+
+    def _push_candles(self) -> None:
+        # Every bar that changed since its last push; a bar that ended is pushed as confirmed.
+        for topic in self._sessions.listening("business"):
+            last = self._candles.get(topic)
+            since_ns = 0 if last is None else int(last[0]) * units.NS_PER_MS
+            for row in self._channels.candle_rows(topic, since_ns):
+                if row != last:
+                    self._candles[topic] = last = row
+                    self._sessions.push(topic, frame(topic, [row]))
 
     def _push(self, contract: Contract, changed: _Changes) -> None:
         if changed.marked:

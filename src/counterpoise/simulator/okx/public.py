@@ -4,7 +4,8 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import units
-from counterpoise.exchange.parameters import InstrumentParameters
+from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.domain.rounding import quantize_down, quantize_up
 from counterpoise.simulator.okx.calls import Answer, Call, Desk, Handler, contract_of
 from counterpoise.simulator.okx.errors import Code, Row, WireError
 from counterpoise.simulator.okx.symbols import (
@@ -17,22 +18,26 @@ from counterpoise.simulator.okx.symbols import (
 
 #: Deepest book REST gives, levels per side.
 BOOK_LEVELS_MAX: Final = 400
+_STATES: Final = {
+    InstrumentState.LIVE: "live",
+    InstrumentState.POST_ONLY: "post_only",
+    InstrumentState.SUSPENDED: "suspend",
+}
 #: When the venue says its swaps were listed, ms.
 _LISTED_MS: Final = "1573557408000"
 #: OKX's largest leverage setting where the first tier allows more.
 LEVERAGE_SETTING_MAX: Final = Decimal(100)
 
 
-def leverage_max(parameters: InstrumentParameters) -> Decimal:
+def leverage_max(instrument: Instrument) -> Decimal:
     """Return the largest leverage setting of an instrument."""
     return min(
-        LEVERAGE_SETTING_MAX, 1 / parameters.instrument.tiers[0].initial_margin_fraction
+        LEVERAGE_SETTING_MAX, 1 / instrument.tiers[0].initial_margin_fraction
     ).to_integral_value()
 
 
-def instrument_row(contract: Contract, parameters: InstrumentParameters) -> Row:
+def instrument_row(contract: Contract, instrument: Instrument) -> Row:
     """Return a swap as public/instruments lists it."""
-    instrument = parameters.instrument
     market_max = instrument.market_quantity_max
     limit_max = instrument.limit_quantity_max
     market_text = "" if market_max is None else text(contract.contracts(market_max))
@@ -57,7 +62,7 @@ def instrument_row(contract: Contract, parameters: InstrumentParameters) -> Row:
         "instId": contract.symbol,
         "instIdCode": contract.code,
         "instType": "SWAP",
-        "lever": text(leverage_max(parameters)),
+        "lever": text(leverage_max(instrument)),
         "listTime": _LISTED_MS,
         "lotSz": text(contract.contracts(instrument.lot_size)),
         "maxIcebergSz": limit_text,
@@ -80,7 +85,7 @@ def instrument_row(contract: Contract, parameters: InstrumentParameters) -> Row:
         "quoteCcy": "",
         "ruleType": "normal",
         "settleCcy": instrument.settle,
-        "state": "live",
+        "state": _STATES[instrument.state],
         "stk": "",
         "tickSz": text(instrument.tick_size),
         "tradeQuoteCcyList": [],
@@ -106,8 +111,9 @@ def _instruments(desk: Desk, call: Call) -> Answer:
     if "instType" not in call.query:
         raise WireError(Code.PARAMETER, "Parameter instType can not be empty")
     return [
-        instrument_row(contract, desk.listed[contract.instrument_id])
+        instrument_row(contract, desk.rules[contract.instrument_id])
         for contract in _asked(desk, call)
+        if contract.instrument_id in desk.rules
     ]
 
 
@@ -191,7 +197,7 @@ def _position_tiers(desk: Desk, call: Call) -> Answer:
     # OKX states tiers in contracts; the model's are in notional, so the mark divides them.
     rows: list[Row] = []
     for contract in _asked(desk, call):
-        instrument = desk.listed[contract.instrument_id].instrument
+        instrument = desk.rules[contract.instrument_id]
         mark = desk.venue.display.mark(contract.instrument_id)
         floor = "0"
         for number, tier in enumerate(instrument.tiers, start=1):
@@ -221,17 +227,22 @@ def _position_tiers(desk: Desk, call: Call) -> Answer:
 
 def _price_limit(desk: Desk, call: Call) -> Answer:
     exchange = desk.venue.exchange
-    band = exchange.parameters.price_band_fraction
+    rules = desk.rules
+    bands = {
+        contract: exchange.price_band(contract.instrument_id)
+        for contract in _asked(desk, call)
+        if contract.instrument_id in rules
+    }
     return [
         {
-            "buyLmt": text(desk.venue.display.mark(contract.instrument_id) * (1 + band)),
+            "buyLmt": text(quantize_down(band.buy_max, rules[contract.instrument_id].tick_size)),
             "enabled": True,
             "instId": contract.symbol,
             "instType": "SWAP",
-            "sellLmt": text(desk.venue.display.mark(contract.instrument_id) * (1 - band)),
+            "sellLmt": text(quantize_up(band.sell_min, rules[contract.instrument_id].tick_size)),
             "ts": milliseconds(exchange.now_ns),
         }
-        for contract in _asked(desk, call)
+        for contract, band in bands.items()
     ]
 
 

@@ -11,6 +11,7 @@ from counterpoise.simulator.okx.account_streams import AccountStreams
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import Channels, Sequencer
 from counterpoise.simulator.okx.errors import MESSAGES, Code, envelope
+from counterpoise.simulator.okx.limits import Limits
 from counterpoise.simulator.okx.market_streams import MarketStreams
 from counterpoise.simulator.okx.rest import Rest
 from counterpoise.simulator.okx.sockets import Sessions
@@ -48,6 +49,9 @@ class OkxWire:
             listed=floor.listed,
             maker_fee_bps=exchange.parameters.maker_fee_bps,
             taker_fee_bps=exchange.parameters.taker_fee_bps,
+            faults=floor.faults,
+            # In lock-step the wall clock must not decide what is taken.
+            limits=Limits(None) if floor.venue.clock.lock_step else Limits(),
         )
         # Milliseconds grow faster than the numbers taken, so a restart begins above the last.
         sequencer = Sequencer(exchange.now_ns // 1_000_000)

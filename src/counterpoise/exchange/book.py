@@ -82,8 +82,9 @@ class _BookSide:
         for at, held in zip(ticks, lots, strict=True):
             gone = min(left, held)
             left -= gone
-            if gone < held and at > 0:
-                self.background.append([at, held - gone])
+            rest = (held - gone) // self.coarse[1] * self.coarse[1]
+            if rest and at > 0:
+                self.background.append([at, rest])
 
     def _coarsened(self, ticks: list[int], lots: list[int]) -> tuple[list[int], list[int]]:
         # Prices go away from the middle, so that the sides never cross.

@@ -98,6 +98,8 @@ class Liquidator:
             grid.lot_size,
         )  # fmt: skip
         equity = clearing.figures(wallet, ()).equity
+        if equity <= 0:
+            part = abs(holding.quantity)
         exact = liquidation.bankruptcy_price(holding.quantity, mark, equity)
         order = self._order(account_id, holding, part)
         inward = quantize_up if order.side is Side.SELL else quantize_down

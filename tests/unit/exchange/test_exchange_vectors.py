@@ -1,5 +1,6 @@
 """Published and derived figures of venues (venues.md 1.1, 1.6, 2, 3.1, 5.4), number by number."""
 
+import itertools
 from decimal import Decimal
 
 import pytest
@@ -272,7 +273,7 @@ def test_a_ceiling_of_three_is_reached_without_a_trade(leverage: str, fall: str,
 def test_bybit_ladder_is_continuous() -> None:
     for market in bybit_parameters(1).instruments:
         tiers = market.instrument.tiers
-        for below, above in zip(tiers, tiers[1:], strict=False):
+        for below, above in itertools.pairwise(tiers):
             edge = below.notional_max
             assert edge is not None
             upper = edge * above.maintenance_margin_fraction - above.maintenance_margin_deduction

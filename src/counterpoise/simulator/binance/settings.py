@@ -23,6 +23,7 @@ from counterpoise.simulator.binance.symbols import text
 from counterpoise.simulator.binance.trade import hedged
 
 _SUCCESS: Final[Row] = {"code": 200, "msg": "success"}
+_LEVERAGE_STEP: Final = Decimal("0.000001")
 #: Upper end of the last bracket.
 _NOTIONAL_END: Final = 9_223_372_036_854_775_807
 
@@ -52,7 +53,8 @@ def leverage_text(desk: Desk, instrument_id: str) -> str:
 
 def leverage_max(tier: MarginTier) -> int:
     """Return the largest leverage setting a tier allows."""
-    return int(1 / tier.initial_margin_fraction)
+    # A third, inverted, must be 3 again.
+    return int((1 / tier.initial_margin_fraction).quantize(_LEVERAGE_STEP))
 
 
 def notional_max(desk: Desk, instrument_id: str) -> Decimal:

@@ -13,7 +13,7 @@ import pytest
 import websockets
 from aiohttp import web
 
-from counterpoise.exchange.parameters import demo_parameters
+from counterpoise.exchange.venues import binance_parameters
 from counterpoise.simulator.binance.wire import BinanceWire
 from counterpoise.simulator.clock import Clock
 from counterpoise.simulator.faults import FaultPlan
@@ -32,21 +32,7 @@ KEY = Credentials(
 
 
 def small_parameters(seed):
-    made = demo_parameters(seed)
-    instruments = tuple(
-        dataclasses.replace(
-            each, instrument=dataclasses.replace(each.instrument, notional_min=Decimal(5))
-        )
-        for each in made.instruments
-    )
-    rules = dataclasses.replace(
-        made.rules,
-        venue="binance",
-        client_order_id_length_max=36,
-        client_order_id_marks=".:/_-",
-        notional_min_waived=True,
-    )
-    return dataclasses.replace(made, history_days=1, instruments=instruments, rules=rules)
+    return dataclasses.replace(binance_parameters(seed), history_days=1)
 
 
 class Running:

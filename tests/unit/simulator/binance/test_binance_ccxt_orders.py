@@ -138,7 +138,7 @@ async def test_a_batch_answers_each_for_itself(binance):
     price = await far_bid(binance)
     item = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
             "quantity": "0.001", "price": price}  # fmt: skip
-    items = [item | {"newClientOrderId": "b1"}, item | {"quantity": "0.00015"}, item]
+    items = [item | {"newClientOrderId": "b1"}, item | {"quantity": "0.0015"}, item]
     rows = await binance.fapiPrivatePostBatchOrders({"batchOrders": items})
     assert rows[0]["clientOrderId"] == "b1"
     assert rows[1] == {"code": -4023, "msg": "Quantity not increased by step size."}
@@ -178,18 +178,19 @@ REFUSALS = [
     ({"timeInForce": "GTD"}, -1115, ccxt.BadRequest),
     ({"timeInForce": ""}, -1102, ccxt.BadRequest),
     ({"quantity": "0"}, -4003, ccxt.ExchangeError),
-    ({"quantity": "0.00015"}, -4023, ccxt.ExchangeError),
+    ({"quantity": "0.0015"}, -4023, ccxt.ExchangeError),
     ({"quantity": "1001"}, -4005, ccxt.ExchangeError),
     ({"price": "0"}, -4001, ccxt.ExchangeError),
     ({"price": "90000.05"}, -4014, ccxt.ExchangeError),
     ({"price": "900000"}, -4016, ccxt.ExchangeError),
     ({"price": "100", "side": "SELL"}, -4024, ccxt.ExchangeError),
-    ({"price": "9000", "quantity": "0.0001"}, -4164, ccxt.ExchangeError),
+    ({"price": "4000", "quantity": "0.001"}, -4164, ccxt.ExchangeError),
     ({"newClientOrderId": "a b"}, -1100, ccxt.BadRequest),
     ({"newClientOrderId": "x" * 37}, -4015, ccxt.ExchangeError),
     ({"positionSide": "LONG"}, -4061, ccxt.ExchangeError),
     ({"positionSide": "UP"}, -4060, ccxt.ExchangeError),
-    ({"quantity": "20"}, -2019, ccxt.InsufficientFunds),
+    ({"quantity": "12"}, -2019, ccxt.InsufficientFunds),
+    ({"quantity": "900"}, -2027, ccxt.ExchangeError),
 ]
 
 

@@ -10,14 +10,15 @@ from counterpoise.domain.units import NS_PER_MS
 
 BTC = "BTC/USDT:USDT"
 ETH = "ETH/USDT:USDT"
+SOL = "SOL/USDT:USDT"
 
 
 async def test_markets_carry_every_filter(binance):
     market = binance.market(BTC)
     assert (market["id"], market["linear"], market["settle"]) == ("BTCUSDT", True, "USDT")
-    assert (market["precision"]["price"], market["precision"]["amount"]) == ("0.1", "0.0001")
-    assert market["limits"]["amount"] == {"min": "0.0001", "max": "1000"}
-    assert market["limits"]["market"] == {"min": "0.0001", "max": "120"}
+    assert (market["precision"]["price"], market["precision"]["amount"]) == ("0.1", "0.001")
+    assert market["limits"]["amount"] == {"min": "0.001", "max": "1000"}
+    assert market["limits"]["market"] == {"min": "0.001", "max": "120"}
     assert market["limits"]["cost"]["min"] == "5"
     assert sorted(each["filterType"] for each in market["info"]["filters"]) == [
         "LOT_SIZE",
@@ -63,7 +64,7 @@ async def test_a_position_in_both_versions(binance, running):
     assert long["leverage"] is None
     assert Decimal(short["info"]["notional"]) < 0
     (older,) = await binance.fapiPrivateV2GetPositionRisk({"symbol": "BTCUSDT"})
-    assert (older["leverage"], older["marginType"]) == ("3", "cross")
+    assert (older["leverage"], older["marginType"]) == ("20", "cross")
     assert older["positionAmt"] == "0.01"
     account = await binance.fapiPrivateV3GetAccount()
     assert {each["symbol"]: each["positionAmt"] for each in account["positions"]} == {
@@ -85,7 +86,7 @@ async def test_settings(binance):
     with pytest.raises(ccxt.ExchangeError, match="-4168"):
         await binance.set_margin_mode("isolated", BTC)
     with pytest.raises(ccxt.ExchangeError, match="-4028"):
-        await binance.set_leverage(120, ETH)
+        await binance.set_leverage(120, SOL)
     config = await binance.fapiPrivateGetAccountConfig()
     assert (config["canTrade"], config["dualSidePosition"], config["multiAssetsMargin"]) == (
         True,
@@ -126,8 +127,12 @@ async def test_tiers(binance, running):
     assert [Decimal(str(each["maintenanceMarginRate"])) for each in tiers] == [
         each.maintenance_margin_fraction for each in modelled
     ]
-    assert (tiers[0]["minNotional"], tiers[0]["maxNotional"]) == ("0", "5000000")
-    assert tiers[0]["maxLeverage"] == "100"
+    assert (tiers[0]["minNotional"], tiers[0]["maxNotional"]) == ("0", "50000")
+    assert [each["maxLeverage"] for each in tiers] == [
+        "125", "100", "50", "20", "10", "5", "4", "3", "2", "1",
+    ]  # fmt: skip
+    # The published ladder of maintenance amounts.
+    assert [int(each["info"]["cum"]) for each in tiers[:5]] == [0, 50, 1_300, 16_300, 266_300]
 
 
 async def test_funding_and_marks(binance, running):

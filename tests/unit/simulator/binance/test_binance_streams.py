@@ -240,8 +240,9 @@ async def test_settings_liquidation_and_the_end_of_a_key(running, stream):
         running.venue.set_leverage("7", "BTCUSDT", Decimal(50))
         setting = await socket.event("ACCOUNT_CONFIG_UPDATE")
         assert setting["ac"] == {"s": "BTCUSDT", "l": 50}
-        running.venue.place("7", [order(quantity="10")])
-        running.venue.shock("BTCUSDT", -0.12, 0.1)
+        (placed,) = running.venue.place("7", [order(quantity="9")])
+        assert placed.quantity == 9, placed
+        running.venue.shock("BTCUSDT", -0.15, 0.1)
         closed = await socket.until(
             lambda each: each["e"] == "ORDER_TRADE_UPDATE" and each["o"]["x"] == "CALCULATED", 8
         )

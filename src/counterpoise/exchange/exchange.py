@@ -88,6 +88,7 @@ class Exchange(Operations):
         self._opened_ns = opened_ns
         self._step_ns = parameters.step_ms * NS_PER_MS
         self._scenario = scenario
+        self._scenario_sha256 = _scenario_fingerprint(scenario)
         self._desk.now_ns = opened_ns
         self._desk.clearing.marks = self._board.marks()
         self._book_ns = dict.fromkeys(self._desk.books, opened_ns)
@@ -128,7 +129,7 @@ class Exchange(Operations):
         return {
             "version": SAVED_VERSION,
             "parameters_sha256": fingerprint(self._parameters),
-            "scenario_sha256": _scenario_fingerprint(self._scenario),
+            "scenario_sha256": self._scenario_sha256,
             "opened_ns": self._opened_ns,
             "book_ns": dict(self._book_ns),
             "board": self._board.save(),

@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 
 from counterpoise.domain import units
+from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.scenarios.bars import fitted
 from counterpoise.exchange.scenarios.script import Scenario, ScenarioFault
 from counterpoise.simulator import files
 from counterpoise.simulator.clock import Clock
@@ -72,7 +74,7 @@ def open_floor(state_dir: Path, opening: Opening) -> tuple[Floor, Store]:
         store,
         seed=opening.seed,
         now_ns=clock.now_ns(),
-        parameters=parameters(opening.venue, demo=opening.demo),
+        parameters=_markets(opening),
         scenario=opening.scenario,
         faults=faults,
     )
@@ -86,6 +88,13 @@ def open_floor(state_dir: Path, opening: Opening) -> tuple[Floor, Store]:
     return floor, store
 
 
+def _markets(opening: Opening) -> Callable[[int], ExchangeParameters]:
+    # Of real bars only the markets that have some, and they open where their bars do.
+    made = parameters(opening.venue, demo=opening.demo)
+    bars = None if opening.scenario is None else opening.scenario.bars
+    return made if bars is None else lambda seed: fitted(made(seed), bars)
+
+
 def _clock(store: Store, opening: Opening) -> Clock:
     opened_ns = opening.opened_ns
     if opened_ns is None and opening.speed == 0:
@@ -94,7 +103,10 @@ def _clock(store: Store, opening: Opening) -> Clock:
         # A market that does not follow the wall clock goes on where it was left.
         opened_ns = 0
     if opened_ns is None and opening.speed != 1:
-        opened_ns = time.time_ns() // units.NS_PER_SECOND * units.NS_PER_SECOND
+        # Real bars begin with a whole bar of the clock: open on one, so that they begin at once.
+        bars = None if opening.scenario is None else opening.scenario.bars
+        grid_ns = (1 if bars is None else bars.step_seconds) * units.NS_PER_SECOND
+        opened_ns = time.time_ns() // grid_ns * grid_ns
     return Clock(speed=opening.speed, opened_ns=opened_ns)
 
 

@@ -6,11 +6,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from counterpoise.exchange.parameters import demo_parameters
 from counterpoise.exchange.scenarios.script import Scenario, ScenarioInvalid
 from counterpoise.simulator import scenarios, server
+from counterpoise.simulator.bar_files import BarsUnreadable, read_bars
 from counterpoise.simulator.clock import SPEED_MAX
 from counterpoise.simulator.opening import Opening
 from counterpoise.simulator.venues import VenueName
@@ -77,12 +80,18 @@ def played(scenario: str | None, bars: Path | None) -> Scenario | None:
     """Return what is to be played; None = nothing. OptionWrong: no such scenario or bars."""
     if scenario is None and bars is None:
         return None
-    if bars is not None:
-        raise OptionWrong(f"--bars {bars}: no real bars can be read here")
-    assert scenario is not None, "one of both is given"
+    script = Scenario(name="bars", summary="What really happened.")
+    if scenario is not None:
+        try:
+            script = scenarios.load_scenario(scenario)
+        except ScenarioInvalid as wrong:
+            raise OptionWrong(f"--scenario {scenario}: {wrong}") from wrong
+        except OSError as missing:
+            raise OptionWrong(f"--scenario {scenario}: {missing}") from missing
+    if bars is None:
+        return script
+    markets = [each.instrument.instrument_id for each in demo_parameters(0).instruments]
     try:
-        return scenarios.load_scenario(scenario)
-    except ScenarioInvalid as wrong:
-        raise OptionWrong(f"--scenario {scenario}: {wrong}") from wrong
-    except OSError as missing:
-        raise OptionWrong(f"--scenario {scenario}: {missing}") from missing
+        return replace(script, bars=read_bars(bars, markets))
+    except BarsUnreadable as wrong:
+        raise OptionWrong(f"--bars {bars}: {wrong}") from wrong

@@ -12,6 +12,7 @@ from counterpoise.domain.instruments import Instrument
 from counterpoise.exchange.parameters import InstrumentParameters
 from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.okx.errors import Code, Row, WireError
+from counterpoise.simulator.okx.fundings import Fundings
 from counterpoise.simulator.okx.limits import Limits
 from counterpoise.simulator.okx.symbols import BY_SYMBOL, Contract
 from counterpoise.simulator.venue import RunningVenue
@@ -35,6 +36,8 @@ class Desk:
     faults: FaultPlan = field(default_factory=FaultPlan)
     #: How many orders may come.
     limits: Limits = field(default_factory=Limits)
+    #: What funding was charged.
+    fundings: Fundings = field(default_factory=Fundings)
 
     @property
     def rules(self) -> Mapping[str, Instrument]:

@@ -6,8 +6,9 @@ from typing import Final
 from counterpoise.domain import units
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.rounding import quantize_down, quantize_up
-from counterpoise.simulator.okx.calls import Answer, Call, Desk, Handler, contract_of
+from counterpoise.simulator.okx.calls import Answer, Call, Desk, Handler, contract_of, page
 from counterpoise.simulator.okx.errors import Code, Row, WireError
+from counterpoise.simulator.okx.fundings import KEPT_MAX
 from counterpoise.simulator.okx.symbols import (
     BY_FAMILY,
     BY_INSTRUMENT,
@@ -193,6 +194,25 @@ def _funding_rate(desk: Desk, call: Call) -> Answer:
     return [funding_row(desk, contract) for contract in _asked(desk, call)]
 
 
+def _funding_rate_history(desk: Desk, call: Call) -> Answer:
+    contract = call.contract()
+    if contract is None:
+        raise WireError(Code.PARAMETER, "Parameter instId can not be empty")
+    rows = [
+        {
+            "formulaType": "withRate",
+            "fundingRate": text(each.rate),
+            "fundingTime": milliseconds(each.funding_ns),
+            "instId": contract.symbol,
+            "instType": "SWAP",
+            "method": "current_period",
+            "realizedRate": text(each.rate),
+        }
+        for each in desk.fundings.charged(contract.instrument_id)
+    ]
+    return page(rows, call, key=lambda row: row["fundingTime"], most=KEPT_MAX)
+
+
 def _position_tiers(desk: Desk, call: Call) -> Answer:
     # OKX states tiers in contracts; the model's are in notional, so the mark divides them.
     rows: list[Row] = []
@@ -252,6 +272,7 @@ ROUTES: Final[dict[str, Handler]] = {
     "/api/v5/public/time": _time,
     "/api/v5/public/mark-price": _mark_price,
     "/api/v5/public/funding-rate": _funding_rate,
+    "/api/v5/public/funding-rate-history": _funding_rate_history,
     "/api/v5/public/position-tiers": _position_tiers,
     "/api/v5/public/price-limit": _price_limit,
     "/api/v5/market/index-tickers": _index_tickers,

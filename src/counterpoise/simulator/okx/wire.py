@@ -11,6 +11,7 @@ from counterpoise.simulator.okx.account_streams import AccountStreams
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import Channels, Sequencer
 from counterpoise.simulator.okx.errors import MESSAGES, Code, envelope
+from counterpoise.simulator.okx.fundings import Fundings
 from counterpoise.simulator.okx.limits import Limits
 from counterpoise.simulator.okx.market_streams import MarketStreams
 from counterpoise.simulator.okx.rest import Rest
@@ -52,7 +53,9 @@ class OkxWire:
             faults=floor.faults,
             # In lock-step the wall clock must not decide what is taken.
             limits=Limits(None) if floor.venue.clock.lock_step else Limits(),
+            fundings=Fundings({name: exchange.funding(name) for name in floor.listed}),
         )
+        self._fundings = desk.fundings
         # Milliseconds grow faster than the numbers taken, so a restart begins above the last.
         sequencer = Sequencer(exchange.now_ns // 1_000_000)
         channels = Channels(desk, sequencer)
@@ -70,6 +73,7 @@ class OkxWire:
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened."""
+        self._fundings.hear(events)
         self._account.hear(events)
         self._market.hear(events)
 

@@ -87,7 +87,7 @@ async def _hedged_by_positions(exchange: Any, symbol: str) -> bool:
             {"category": "linear", "symbol": exchange.market(symbol)["id"]}
         )
     )["result"]["list"]
-    return {row["positionIdx"] for row in rows} == {"1", "2"}
+    return {str(row["positionIdx"]) for row in rows} == {"1", "2"}
 
 
 async def _margin_mode_of_leverage(exchange: Any, symbol: str) -> str:
@@ -144,6 +144,8 @@ class Row:
     over_error: tuple[type[Exception], str]
     #: Arms the dead man's switch; None = it has none that counts down by itself.
     countdown: Callable[[Any, str, int], Awaitable[None]] | None
+    #: +1: ccxt tells funding received as positive; -1: funding paid.
+    funding_sign: int = 1
     #: Parameters of set_leverage.
     leverage_parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -227,7 +229,8 @@ ROWS = {
         reduce_only_error=(ccxt.InvalidOrder, "110017"),
         margin_error=(ccxt.InsufficientFunds, "110007"),
         duplicate_error=(ccxt.InvalidOrder, "110072"),
-        over_error=(ccxt.BaseError, "110001"),
+        over_error=(ccxt.InvalidOrder, "1100(01|10)"),
+        funding_sign=-1,
         countdown=None,
     ),
 }
@@ -298,9 +301,7 @@ class Desk:
     def order_of(self, client_id: str) -> dict[str, Any]:
         """Return the last order with a client id from the truth."""
         orders = [
-            each
-            for each in self.process.state()["orders"]
-            if each["client_order_id"] == client_id
+            each for each in self.process.state()["orders"] if each["client_order_id"] == client_id
         ]
         return orders[-1]
 

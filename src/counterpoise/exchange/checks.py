@@ -33,11 +33,6 @@ def check_order(
         )
 
 
-def band_price(side: Side, mark: Decimal, band_fraction: Decimal) -> Decimal:
-    """Return the most aggressive price a side may name in a band around the mark."""
-    return mark * (1 + side.sign * band_fraction)
-
-
 def _check_form(order: NewOrder, instrument: Instrument, rules: VenueRules) -> None:
     _refuse_unless(
         instrument.state is InstrumentState.LIVE

@@ -13,7 +13,7 @@ Commands of clients; a refusal is an `OrderRefused` and nothing happened:
     set_leverage(account_id, instrument_id, leverage)
     set_position_mode(account_id, mode, instrument_id=None) -> events
     set_self_trade_mode(account_id, mode)
-Commands of operators, in `operations.py`:
+Commands of operators, in `operations.py`; those on settings are in `settings.py`:
     shock(instrument_id, fraction, seconds)
     transfer(account_id, change) -> events
     set_fee_level(account_id, level)
@@ -34,12 +34,10 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS
 from counterpoise.exchange.accounts import AccountState, Bill
 from counterpoise.exchange.adl import AdlQueue
-from counterpoise.exchange.bands import PriceBand, price_band
 from counterpoise.exchange.board import Board
 from counterpoise.exchange.candles import CandleKind
 from counterpoise.exchange.desk import Desk
@@ -47,25 +45,19 @@ from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
     FundingCharged,
-    SettingsChanged,
     TradePrinted,
 )
-from counterpoise.exchange.fees import fee_tier
 from counterpoise.exchange.liquidator import Liquidator
-from counterpoise.exchange.modes import PositionMode, PositionSide, SelfTradeMode
-from counterpoise.exchange.operations import Operations
 from counterpoise.exchange.orders import (
     ExchangeFill,
     ExchangeOrder,
     NewOrder,
-    OrderRefused,
     PlacedOrder,
-    RefusalReason,
 )
 from counterpoise.exchange.parameters import ExchangeParameters, fingerprint
 from counterpoise.exchange.quotes import Book, CandleRow, FundingState
-from counterpoise.exchange.rules import FeeTier
 from counterpoise.exchange.scenarios.script import Scenario
+from counterpoise.exchange.settings import AccountSettings
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
 #: once at the end of them; account events are all told. Not in a scenario: there every step is
@@ -75,7 +67,7 @@ FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
 SAVED_VERSION: Final = 1
 
 
-class Exchange(Operations):
+class Exchange(AccountSettings):
     """One venue. Not safe for threads; make it by `create` or `restore`."""
 
     def __init__(
@@ -217,98 +209,6 @@ class Exchange(Operations):
         self._desk.cancel(account_id, order_id, client_order_id)
         return [*self._desk.drain(), *self._book_changes(self.now_ns)]
 
-    def set_leverage(self, account_id: str, instrument_id: str, leverage: Decimal) -> None:
-        """Change a leverage setting. OrderRefused: LEVERAGE_INVALID or MARGIN_INSUFFICIENT."""
-        orders = self._desk.registry.open_orders(account_id)
-        self._desk.clearing.set_leverage(account_id, instrument_id, leverage, orders)
-
-    def leverage_setting(self, account_id: str, instrument_id: str) -> Decimal:
-        """Return an account's leverage setting of an instrument. OrderRefused: unknown."""
-        self._desk.clearing.instrument(instrument_id)
-        return self._desk.clearing.leverage_setting(account_id, instrument_id)
-
-    def leverage_max(self, account_id: str, instrument_id: str) -> Decimal:
-        """Return the highest leverage setting an account may make now. OrderRefused: unknown."""
-        clearing = self._desk.clearing
-        orders = self._desk.registry.open_orders(account_id)
-        return clearing.leverage_max(clearing.wallet(account_id), instrument_id, orders)
-
-    def set_position_mode(
-        self, account_id: str, mode: PositionMode, instrument_id: str | None = None
-    ) -> list[ExchangeEvent]:
-        """Change the position mode of an instrument; None = of all (OKX and Binance).
-
-        OrderRefused: MODE_UNCHANGED, or MODE_LOCKED by a position or an open order there.
-        """
-        clearing = self._desk.clearing
-        wallet = clearing.wallet(account_id)
-        names = [each.instrument_id for each in self.instruments()]
-        if instrument_id is not None:
-            names = [clearing.instrument(instrument_id).instrument_id]
-        if all(clearing.position_mode(wallet, each) is mode for each in names):
-            raise OrderRefused(RefusalReason.MODE_UNCHANGED, f"position_mode={mode.value}")
-        orders = self._desk.registry.open_orders(account_id)
-        busy = {each.instrument_id for each in orders} | {
-            each.instrument_id for each in wallet.held()
-        }
-        busy &= set(names)
-        if busy:
-            message = f"positions or open orders in {sorted(busy)}"
-            raise OrderRefused(RefusalReason.MODE_LOCKED, message)
-        wallet.position_modes |= dict.fromkeys(names, mode)
-        return [
-            SettingsChanged(
-                account_id=account_id,
-                instrument_id=each,
-                leverage_setting=clearing.leverage_setting(account_id, each),
-                position_mode=mode,
-                event_ns=self.now_ns,
-            )
-            for each in names
-        ]
-
-    def position_mode(self, account_id: str, instrument_id: str) -> PositionMode:
-        """Return an account's position mode in an instrument. OrderRefused: unknown."""
-        clearing = self._desk.clearing
-        clearing.instrument(instrument_id)
-        return clearing.position_mode(clearing.wallet(account_id), instrument_id)
-
-    def set_self_trade_mode(self, account_id: str, mode: SelfTradeMode) -> None:
-        """Change what the account's takers do on meeting its own orders. OrderRefused: unknown."""
-        self._desk.clearing.wallet(account_id).self_trade = mode
-
-    def self_trade_mode(self, account_id: str) -> SelfTradeMode:
-        """Return the account's self-trade mode. OrderRefused: unknown account."""
-        return self._desk.clearing.self_trade(self._desk.clearing.wallet(account_id))
-
-    def fee_tier(self, account_id: str) -> FeeTier:
-        """Return what the account pays. OrderRefused: unknown account."""
-        return fee_tier(self._parameters, self._desk.clearing.wallet(account_id).fee_level)
-
-    def adl_rank(
-        self, account_id: str, instrument_id: str, position_side: PositionSide = PositionSide.NET
-    ) -> int:
-        """Return the ADL indicator, 1 (last in the queue) to 5 (first); 0 = no position."""
-        return self._liquidator.rank(account_id, instrument_id, position_side)
-
-    def instrument(self, instrument_id: str) -> Instrument:
-        """Return the rules in force. OrderRefused: unknown or delisted."""
-        return self._desk.clearing.instrument(instrument_id)
-
-    def instruments(self) -> tuple[Instrument, ...]:
-        """Return the rules in force of all that are listed."""
-        return self._desk.clearing.listing.instruments()
-
-    def price_band(self, instrument_id: str) -> PriceBand:
-        """Return how far prices may go on their aggressive side. KeyError: unknown."""
-        board = self._board
-        return price_band(
-            self._desk.clearing.band_rule(instrument_id),
-            mark=board.mark(instrument_id),
-            index=board.index(instrument_id),
-            premium=board.premium(instrument_id),
-        )
-
     def book(self, instrument_id: str) -> Book:
         """Return an instrument's whole order book. KeyError: unknown instrument."""
         book = self._desk.books[instrument_id]
@@ -445,9 +345,10 @@ class Exchange(Operations):
 
     def _book_changes(self, event_ns: int) -> list[ExchangeEvent]:
         events: list[ExchangeEvent] = []
+        listing = self._desk.clearing.listing
         for instrument_id, book in self._desk.books.items():
             bids, asks = book.changes()
-            if bids or asks:
+            if (bids or asks) and not listing.delisted(instrument_id):
                 self._book_ns[instrument_id] = event_ns
                 events.append(
                     BookChanged(

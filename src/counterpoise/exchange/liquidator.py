@@ -6,6 +6,7 @@ own orders.
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.domain.orders import OrderKind, OrderState, Side
 from counterpoise.domain.rounding import quantize_down, quantize_up
@@ -26,6 +27,9 @@ from counterpoise.exchange.orders import (
 )
 from counterpoise.exchange.rules import LiquidationRule
 from counterpoise.exchange.wallet import Holding
+
+#: Takeovers are booked on this grid, finer than any tick; the fund makes up what it rounds off.
+TAKEOVER_STEP: Final = Decimal("0.00000001")
 
 
 class Liquidator:
@@ -107,7 +111,7 @@ class Liquidator:
         order = self._into_book(order, int(limit / grid.tick_size))
         whole = part == abs(holding.quantity)
         if order.remaining and whole:
-            self._take_over(order, max(exact, ZERO), mark)
+            self._take_over(order, max(exact, ZERO).quantize(TAKEOVER_STEP), mark)
         elif order.open and order.filled_quantity:
             ended = replace(order, state=OrderState.CANCELED, cancel_cause=CancelCause.LIQUIDATION)
             self._desk.registry.put(ended)

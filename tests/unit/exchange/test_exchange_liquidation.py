@@ -134,12 +134,12 @@ def test_bankrupt_position_goes_to_the_fund_at_the_bankruptcy_price() -> None:
     assert account.positions == {}
     (taken,) = told
     mark = venue.mark(LTC)
-    # Above the mark: closing there leaves the account nothing, to the last digits.
+    # Above the mark: closing there leaves the account nothing but what rounding gives.
     assert taken.price > mark
     assert (taken.quantity, taken.fee) == (20_000, 0)
-    assert account.equity == pytest.approx(D(0), abs=D("1e-15"))
+    assert 0 <= account.equity < D("0.0002")
     loss = 20_000 * (taken.price - mark)
-    assert venue.insurance_fund == pytest.approx(fund - loss, abs=D("1e-12"))
+    assert venue.insurance_fund == pytest.approx(fund - loss, abs=D("0.0002"))
 
 
 def test_empty_fund_deleverages_the_winner() -> None:
@@ -159,7 +159,7 @@ def test_empty_fund_deleverages_the_winner() -> None:
     # What the loser lost the winner got: nothing came from the venue.
     assert venue.account("a").equity + venue.account("b").equity == pytest.approx(
         D(10_250_000) - sum(each.fee for name in "ab" for each in venue.fills(name, 0)),
-        abs=D("1e-9"),
+        abs=D("0.0004"),
     )
 
 

@@ -57,15 +57,18 @@ class DepthStreams:
         """Take book changes and push what may be pushed at once."""
         if self._version != self._sessions.version:
             self._look()
-        touched: dict[str, None] = {}
+        # Instrument -> whether its best prices may have changed.
+        touched: dict[str, bool] = {}
         for event in events:
-            touched[event.instrument_id] = None
+            near = touched.get(event.instrument_id, False) or self._is_near_top(event)
+            touched[event.instrument_id] = near
             changes = len(event.bids) + len(event.asks)
             first, _ = self._desk.numbers.following(event.instrument_id, changes)
             for pending in self._pending.get(event.instrument_id, {}).values():
                 pending.take(event, first)
-        for instrument_id in touched:
-            self._push_best(instrument_id)
+        for instrument_id, near in touched.items():
+            if near:
+                self._push_best(instrument_id)
             self._flush(instrument_id)
 
     def tick(self) -> None:
@@ -145,6 +148,16 @@ class DepthStreams:
             "a": [written(each, price_places, quantity_places) for each in asks],
             "st": SEGMENT,
         }
+
+    def _is_near_top(self, event: BookChanged) -> bool:
+        # Most changes are behind the best prices; a whole book need not be made for them.
+        bid, ask = self._tops.get(event.instrument_id, (None, None))
+        if bid is None or ask is None:
+            return True
+        return bool(
+            (event.bids and event.bids[0][0] >= bid[0])
+            or (event.asks and event.asks[0][0] <= ask[0])
+        )
 
     def _push_best(self, instrument_id: str) -> None:
         stream = f"{instrument_id.lower()}@bookTicker"

@@ -109,10 +109,13 @@ class MarketStreams:
 
     def _push_candles(self) -> None:
         # Every bar that changed since its last push; a bar that ended is pushed as confirmed.
-        for topic in self._sessions.listening("business"):
+        listened = self._sessions.listening("business")
+        self._candles = {topic: row for topic, row in self._candles.items() if topic in listened}
+        for topic in listened:
             last = self._candles.get(topic)
             since_ns = 0 if last is None else int(last[0]) * units.NS_PER_MS
-            for row in self._channels.candle_rows(topic, since_ns):
+            rows = self._channels.candle_rows(topic, since_ns)
+            for row in rows[-1:] if last is None else rows:
                 if row != last:
                     self._candles[topic] = last = row
                     self._sessions.push(topic, frame(topic, [row]))

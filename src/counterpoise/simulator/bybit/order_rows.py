@@ -45,7 +45,7 @@ _CAUSES: Final = {
     CancelCause.LIQUIDATION: ("CancelAllBeforeLiq", "EC_NoError"),
     CancelCause.VENUE: ("CancelByAdmin", "EC_NoError"),
     CancelCause.AMENDED_AWAY: ("CancelByUser", "EC_NoError"),
-    CancelCause.ADL: ("CancelByCannotAffordOrderCost", "EC_NoError"),
+    CancelCause.ADL: ("CancelAllBeforeAdl", "EC_NoError"),
     CancelCause.DELISTING: ("CancelByDelivery", "EC_NoError"),
 }
 

@@ -7,6 +7,7 @@ import pytest
 
 from bybit_rehearsal import opened
 from counterpoise.exchange.accounts import BillKind
+from counterpoise.simulator.faults import Fault, FaultKind
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -160,6 +161,37 @@ async def test_what_the_venue_closes_is_told_with_its_execution(tmp_path):
             assert Decimal(wallet) == rehearsal.account.wallet_balance
         (lost, *_) = await bybit.fetch_my_liquidations(BTC)
         assert Decimal(lost["info"]["execPrice"]) == forced[0].price
+
+
+async def test_auto_deleveraging_comes_as_an_execution_without_a_request(rehearsal, bybit):
+    await bybit.create_order(BTC, "market", "buy", 0.04)
+    async with rehearsal.private("execution", "position") as stream:
+        rehearsal.floor.faults.add(Fault(kind=FaultKind.FORCE_REDUCE, value="0.03"), "BTCUSDT")
+        rehearsal.grant(0.5)
+        await stream.settled()
+    (row,) = stream.rows("execution")
+    assert (row["execType"], row["createType"]) == ("AdlTrade", "CreateByAdl_PassThrough")
+    assert (row["side"], row["execQty"]) == ("Sell", "0.03")
+    assert stream.rows("position")[-1]["size"] == "0.01"
+    assert Decimal(row["execPrice"]) == rehearsal.fills[-1].price
+
+
+async def test_faults_empty_what_is_shown_of_positions_and_margins(rehearsal, bybit):
+    await bybit.create_order(BTC, "market", "buy", 0.01)
+    faults = rehearsal.floor.faults
+    faults.add(Fault(kind=FaultKind.EMPTY_MARGINS, duration_seconds=60.0))
+    _, body = await rehearsal.get("/v5/position/list", "category=linear&settleCoin=USDT")
+    assert body["result"]["list"][0]["positionMM"] == ""
+    assert body["result"]["list"][0]["size"] == "0.01"
+    _, body = await rehearsal.get("/v5/account/wallet-balance", "accountType=UNIFIED")
+    row = body["result"]["list"][0]
+    assert (row["totalMaintenanceMargin"], row["accountMMRate"]) == ("", "")
+    assert Decimal(row["totalEquity"]) == rehearsal.account.equity
+    faults.clear()
+    faults.add(Fault(kind=FaultKind.EMPTY_POSITIONS, duration_seconds=60.0))
+    assert await bybit.fetch_positions() == []
+    faults.clear()
+    assert [each["contracts"] for each in await bybit.fetch_positions()] == [0.01]
 
 
 async def test_disconnect_protection_is_for_those_it_was_enabled_for(rehearsal, bybit):

@@ -29,9 +29,11 @@ class BinanceWire:
 
     def __init__(self, floor: Floor) -> None:
         clock = floor.venue.clock
+        # What was delisted before a restart stays so.
+        in_force = {each.instrument_id for each in floor.venue.exchange.instruments()}
         self._desk = Desk(
             floor=floor,
-            listed=dict(floor.listed),
+            listed={name: each for name, each in floor.listed.items() if name in in_force},
             listen_keys=ListenKeys(floor.account_id, clock.now_ns),
             countdowns={},
             tape=Tape({each: floor.venue.exchange.funding(each) for each in floor.listed}),

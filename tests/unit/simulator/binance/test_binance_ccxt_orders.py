@@ -89,8 +89,8 @@ async def test_acknowledged_only(binance):
 
 
 async def test_immediate_and_post_only_orders(binance):
-    book = await binance.fetch_order_book(BTC)
-    bid, ask = book["bids"][0][0], book["asks"][0][0]
+    # Far enough to cross, or not to, whatever the market does meanwhile.
+    above = await far_bid(binance, "-0.03")
     below = await far_bid(binance)
     rest = await binance.create_order(BTC, "limit", "buy", "0.001", below, {"timeInForce": "IOC"})
     assert (rest["status"], rest["info"]["status"]) == ("expired", "EXPIRED")
@@ -98,16 +98,14 @@ async def test_immediate_and_post_only_orders(binance):
         await binance.create_order(BTC, "limit", "buy", "0.001", below, {"timeInForce": "FOK"})
     with pytest.raises(ccxt.OrderNotFillable, match="-5022"):
         await binance.create_order(
-            BTC, "limit", "buy", "0.001", str(ask), {"postOnly": True, "clientOrderId": "po"}
+            BTC, "limit", "buy", "0.001", above, {"postOnly": True, "clientOrderId": "po"}
         )
     with pytest.raises(ccxt.OrderNotFound, match="-2013"):
         await binance.fetch_order(None, BTC, {"clientOrderId": "po"})
     post = await binance.create_order(BTC, "limit", "buy", "0.001", below, {"postOnly": True})
     assert (post["status"], post["timeInForce"], post["postOnly"]) == ("open", "PO", True)
-    whole = await binance.create_order(
-        BTC, "limit", "sell", "0.001", str(bid), {"timeInForce": "FOK"}
-    )
-    assert whole["info"]["status"] in ("FILLED", "EXPIRED")
+    whole = await binance.create_order(BTC, "limit", "sell", "0.001", below, {"timeInForce": "FOK"})
+    assert whole["info"]["status"] == "FILLED"
 
 
 async def test_reduce_only(binance, running):
@@ -159,11 +157,13 @@ async def test_a_countdown_cancels_one_symbol(binance, running):
     mine = await binance.create_order(BTC, "limit", "buy", "0.001", await far_bid(binance))
     price = await far_bid(binance, symbol=XRP)
     other = await binance.create_order(XRP, "limit", "buy", "10", price)
-    armed = await binance.fapiPrivatePostCountdownCancelAll(
-        {"symbol": "BTCUSDT", "countdownTime": 150}
-    )
-    assert armed == {"symbol": "BTCUSDT", "countdownTime": "150"}
+    countdown = binance.fapiPrivatePostCountdownCancelAll
+    armed = await countdown({"symbol": "BTCUSDT", "countdownTime": 60_000})
+    assert armed == {"symbol": "BTCUSDT", "countdownTime": "60000"}
+    await countdown({"symbol": "BTCUSDT", "countdownTime": 0})
+    assert running.wire._desk.countdowns == {}
     assert (await binance.fetch_order(mine["id"], BTC))["status"] == "open"
+    await countdown({"symbol": "BTCUSDT", "countdownTime": 1})
     await asyncio.sleep(0.3)
     assert (await binance.fetch_order(mine["id"], BTC))["status"] == "canceled"
     assert (await binance.fetch_order(other["id"], XRP))["status"] == "open"

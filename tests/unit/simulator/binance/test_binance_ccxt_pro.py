@@ -9,7 +9,7 @@ BTC = "BTC/USDT:USDT"
 
 
 async def test_public_streams(watcher, running):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         for _ in range(3):
             book = await watcher.watch_order_book(BTC)
         modelled = running.venue.exchange.book("BTCUSDT")
@@ -28,14 +28,14 @@ async def test_public_streams(watcher, running):
 
 
 async def test_private_streams(watcher, running):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         # The first answer is the snapshot, and opens the socket.
         assert await watcher.watch_positions([BTC]) == []
         orders = asyncio.create_task(watcher.watch_orders(BTC))
         trades = asyncio.create_task(watcher.watch_my_trades(BTC))
         balance = asyncio.create_task(watcher.watch_balance())
         positions = asyncio.create_task(watcher.watch_positions([BTC]))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         assert running.wire._sessions.has_users
         made = await watcher.create_order(BTC, "market", "buy", 0.01)
         assert (await orders)[-1]["id"] == made["id"]

@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 
+import ccxt.async_support as ccxt
 import pytest
 
 from counterpoise.domain.orders import OrderKind, Side
@@ -11,6 +12,7 @@ from counterpoise.exchange.orders import NewOrder, OrderRefused, RefusalReason
 from counterpoise.simulator import commands
 from counterpoise.simulator.binance import order_entry, symbols
 from counterpoise.simulator.binance.errors import MESSAGES, Code
+from counterpoise.simulator.binance.wire import BinanceWire
 from counterpoise.simulator.faults import Fault, FaultKind
 
 #: What no request of a client can meet: only operators withdraw.
@@ -89,3 +91,14 @@ async def test_bent_answers(binance, running):
     running.floor.faults.clear()
     (row,) = await binance.fapiPrivateV3GetPositionRisk()
     assert Decimal(row["positionAmt"]) == running.account().positions["BTCUSDT"].quantity
+
+
+async def test_a_delisted_contract_is_gone(binance, running):
+    running.venue.do(commands.Delist("LTCUSDT"))
+    info = await binance.fapiPublicGetExchangeInfo()
+    assert "LTCUSDT" not in {each["symbol"] for each in info["symbols"]}
+    with pytest.raises(ccxt.BadSymbol, match="-1121"):
+        await binance.fapiPublicGetDepth({"symbol": "LTCUSDT"})
+    again = BinanceWire(running.floor)
+    assert sorted(again._desk.listed) == sorted(set(running.floor.listed) - {"LTCUSDT"})
+    assert again.instrument_of("ltcusdt") is None

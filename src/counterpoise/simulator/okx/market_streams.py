@@ -79,10 +79,16 @@ class MarketStreams:
         self._faults = faults
         self._candles: dict[Topic, list[str]] = {}
         self._candles_ns = 0
+        # Channels somebody listens to: with hundreds of markets most questions end here.
+        self._wanted: set[str] = set()
+
+    def _look(self) -> None:
+        self._wanted = {topic.channel for topic in self._sessions.listening("public")}
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened; several changes of one book become one frame."""
-        if not self._sessions.listening("public"):
+        self._look()
+        if not self._wanted:
             return
         changes: dict[str, _Changes] = {}
         for event in events:
@@ -93,6 +99,7 @@ class MarketStreams:
 
     def tick(self) -> None:
         """Push what is due by the clock alone."""
+        self._look()
         now_ns = self._desk.venue.exchange.now_ns
         if now_ns - self._repeat_ns >= REPEAT_NS:
             self._repeat_ns = now_ns
@@ -136,6 +143,8 @@ class MarketStreams:
             self._replace("tickers", contract)
 
     def _replace(self, channel: str, contract: Contract) -> None:
+        if channel not in self._wanted:
+            return
         symbol = contract.family if channel == "index-tickers" else contract.symbol
         topic = public_topic(channel, symbol)
         if self._sessions.listened(topic):

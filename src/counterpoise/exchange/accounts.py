@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from counterpoise.exchange.modes import PositionSide
 from counterpoise.exchange.orders import ExchangeOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionState:
-    """One position in net mode."""
+    """One position."""
 
     #: Instrument held.
     instrument_id: str
@@ -37,6 +38,10 @@ class PositionState:
     changed_ns: int
     #: Trade counter of the last fill; unchanged by a liquidation (as OKX does it).
     last_trade_sequence: int
+    #: NET in one-way mode; LONG or SHORT in hedge mode.
+    position_side: PositionSide = PositionSide.NET
+    #: Price at which closing it leaves the account nothing, quote per base; None = none, or flat.
+    bankruptcy_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +64,14 @@ class AccountState:
     maintenance_margin: Decimal
     #: Equity - initial margin, quote; may be negative.
     available_margin: Decimal
-    #: Positions that are not flat, by instrument.
+    #: Positions that are not flat, by `modes.position_key`: the instrument in one-way mode.
     positions: dict[str, PositionState]
     #: Orders in the book, oldest first.
     open_orders: tuple[ExchangeOrder, ...]
     #: Venue clock, ns.
     event_ns: int
+    #: Fee of liquidating everything where the venue wants it covered too (OKX), quote.
+    liquidation_fee: Decimal = Decimal(0)
 
 
 class BillKind(StrEnum):
@@ -76,6 +83,12 @@ class BillKind(StrEnum):
     LIQUIDATION = "liquidation"
     #: The venue's insurance fund lifted a bankrupt account back to zero.
     INSURANCE = "insurance"
+    #: Cash was taken out.
+    WITHDRAWAL = "withdrawal"
+    #: The venue auto-deleveraged a position.
+    ADL = "adl"
+    #: A position was settled because its instrument was delisted.
+    DELISTING = "delisting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

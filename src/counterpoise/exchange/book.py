@@ -45,6 +45,8 @@ class Sweep:
 
     matches: tuple[Match, ...]
     own: tuple[Resting, ...]
+    #: True = an own order stands before every match.
+    own_first: bool = False
 
     @property
     def lots(self) -> int:
@@ -63,12 +65,16 @@ class _BookSide:
         self.taken = 0
         #: Clients' orders by price, then time.
         self.resting: list[Resting] = []
+        #: Background levels stand on multiples of this many ticks and lots.
+        self.coarse = (1, 1)
         #: What the last change event left its readers with.
         self.published: dict[int, int] = {}
 
     def refresh(self, ticks: list[int], lots: list[int], seconds: float) -> None:
         self.taken = int(self.taken * 0.5 ** (seconds / REFILL_HALF_LIFE_SECONDS))
         left = self.taken
+        if self.coarse != (1, 1):
+            ticks, lots = self._coarsened(ticks, lots)
         if not left:
             self.background = [[at, held] for at, held in zip(ticks, lots, strict=True) if at > 0]
             return
@@ -76,8 +82,18 @@ class _BookSide:
         for at, held in zip(ticks, lots, strict=True):
             gone = min(left, held)
             left -= gone
-            if gone < held and at > 0:
-                self.background.append([at, held - gone])
+            rest = (held - gone) // self.coarse[1] * self.coarse[1]
+            if rest and at > 0:
+                self.background.append([at, rest])
+
+    def _coarsened(self, ticks: list[int], lots: list[int]) -> tuple[list[int], list[int]]:
+        # Prices go away from the middle, so that the sides never cross.
+        step, part = self.coarse
+        merged: dict[int, int] = {}
+        for at, held in zip(ticks, lots, strict=True):
+            moved = self.sign * (self.sign * at // step) * step
+            merged[moved] = merged.get(moved, 0) + held
+        return list(merged), [max(part, held // part * part) for held in merged.values()]
 
     def add(self, order: Resting) -> None:
         self.resting.append(order)
@@ -92,7 +108,7 @@ class _BookSide:
             merged[order.ticks] = merged.get(order.ticks, 0) + order.lots
         return merged
 
-    def sweep(self, limit_ticks: int | None, lots: int, account_id: str) -> Sweep:
+    def sweep(self, limit_ticks: int | None, lots: int, account_id: str | None) -> Sweep:
         # The background stood first at its price; clients follow by time.
         queue: list[tuple[int, int, int, int, Resting | None]] = [
             (-self.sign * ticks, 0, 0, held, None) for ticks, held in self.background
@@ -100,19 +116,22 @@ class _BookSide:
         queue += [
             (-self.sign * each.ticks, 1, each.sequence, each.lots, each) for each in self.resting
         ]
-        matches, own, left = [], [], lots
+        matches: list[Match] = []
+        own: list[Resting] = []
+        left, own_first = lots, False
         for rank, _, _, held, maker in sorted(queue, key=lambda each: each[:3]):
             ticks = -self.sign * rank
             beyond = limit_ticks is not None and self.sign * ticks < self.sign * limit_ticks
             if left == 0 or beyond:
                 break
             if maker is not None and maker.account_id == account_id:
+                own_first = own_first or not matches
                 own.append(maker)
                 continue
             part = min(left, held)
             left -= part
             matches.append(Match(ticks=ticks, lots=part, maker=maker))
-        return Sweep(matches=tuple(matches), own=tuple(own))
+        return Sweep(matches=tuple(matches), own=tuple(own), own_first=own_first)
 
     def take_background(self, ticks: int, lots: int) -> None:
         for level in self.background:
@@ -139,8 +158,23 @@ class OrderBook:
         self._sides[Side.BUY].refresh(*bids, seconds)
         self._sides[Side.SELL].refresh(*asks, seconds)
 
-    def sweep(self, side: Side, limit_ticks: int | None, lots: int, account_id: str) -> Sweep:
-        """Return what an order of `side` would meet; None = whatever the price. Changes nothing."""
+    def coarsen(self, tick_steps: int, lot_steps: int) -> None:
+        """Put the background on multiples of this many ticks and lots from the next refresh on."""
+        for side in self._sides.values():
+            side.coarse = (tick_steps, lot_steps)
+
+    def coarse_lots(self, lots: int) -> int:
+        """Return signed lots cut to whole multiples of the background's lot."""
+        part = self._sides[Side.BUY].coarse[1]
+        return lots if part == 1 else int(lots / part) * part
+
+    def sweep(
+        self, side: Side, limit_ticks: int | None, lots: int, account_id: str | None
+    ) -> Sweep:
+        """Return what an order of `side` would meet; None = whatever the price. Changes nothing.
+
+        `account_id` None = orders of its own account are like any other's.
+        """
         return self._sides[side.opposite].sweep(limit_ticks, lots, account_id)
 
     def take(self, taker_side: Side, match: Match) -> None:
@@ -216,6 +250,8 @@ class OrderBook:
 
     def _side_changes(self, side: _BookSide) -> tuple[BookLevel, ...]:
         now, before = side.levels(), side.published
+        if now == before:
+            return ()
         changed = {ticks: lots for ticks, lots in now.items() if before.get(ticks) != lots}
         for ticks in before:
             if ticks not in now:

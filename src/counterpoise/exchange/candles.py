@@ -9,8 +9,8 @@ import numpy as np
 
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_SECOND
+from counterpoise.exchange.constants import Integers
 from counterpoise.exchange.history import MINUTES_PER_DAY, History
-from counterpoise.exchange.market import Integers
 from counterpoise.exchange.quotes import CandleRow
 
 CandleKind = Literal["mark", "last"]

@@ -5,32 +5,35 @@ from typing import Final
 
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import OrderKind, Side, TimeInForce
+from counterpoise.exchange.bands import PriceBand
 from counterpoise.exchange.orders import NewOrder, OrderRefused, RefusalReason
+from counterpoise.exchange.rules import VenueRules
 
-CLIENT_ORDER_ID_LENGTH_MAX: Final = 32
 #: No price or quantity reaches this.
 FIGURE_MAX: Final = Decimal(10) ** 15
 
 
 def check_order(
-    order: NewOrder, instrument: Instrument, mark: Decimal, band_fraction: Decimal
+    order: NewOrder, instrument: Instrument, mark: Decimal, band: PriceBand, rules: VenueRules
 ) -> None:
     """OrderRefused with the first rule the order breaks; accounts and positions are not looked at.
 
     The band holds on the aggressive side only: a buy far below the mark may rest.
     """
-    _check_form(order, instrument)
+    _check_form(order, instrument, rules)
     _check_quantity(order, instrument)
     if order.price_limit is not None:
-        _check_price(order.side, order.price_limit, instrument, mark, band_fraction)
+        _check_price(order.side, order.price_limit, instrument, band)
+    if not (order.reduce_only and rules.notional_min_waived):
+        notional = order.quantity * (order.price_limit or mark)
+        _refuse_unless(
+            instrument.notional_min is None or notional >= instrument.notional_min,
+            RefusalReason.NOTIONAL_TOO_SMALL,
+            f"notional={notional:f} notional_min={instrument.notional_min}",
+        )
 
 
-def band_price(side: Side, mark: Decimal, band_fraction: Decimal) -> Decimal:
-    """Return the most aggressive price a side may name, quote per base."""
-    return mark * (1 + side.sign * band_fraction)
-
-
-def _check_form(order: NewOrder, instrument: Instrument) -> None:
+def _check_form(order: NewOrder, instrument: Instrument, rules: VenueRules) -> None:
     _refuse_unless(
         instrument.state is InstrumentState.LIVE
         or (instrument.state is InstrumentState.POST_ONLY and order.post_only),
@@ -47,7 +50,11 @@ def _check_form(order: NewOrder, instrument: Instrument) -> None:
     name = order.client_order_id
     _refuse_unless(
         name is None
-        or (1 <= len(name) <= CLIENT_ORDER_ID_LENGTH_MAX and name.isascii() and name.isalnum()),
+        or (
+            1 <= len(name) <= rules.client_order_id_length_max
+            and name.isascii()
+            and all(each.isalnum() or each in rules.client_order_id_marks for each in name)
+        ),
         RefusalReason.CLIENT_ORDER_ID_INVALID,
         f"client_order_id={name!r}",
     )
@@ -74,19 +81,16 @@ def _check_quantity(order: NewOrder, instrument: Instrument) -> None:
     )
 
 
-def _check_price(
-    side: Side, price: Decimal, instrument: Instrument, mark: Decimal, band_fraction: Decimal
-) -> None:
+def _check_price(side: Side, price: Decimal, instrument: Instrument, band: PriceBand) -> None:
     _refuse_unless(
         _on_grid(price, instrument.tick_size) and price > 0,
         RefusalReason.PRICE_OFF_GRID,
         f"price={price} tick_size={instrument.tick_size}",
     )
-    bound = band_price(side, mark, band_fraction)
     _refuse_unless(
-        side.sign * price <= side.sign * bound,
+        band.holds(side, price),
         RefusalReason.PRICE_OUT_OF_BAND,
-        f"price={price} bound={bound:f} mark={mark}",
+        f"price={price} bound={band.bound(side):f}",
     )
 
 

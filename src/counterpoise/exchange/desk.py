@@ -1,4 +1,4 @@
-"""Order handling: taking, matching, cutting and ending orders, and liquidation.
+"""Order handling: taking, changing, matching, cutting and ending orders.
 
 Every change becomes an event, in the order it happened.
 """
@@ -8,21 +8,20 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from counterpoise.domain.orders import Liquidity, OrderKind, OrderState, Side, TimeInForce
-from counterpoise.domain.rounding import quantize_down, quantize_up
-from counterpoise.exchange import checks
+from counterpoise.domain.orders import Liquidity, OrderState, Side, TimeInForce
 from counterpoise.exchange.accounts import Bill
 from counterpoise.exchange.admission import Admission
-from counterpoise.exchange.book import Match, OrderBook, Resting
+from counterpoise.exchange.bands import PriceBand
+from counterpoise.exchange.book import Match, OrderBook, Resting, Sweep
 from counterpoise.exchange.clearing import ZERO, Clearing
 from counterpoise.exchange.events import (
     ExchangeEvent,
-    Liquidated,
     OrderChanged,
     PositionChanged,
     TradePrinted,
     WalletChanged,
 )
+from counterpoise.exchange.modes import PositionSide, SelfTradeMode
 from counterpoise.exchange.orders import (
     CancelCause,
     ExchangeFill,
@@ -43,16 +42,20 @@ _LOTS_ALL: Final = 10**18
 
 #: Told of each trade: instrument, ticks, lots.
 TradeListener = Callable[[str, int, int], None]
+#: Gives the price band of an instrument now.
+BandSource = Callable[[str], PriceBand]
 
 
 class Desk:
     """Books, orders and accounts of the venue, at the moment `now_ns`."""
 
-    def __init__(self, parameters: ExchangeParameters, on_trade: TradeListener) -> None:
-        self._parameters = parameters
+    def __init__(
+        self, parameters: ExchangeParameters, on_trade: TradeListener, band_of: BandSource
+    ) -> None:
         self._on_trade = on_trade
+        self._band_of = band_of
         self.clearing = Clearing(parameters)
-        self.registry = OrderRegistry()
+        self.registry = OrderRegistry(parameters.rules)
         self._admission = Admission(parameters, self.clearing, self.registry)
         self.books = {
             each.instrument.instrument_id: OrderBook(
@@ -65,6 +68,8 @@ class Desk:
         self.now_ns = 0
         self._events: list[ExchangeEvent] = []
         self._resting: dict[str, Resting] = {}
+        # What the order being placed may fill on arrival, lots; None = all the book gives.
+        self._taken_lots_max: int | None = None
         self._order_number = ORDER_NUMBER_START
         self._trade_sequences = dict.fromkeys(self.books, 0)
 
@@ -73,26 +78,60 @@ class Desk:
         events, self._events = self._events, []
         return events
 
-    def place(self, account_id: str, new: NewOrder) -> PlacedOrder:
-        """Take an order and match it. OrderRefused: nothing happened."""
-        order = self._admission.admit(account_id, new, self._order_number, self.now_ns)
+    def place(
+        self, account_id: str, new: NewOrder, taken_max: Decimal | None = None
+    ) -> PlacedOrder:
+        """Take an order and match it. OrderRefused: nothing happened.
+
+        At most `taken_max` base units fill on arrival, as if the book held no more; None = all.
+        """
+        self.clearing.wallet(account_id)
+        self.clearing.instrument(new.instrument_id)
+        band = self._band_of(new.instrument_id)
+        order = self._admission.admit(account_id, new, self._order_number, self.now_ns, band)
         self._order_number += 1
         self._change(order, None)
-        if order.post_only and self._would_fill(order):
-            self._cancel(order, CancelCause.POST_ONLY_WOULD_TAKE)
-        elif order.time_in_force is TimeInForce.FOK and not self._fills_whole(order):
-            self._cancel(order, CancelCause.FOK_NOT_FILLED)
-        else:
-            self._match(order.order_id)
-        return PlacedOrder(
-            order_id=order.order_id,
-            client_order_id=order.client_order_id,
-            quantity=order.quantity,
-            event_ns=self.now_ns,
+        self._taken_lots_max = (
+            None if taken_max is None else self._lots(order.instrument_id, taken_max)
         )
+        self._enter(order)
+        self._taken_lots_max = None
+        return self._acknowledged(order)
+
+    def amend(
+        self, account_id: str, order_id: str | None, client_order_id: str | None, *,
+        quantity: Decimal | None, price_limit: Decimal | None,
+    ) -> PlacedOrder:  # fmt: skip
+        """Change a resting order. OrderRefused: it stays as it was."""
+        before = self.open_order(account_id, order_id, client_order_id)
+        band = self._band_of(before.instrument_id)
+        order = self._admission.amend(
+            before, quantity, price_limit, self._order_number, self.now_ns, band
+        )
+        resting = self._resting.pop(order.order_id)
+        book = self.books[order.instrument_id]
+        if order.remaining == 0:
+            book.remove(resting)
+            self._cancel(order, CancelCause.AMENDED_AWAY)
+        elif order.sequence == before.sequence:
+            self._resting[order.order_id] = resting
+            resting.lots = self._lots(order.instrument_id, order.remaining)
+            self._change(order, None)
+        else:
+            self._order_number += 1
+            book.remove(resting)
+            self._change(order, None)
+            self._enter(order)
+        return self._acknowledged(order)
 
     def cancel(self, account_id: str, order_id: str | None, client_order_id: str | None) -> None:
         """Cancel an open order. OrderRefused: not known, or over."""
+        self._cancel(self.open_order(account_id, order_id, client_order_id), CancelCause.CLIENT)
+
+    def open_order(
+        self, account_id: str, order_id: str | None, client_order_id: str | None
+    ) -> ExchangeOrder:
+        """Return an open order by either id. OrderRefused: not known, or over."""
         self.clearing.wallet(account_id)
         order = self.registry.find(account_id, order_id, client_order_id, self.now_ns)
         if order is None:
@@ -100,7 +139,7 @@ class Desk:
             raise OrderRefused(RefusalReason.ORDER_NOT_FOUND, message)
         if not order.open:
             raise OrderRefused(RefusalReason.ALREADY_OVER, f"state={order.state.value}")
-        self._cancel(order, CancelCause.CLIENT)
+        return order
 
     def meet_background(self, instrument_id: str) -> None:
         """Fill resting orders the background has moved across, at their own price."""
@@ -130,35 +169,38 @@ class Desk:
         if lots:
             self._print(instrument_id, best, lots, side)
 
-    def liquidate(self, account_id: str) -> None:
-        """Cancel everything of an account and close its positions at mark."""
-        for order in self.registry.open_orders(account_id):
-            self._cancel(order, CancelCause.LIQUIDATION)
-        for holding in self.clearing.wallet(account_id).held():
-            instrument_id, mark = holding.instrument_id, self.clearing.marks[holding.instrument_id]
-            side = Side.SELL if holding.quantity > 0 else Side.BUY
-            new = NewOrder(
-                instrument_id=instrument_id, side=side, quantity=abs(holding.quantity),
-                kind=OrderKind.MARKET, reduce_only=True,
-            )  # fmt: skip
-            order = self._admission.order(
-                account_id, new, new.quantity, OrderCategory.LIQUIDATION,
-                self._order_number, self.now_ns,
-            )  # fmt: skip
-            self._order_number += 1
-            fill, bill = self.clearing.seize(order, new.quantity, mark, self.now_ns)
-            self.registry.put(order.after(fill))
-            self._events.append(
-                Liquidated(
-                    account_id=account_id, instrument_id=instrument_id, side=side,
-                    quantity=new.quantity, price=mark, fee=fill.fee, fill=fill,
-                    event_ns=self.now_ns,
-                )
-            )  # fmt: skip
-            self._tell_books(account_id, instrument_id, bill)
-        insured = self.clearing.insure(account_id, self.now_ns)
-        if insured is not None:
-            self.tell_wallet(insured)
+    def cancel_order(self, order: ExchangeOrder, cause: CancelCause) -> None:
+        """End an open order for a reason of the venue's."""
+        self._cancel(order, cause)
+
+    def venue_order(self, account_id: str, new: NewOrder, category: OrderCategory) -> ExchangeOrder:
+        """Return an order the venue makes in an account's name; no rule is asked, nothing told."""
+        return self._admission.order(
+            account_id, new, new.quantity, category, self._next_number(), self.now_ns
+        )
+
+    def take_match(self, order: ExchangeOrder, match: Match) -> Decimal:
+        """Take one counterparty out of the book for a venue's order; return the price."""
+        instrument_id = order.instrument_id
+        self.books[instrument_id].take(order.side, match)
+        self._print(instrument_id, match.ticks, match.lots, order.side)
+        if match.maker is not None:
+            self._fill(match.maker.order_id, match.ticks, match.lots, Liquidity.MAKER)
+        return match.ticks * self.clearing.listing.grid(instrument_id).tick_size
+
+    def tell(self, event: ExchangeEvent) -> None:
+        """Add an event."""
+        self._events.append(event)
+
+    def tell_books(self, order: ExchangeOrder, bill: Bill) -> None:
+        """Add the events of a position and a wallet an order moved."""
+        position = self.clearing.position(
+            order.account_id, order.instrument_id, order.position_side
+        )
+        self._events.append(
+            PositionChanged(account_id=order.account_id, position=position, event_ns=self.now_ns)
+        )
+        self.tell_wallet(bill)
 
     def tell_wallet(self, bill: Bill) -> None:
         """Add the event of a wallet movement."""
@@ -198,17 +240,36 @@ class Desk:
 
     def _limit_ticks(self, order: ExchangeOrder) -> int:
         # A market order takes up to the band, as OKX does it.
-        tick_size = self.clearing.instrument(order.instrument_id).tick_size
+        tick_size = self.clearing.listing.grid(order.instrument_id).tick_size
         price = order.price_limit
         if price is None:
-            mark = self.clearing.marks[order.instrument_id]
-            bound = checks.band_price(order.side, mark, self._parameters.price_band_fraction)
-            inward = quantize_down if order.side is Side.BUY else quantize_up
-            price = inward(bound, tick_size)
+            price = self._band_of(order.instrument_id).inside(order.side, tick_size)
         return int(price / tick_size)
 
     def _lots(self, instrument_id: str, quantity: Decimal) -> int:
-        return int(quantity / self.clearing.instrument(instrument_id).lot_size)
+        return int(quantity / self.clearing.listing.grid(instrument_id).lot_size)
+
+    def _next_number(self) -> int:
+        number = self._order_number
+        self._order_number += 1
+        return number
+
+    def _acknowledged(self, order: ExchangeOrder) -> PlacedOrder:
+        return PlacedOrder(
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            quantity=order.quantity,
+            event_ns=self.now_ns,
+        )
+
+    def _enter(self, order: ExchangeOrder) -> None:
+        # What becomes of an order that was just taken or moved.
+        if order.post_only and self._would_fill(order):
+            self._cancel(order, CancelCause.POST_ONLY_WOULD_TAKE)
+        elif order.time_in_force is TimeInForce.FOK and not self._fills_whole(order):
+            self._cancel(order, CancelCause.FOK_NOT_FILLED)
+        else:
+            self._match(order.order_id)
 
     def _would_fill(self, order: ExchangeOrder) -> bool:
         book, limit = self.books[order.instrument_id], self._limit_ticks(order)
@@ -218,22 +279,31 @@ class Desk:
     def _fills_whole(self, order: ExchangeOrder) -> bool:
         # Reduce-only makers may be cut while the order fills, so they do not count.
         book, limit = self.books[order.instrument_id], self._limit_ticks(order)
-        sweep = book.sweep(order.side, limit, _LOTS_ALL, order.account_id)
+        wanted = self._lots(order.instrument_id, order.quantity)
+        stops = order.self_trade in (SelfTradeMode.CANCEL_TAKER, SelfTradeMode.CANCEL_BOTH)
+        if stops and book.sweep(order.side, limit, wanted, order.account_id).own:
+            return False
+        sweep = book.sweep(order.side, limit, _LOTS_ALL, _counterparty_not(order))
         sure = sum(
             match.lots
             for match in sweep.matches
             if match.maker is None or not self.registry.get(match.maker.order_id).reduce_only
         )
-        return sure >= self._lots(order.instrument_id, order.quantity)
+        return sure >= wanted
 
     def _match(self, order_id: str) -> None:
         order = self.registry.get(order_id)
         book, limit = self.books[order.instrument_id], self._limit_ticks(order)
         while order.open:
             lots = self._lots(order.instrument_id, order.remaining)
-            sweep = book.sweep(order.side, limit, lots, order.account_id)
-            for own in sweep.own:
-                self._cancel(self.registry.get(own.order_id), CancelCause.SELF_TRADE)
+            if self._taken_lots_max is not None:
+                filled = self._lots(order.instrument_id, order.filled_quantity)
+                lots = min(lots, self._taken_lots_max - filled)
+                if lots <= 0:
+                    break
+            sweep = book.sweep(order.side, limit, lots, _counterparty_not(order))
+            if self._stopped_by_own(order, sweep):
+                return
             if not sweep.matches:
                 break
             self._trade(order, sweep.matches[0])
@@ -255,6 +325,20 @@ class Desk:
         book.add(resting)
         self._cut_reduce_only(order.account_id, order.instrument_id)
 
+    def _stopped_by_own(self, taker: ExchangeOrder, sweep: Sweep) -> bool:
+        # Carries out the taker's self-trade mode; True = the taker is over.
+        mode = taker.self_trade
+        if mode is SelfTradeMode.CANCEL_MAKER:
+            for own in sweep.own:
+                self._cancel(self.registry.get(own.order_id), CancelCause.SELF_TRADE)
+            return False
+        if mode is SelfTradeMode.NONE or not sweep.own_first:
+            return False
+        if mode is SelfTradeMode.CANCEL_BOTH:
+            self._cancel(self.registry.get(sweep.own[0].order_id), CancelCause.SELF_TRADE)
+        self._cancel(self.registry.get(taker.order_id), CancelCause.SELF_TRADE)
+        return True
+
     def _trade(self, taker: ExchangeOrder, match: Match) -> None:
         instrument_id = taker.instrument_id
         self.books[instrument_id].take(taker.side, match)
@@ -270,7 +354,7 @@ class Desk:
         self._fill(resting.order_id, resting.ticks, lots, Liquidity.MAKER)
 
     def _print(self, instrument_id: str, ticks: int, lots: int, side: Side) -> None:
-        instrument = self.clearing.instrument(instrument_id)
+        instrument = self.clearing.listing.grid(instrument_id)
         self._trade_sequences[instrument_id] += 1
         self._on_trade(instrument_id, ticks, lots)
         self._events.append(
@@ -286,43 +370,44 @@ class Desk:
 
     def _fill(self, order_id: str, ticks: int, lots: int, liquidity: Liquidity) -> None:
         order = self.registry.get(order_id)
-        instrument = self.clearing.instrument(order.instrument_id)
+        instrument = self.clearing.listing.grid(order.instrument_id)
         fill, bill = self.clearing.settle(
             order, lots * instrument.lot_size, ticks * instrument.tick_size,
             trade_sequence=self._trade_sequences[order.instrument_id],
             liquidity=liquidity, event_ns=self.now_ns,
         )  # fmt: skip
         self._change(order.after(fill), fill)
-        self._tell_books(order.account_id, order.instrument_id, bill)
+        self.tell_books(order, bill)
         self._cut_reduce_only(order.account_id, order.instrument_id)
-
-    def _tell_books(self, account_id: str, instrument_id: str, bill: Bill) -> None:
-        position = self.clearing.position(account_id, instrument_id)
-        self._events.append(
-            PositionChanged(account_id=account_id, position=position, event_ns=self.now_ns)
-        )
-        self.tell_wallet(bill)
 
     def _cut_reduce_only(self, account_id: str, instrument_id: str) -> None:
         # Resting reduce-only orders together never exceed the position; the worst priced go first.
-        held = self.clearing.wallet(account_id).holding(instrument_id).quantity
-        book = self.books[instrument_id]
+        wallet, book = self.clearing.wallet(account_id), self.books[instrument_id]
+        lot_size = self.clearing.listing.grid(instrument_id).lot_size
         for side in (Side.BUY, Side.SELL):
-            room = self._lots(instrument_id, max(ZERO, -held * side.sign))
+            rooms = {
+                each: self._lots(
+                    instrument_id,
+                    max(ZERO, -wallet.holding(instrument_id, each).quantity * side.sign),
+                )
+                for each in PositionSide
+            }
             for resting in book.resting(side):
                 order = self.registry.get(resting.order_id)
                 if resting.account_id != account_id or not order.reduce_only:
                     continue
+                room = rooms[order.position_side]
+                rooms[order.position_side] -= min(room, resting.lots)
                 if room == 0:
                     self._cancel(order, CancelCause.REDUCE_ONLY)
                 elif resting.lots > room:
-                    lot_size = self.clearing.instrument(instrument_id).lot_size
                     resting.lots = room
                     quantity = order.filled_quantity + room * lot_size
                     self._change(replace(order, quantity=quantity, updated_ns=self.now_ns), None)
-                    room = 0
-                else:
-                    room -= resting.lots
+
+    def cut_reduce_only(self, account_id: str, instrument_id: str) -> None:
+        """Cut resting reduce-only orders to positions the venue moved."""
+        self._cut_reduce_only(account_id, instrument_id)
 
     def _cancel(self, order: ExchangeOrder, cause: CancelCause) -> None:
         ended = replace(
@@ -339,3 +424,8 @@ class Desk:
         self._events.append(
             OrderChanged(account_id=order.account_id, order=order, fill=fill, event_ns=self.now_ns)
         )
+
+
+def _counterparty_not(order: ExchangeOrder) -> str | None:
+    # Whose orders a taker does not simply trade with.
+    return None if order.self_trade is SelfTradeMode.NONE else order.account_id

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import Side
 from counterpoise.exchange.accounts import BillKind, PositionState
+from counterpoise.exchange.modes import PositionMode, PositionSide
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
 from counterpoise.exchange.quotes import BookLevel
 
@@ -125,12 +127,53 @@ class Liquidated:
     side: Side
     #: Base units closed.
     quantity: Decimal
-    #: Quote per base: the mark.
+    #: Quote per base: the mark, the book's, or the bankruptcy price of a takeover.
     price: Decimal
     #: Liquidation fee, quote.
     fee: Decimal
     #: Its row in the fills, with a negative trade counter.
     fill: ExchangeFill
+    event_ns: int
+    position_side: PositionSide = PositionSide.NET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleveraged:
+    """The venue closed a position, or part of it, by ADL or at a delisting; no order was told."""
+
+    account_id: str
+    instrument_id: str
+    position_side: PositionSide
+    #: Direction of the closing trade.
+    side: Side
+    #: Base units closed.
+    quantity: Decimal
+    #: Quote per base.
+    price: Decimal
+    #: Its row in the fills, with a negative trade counter; its order's category says why.
+    fill: ExchangeFill
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentChanged:
+    """Rules or state of an instrument changed."""
+
+    #: As it is after the change; SUSPENDED when delisted.
+    instrument: Instrument
+    #: True = it is gone: the venue does not know it any more.
+    delisted: bool
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChanged:
+    """An account's leverage setting or position mode in an instrument changed."""
+
+    account_id: str
+    instrument_id: str
+    leverage_setting: Decimal
+    position_mode: PositionMode
     event_ns: int
 
 
@@ -144,4 +187,7 @@ ExchangeEvent = (
     | WalletChanged
     | FundingCharged
     | Liquidated
+    | Deleveraged
+    | InstrumentChanged
+    | SettingsChanged
 )

@@ -2,6 +2,30 @@
 
 Same parameters, opening time, requests and times of requests: same venue, whatever the calls to
 `advance` were in between, as long as none spans more than `FAST_FORWARD_NS`.
+
+Parameters: `parameters.demo_parameters(seed)`, `venues.okx_parameters(seed)`,
+`venues.binance_parameters(seed)`, `venues.bybit_parameters(seed)`.
+
+Commands of clients; a refusal is an `OrderRefused` and nothing happened:
+    place(account_id, order) -> (PlacedOrder, events)
+    amend(account_id, *, order_id, client_order_id, quantity, price_limit) -> (PlacedOrder, events)
+    cancel(account_id, *, order_id, client_order_id) -> events
+    set_leverage(account_id, instrument_id, leverage)
+    set_position_mode(account_id, mode, instrument_id=None) -> events
+    set_self_trade_mode(account_id, mode)
+Commands of operators, in `operations.py`; those on settings are in `settings.py`:
+    shock(instrument_id, fraction, seconds)
+    transfer(account_id, change) -> events
+    set_fee_level(account_id, level)
+    set_instrument_state(instrument_id, state) -> events; delist(instrument_id) -> events
+    change_rules(instrument_id, *, tick_size, lot_size, ..., tiers) -> events
+    set_funding_interval(instrument_id, hours) -> events
+    force_reduce(account_id, instrument_id, *, quantity, position_side, price) -> events (ADL)
+    force_liquidate(account_id) -> events
+    force_cancel(account_id, *, order_id, client_order_id) -> events
+    set_insurance_fund(balance)
+Questions besides the obvious: instrument, instruments, price_band, adl_rank, leverage_max,
+    position_mode, self_trade_mode, fee_tier, insurance_fund.
 """
 
 import hashlib
@@ -13,30 +37,50 @@ import msgspec
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS
 from counterpoise.exchange.accounts import AccountState, Bill
+from counterpoise.exchange.adl import AdlQueue
 from counterpoise.exchange.board import Board
 from counterpoise.exchange.candles import CandleKind
 from counterpoise.exchange.desk import Desk
-from counterpoise.exchange.events import BookChanged, ExchangeEvent, FundingCharged, TradePrinted
-from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, NewOrder, PlacedOrder
-from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.events import (
+    BookChanged,
+    ExchangeEvent,
+    FundingCharged,
+    TradePrinted,
+)
+from counterpoise.exchange.liquidator import Liquidator
+from counterpoise.exchange.orders import (
+    ExchangeFill,
+    ExchangeOrder,
+    NewOrder,
+    PlacedOrder,
+)
+from counterpoise.exchange.parameters import ExchangeParameters, fingerprint
 from counterpoise.exchange.quotes import Book, CandleRow, FundingState
+from counterpoise.exchange.scenarios.script import Scenario
+from counterpoise.exchange.settings import AccountSettings
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
-#: once at the end of them; account events are all told.
+#: once at the end of them; account events are all told. Not in a scenario: there every step is
+#: walked, so that its moments are not passed over and its log is the same at any speed.
 FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
 #: Shape of what `save` returns; another shape is refused.
 SAVED_VERSION: Final = 1
 
 
-class Exchange:
+class Exchange(AccountSettings):
     """One venue. Not safe for threads; make it by `create` or `restore`."""
 
-    def __init__(self, parameters: ExchangeParameters, opened_ns: int) -> None:
-        self._parameters = parameters
+    def __init__(
+        self, parameters: ExchangeParameters, opened_ns: int, scenario: Scenario | None = None
+    ) -> None:
+        board = Board(parameters, opened_ns, scenario)
+        desk = Desk(parameters, board.trade, self.price_band)
+        liquidator = Liquidator(desk, parameters.rules.liquidation, AdlQueue(parameters))
+        super().__init__(parameters, board, desk, liquidator)
         self._opened_ns = opened_ns
         self._step_ns = parameters.step_ms * NS_PER_MS
-        self._board = Board(parameters, opened_ns)
-        self._desk = Desk(parameters, self._board.trade)
+        self._scenario = scenario
+        self._scenario_sha256 = _scenario_fingerprint(scenario)
         self._desk.now_ns = opened_ns
         self._desk.clearing.marks = self._board.marks()
         self._book_ns = dict.fromkeys(self._desk.books, opened_ns)
@@ -45,18 +89,30 @@ class Exchange:
             book.changes()
 
     @classmethod
-    def create(cls, parameters: ExchangeParameters, opened_ns: int) -> Self:
-        """Open a venue whose history ends at `opened_ns` with every market at its start price."""
-        return cls(parameters, opened_ns)
+    def create(
+        cls, parameters: ExchangeParameters, opened_ns: int, scenario: Scenario | None = None
+    ) -> Self:
+        """Open a venue whose history ends at `opened_ns` with every market at its start price.
+
+        `scenario` plays from then on; None = calm markets. ValueError: its bars do not fit.
+        """
+        return cls(parameters, opened_ns, scenario)
 
     @classmethod
-    def restore(cls, parameters: ExchangeParameters, saved: dict[str, Any]) -> Self:
-        """Make the venue `save` was taken from. ValueError: other parameters or version."""
+    def restore(
+        cls, parameters: ExchangeParameters, saved: dict[str, Any], scenario: Scenario | None = None
+    ) -> Self:
+        """Make the venue `save` was taken from, at its place in its scenario.
+
+        ValueError: other parameters, other scenario or other version.
+        """
         if saved.get("version") != SAVED_VERSION:
             raise ValueError(f"saved version={saved.get('version')} is not {SAVED_VERSION}")
-        if saved["parameters_sha256"] != _fingerprint(parameters):
+        if saved["parameters_sha256"] != fingerprint(parameters):
             raise ValueError("the venue was saved with other parameters; they decide its markets")
-        exchange = cls(parameters, int(saved["opened_ns"]))
+        if saved.get("scenario_sha256") != _scenario_fingerprint(scenario):
+            raise ValueError("the venue was saved with another scenario; it decides its markets")
+        exchange = cls(parameters, int(saved["opened_ns"]), scenario)
         exchange._load(saved)
         return exchange
 
@@ -64,11 +120,13 @@ class Exchange:
         """Return the whole state as JSON-able values; restoring it continues bit by bit."""
         return {
             "version": SAVED_VERSION,
-            "parameters_sha256": _fingerprint(self._parameters),
+            "parameters_sha256": fingerprint(self._parameters),
+            "scenario_sha256": self._scenario_sha256,
             "opened_ns": self._opened_ns,
             "book_ns": dict(self._book_ns),
             "board": self._board.save(),
             "desk": self._desk.save(),
+            "crowd": self._liquidator.queue.save(),
         }
 
     @property
@@ -81,12 +139,27 @@ class Exchange:
         """What the venue is made of."""
         return self._parameters
 
+    @property
+    def opened_ns(self) -> int:
+        """When the venue opened: second 0 of its scenario, ns."""
+        return self._opened_ns
+
+    @property
+    def scenario(self) -> Scenario | None:
+        """What plays; None = nothing. Its `faults_due` tells what befalls the wire and when."""
+        return self._scenario
+
+    @property
+    def phase(self) -> str | None:
+        """Name of the scenario's phase the markets are in; None = in none."""
+        return self._board.phase
+
     def advance(self, until_ns: int) -> list[ExchangeEvent]:
         """Let time pass and return what happened. ValueError: `until_ns` is in the past."""
         if until_ns < self.now_ns:
             raise ValueError(f"until_ns={until_ns} is before now_ns={self.now_ns}")
         events: list[ExchangeEvent] = []
-        if until_ns - self.now_ns > FAST_FORWARD_NS:
+        if until_ns - self.now_ns > FAST_FORWARD_NS and self._scenario is None:
             events = self._fast_forward(until_ns)
         at_ns = (self._board.stepped_ns // self._step_ns + 1) * self._step_ns
         while at_ns <= until_ns:
@@ -104,9 +177,29 @@ class Exchange:
         """Return all accounts, oldest first."""
         return tuple(self._desk.clearing.wallets)
 
-    def place(self, account_id: str, order: NewOrder) -> tuple[PlacedOrder, list[ExchangeEvent]]:
-        """Take an order now. OrderRefused: nothing happened."""
-        placed = self._desk.place(account_id, order)
+    def place(
+        self, account_id: str, order: NewOrder, *, taken_max: Decimal | None = None
+    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:
+        """Take an order now. OrderRefused: nothing happened.
+
+        `taken_max` bounds what fills on arrival, base units, as if the book held no more; None =
+        no such bound. A rehearsal of partial fills; meant for immediate orders.
+        """
+        placed = self._desk.place(account_id, order, taken_max)
+        return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
+
+    def amend(
+        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None,
+        quantity: Decimal | None = None, price_limit: Decimal | None = None,
+    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:  # fmt: skip
+        """Change an open order now; None = as it is. OrderRefused: it stays as it was.
+
+        `quantity` counts what is filled already; at or below that the order ends. A new price or
+        a larger quantity loses time priority, and a new price may fill.
+        """
+        placed = self._desk.amend(
+            account_id, order_id, client_order_id, quantity=quantity, price_limit=price_limit
+        )
         return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
 
     def cancel(
@@ -115,20 +208,6 @@ class Exchange:
         """Cancel an open order now. OrderRefused: ORDER_NOT_FOUND or ALREADY_OVER."""
         self._desk.cancel(account_id, order_id, client_order_id)
         return [*self._desk.drain(), *self._book_changes(self.now_ns)]
-
-    def set_leverage(self, account_id: str, instrument_id: str, leverage: Decimal) -> None:
-        """Change a leverage setting. OrderRefused: LEVERAGE_INVALID or MARGIN_INSUFFICIENT."""
-        orders = self._desk.registry.open_orders(account_id)
-        self._desk.clearing.set_leverage(account_id, instrument_id, leverage, orders)
-
-    def leverage_setting(self, account_id: str, instrument_id: str) -> Decimal:
-        """Return an account's leverage setting of an instrument. OrderRefused: unknown."""
-        self._desk.clearing.instrument(instrument_id)
-        return self._desk.clearing.leverage_setting(account_id, instrument_id)
-
-    def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
-        """Move a market by a fraction over seconds on top of its path; it stays there."""
-        self._board.shock(instrument_id, fraction, seconds)
 
     def book(self, instrument_id: str) -> Book:
         """Return an instrument's whole order book. KeyError: unknown instrument."""
@@ -208,9 +287,9 @@ class Exchange:
         seconds = board.step(at_ns)
         desk.clearing.marks = board.marks()
         self._refresh_books(seconds)
-        for place, (instrument_id, _) in enumerate(desk.books.items()):
+        for place, (instrument_id, book) in enumerate(desk.books.items()):
             desk.meet_background(instrument_id)
-            lots = board.frame.print_lots[place]
+            lots = book.coarse_lots(board.frame.print_lots[place])
             if lots:
                 side = Side.BUY if lots > 0 else Side.SELL
                 desk.print_background(instrument_id, side, abs(lots))
@@ -234,43 +313,42 @@ class Exchange:
             )
 
     def _charge_funding(self, instrument_id: str, rate: Decimal) -> list[ExchangeEvent]:
-        events: list[ExchangeEvent] = []
         clearing = self._desk.clearing
         for account_id, wallet in clearing.wallets.items():
-            bill = clearing.charge_funding(wallet, instrument_id, rate, self.now_ns)
-            if bill is None:
-                continue
-            events.append(
-                FundingCharged(
-                    account_id=account_id,
-                    instrument_id=instrument_id,
-                    payment=bill.change,
-                    rate=rate,
-                    bill_id=bill.bill_id,
-                    event_ns=self.now_ns,
+            for holding in wallet.held():
+                if holding.instrument_id != instrument_id:
+                    continue
+                bill = clearing.charge_funding(wallet, holding, rate, self.now_ns)
+                self._desk.tell(
+                    FundingCharged(
+                        account_id=account_id,
+                        instrument_id=instrument_id,
+                        payment=bill.change,
+                        rate=rate,
+                        bill_id=bill.bill_id,
+                        event_ns=self.now_ns,
+                    )
                 )
-            )
-            self._desk.tell_wallet(bill)
-            events += self._desk.drain()
-        return events
+                self._desk.tell_wallet(bill)
+        return self._desk.drain()
 
     def _liquidate(self) -> None:
         clearing = self._desk.clearing
         for account_id, wallet in clearing.wallets.items():
             if not wallet.held():
                 continue
-            figures = clearing.figures(wallet, ())
-            if figures.equity <= figures.maintenance_margin:
-                self._desk.liquidate(account_id)
+            if clearing.figures(wallet, ()).doomed:
+                self._liquidator.step(account_id)
 
     def _market_changes(self) -> list[ExchangeEvent]:
         return [*self._board.mark_changes(), *self._book_changes(self.now_ns)]
 
     def _book_changes(self, event_ns: int) -> list[ExchangeEvent]:
         events: list[ExchangeEvent] = []
+        listing = self._desk.clearing.listing
         for instrument_id, book in self._desk.books.items():
             bids, asks = book.changes()
-            if bids or asks:
+            if (bids or asks) and not listing.delisted(instrument_id):
                 self._book_ns[instrument_id] = event_ns
                 events.append(
                     BookChanged(
@@ -282,9 +360,15 @@ class Exchange:
     def _load(self, saved: dict[str, Any]) -> None:
         self._board.load(saved["board"])
         self._desk.load(saved["desk"])
+        if "crowd" in saved:
+            self._liquidator.queue.load(saved["crowd"])
+        for instrument_id in self._desk.books:
+            self._coarsen(instrument_id)
         self._desk.clearing.marks = self._board.marks()
         self._book_ns = {name: int(event_ns) for name, event_ns in saved["book_ns"].items()}
 
 
-def _fingerprint(parameters: ExchangeParameters) -> str:
-    return hashlib.sha256(msgspec.json.encode(parameters, order="sorted")).hexdigest()
+def _scenario_fingerprint(scenario: Scenario | None) -> str | None:
+    if scenario is None:
+        return None
+    return hashlib.sha256(msgspec.json.encode(scenario, order="sorted")).hexdigest()

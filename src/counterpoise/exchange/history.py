@@ -7,7 +7,8 @@ import numpy as np
 
 from counterpoise.domain.units import NS_PER_MINUTE, SECONDS_PER_DAY, SECONDS_PER_YEAR
 from counterpoise.exchange import market
-from counterpoise.exchange.market import Constants, Floats, Integers
+from counterpoise.exchange.constants import Constants, Floats, Integers
+from counterpoise.exchange.draws import STREAM_HISTORY, generator
 from counterpoise.exchange.parameters import ExchangeParameters
 
 MINUTES_PER_DAY: Final = 1_440
@@ -33,7 +34,7 @@ def history(parameters: ExchangeParameters, opened_ns: int) -> History:
     constants = Constants.of(parameters)
     minutes = parameters.history_days * MINUTES_PER_DAY
     last_minute = opened_ns // NS_PER_MINUTE
-    draws = market.generator(parameters.seed, market.STREAM_HISTORY, last_minute)
+    draws = generator(parameters.seed, STREAM_HISTORY, last_minute)
     count = len(parameters.instruments)
     log_variance = _log_variances(draws.standard_normal(minutes))
     scale = np.exp(0.5 * (log_variance - 0.5 * market.LOG_VARIANCE_DEVIATION**2))

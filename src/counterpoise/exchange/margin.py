@@ -1,28 +1,62 @@
-"""Margin arithmetic of a linear perpetual in net mode with cross margin, and funding.
+"""Margin arithmetic of linear perpetuals with cross margin (venues.md sections 1.3 to 1.5).
 
-Sources: venues.md sections 1.5 and 2. All figures are quote unless said otherwise.
+All figures are quote unless said otherwise.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from counterpoise.domain.instruments import MarginTier
 
-#: Interest part of funding: 0.03 % a day.
-INTEREST_PER_DAY: Final = Decimal("0.0003")
-#: The interest part pulls the rate at most this far from the premium, fraction.
-INTEREST_PULL_MAX: Final = Decimal("0.0005")
-#: Grid of published funding rates.
-FUNDING_RATE_STEP: Final = Decimal("0.0000000001")
+#: Leverage settings are told apart down to this.
+LEVERAGE_STEP: Final = Decimal("0.01")
+#: A mark is not looked for beyond this multiple of the last tier's start.
+FAR_AWAY: Final = 1_000
+
+
+def tier_number(tiers: Sequence[MarginTier], notional: Decimal) -> int:
+    """Return which tier a notional falls in, the first is 1; an upper end belongs to its tier."""
+    for number, tier in enumerate(tiers, 1):
+        if tier.notional_max is None or notional <= tier.notional_max:
+            return number
+    return len(tiers)
 
 
 def tier_of(tiers: Sequence[MarginTier], notional: Decimal) -> MarginTier:
     """Return the tier a notional falls in; its upper end belongs to it."""
+    return tiers[tier_number(tiers, notional) - 1]
+
+
+def leverage_max(tier: MarginTier) -> Decimal:
+    """Return the highest leverage setting a tier allows."""
+    return (1 / tier.initial_margin_fraction).quantize(LEVERAGE_STEP)
+
+
+def with_deductions(tiers: Sequence[MarginTier]) -> tuple[MarginTier, ...]:
+    """Return the tiers with the deductions that make maintenance margin continuous.
+
+    deduction of a tier = that of the tier before + its floor x the rise of the fraction.
+    """
+    result: list[MarginTier] = []
     for tier in tiers:
-        if tier.notional_max is None or notional <= tier.notional_max:
-            return tier
-    return tiers[-1]
+        deduction = Decimal(0)
+        if result:
+            before = result[-1]
+            rise = tier.maintenance_margin_fraction - before.maintenance_margin_fraction
+            floor = before.notional_max
+            assert floor is not None, "only the last tier has no end"
+            deduction = before.maintenance_margin_deduction + floor * rise
+        result.append(replace(tier, maintenance_margin_deduction=deduction))
+    return tuple(result)
+
+
+def margin_ratio(equity: Decimal, maintenance: Decimal, liquidation_fee: Decimal) -> Decimal | None:
+    """Return equity over what it must cover, as OKX states it; 1 = liquidated, None = nothing."""
+    needed = maintenance + liquidation_fee
+    return equity / needed if needed else None
 
 
 def initial_margin(
@@ -34,7 +68,7 @@ def initial_margin(
 
 
 def maintenance_margin(tiers: Sequence[MarginTier], notional: Decimal) -> Decimal:
-    """Return what a position needs to live: the whole notional at its tier's fraction."""
+    """Return what a position needs to live: notional at its tier's fraction - the deduction."""
     tier = tier_of(tiers, notional)
     return notional * tier.maintenance_margin_fraction - tier.maintenance_margin_deduction
 
@@ -70,14 +104,32 @@ def liquidation_price(
     return None
 
 
-def funding_rate(premium_average: Decimal, interval_hours: int, rate_max: Decimal) -> Decimal:
-    """Return the rate of an interval, fraction: premium, pulled toward interest, clamped."""
-    interest = INTEREST_PER_DAY * interval_hours / 24
-    pull = min(max(interest - premium_average, -INTEREST_PULL_MAX), INTEREST_PULL_MAX)
-    rate = min(max(premium_average + pull, -rate_max), rate_max)
-    return rate.quantize(FUNDING_RATE_STEP)
+def liquidation_price_pair(
+    tiers: Sequence[MarginTier],
+    legs: Sequence[tuple[Decimal, Decimal]],
+    equity_other: Decimal,
+    mark: Decimal,
+) -> Decimal | None:
+    """Return the mark where a long and a short of one instrument are liquidated together.
 
-
-def funding_payment(quantity: Decimal, mark: Decimal, rate: Decimal) -> Decimal:
-    """Return what a position (signed base units) receives: rate > 0 takes from longs."""
-    return -quantity * mark * rate
+    `legs` are (signed quantity, entry price). The mark moves against what they are net; where they
+    are even, up, since the requirement grows. `equity_other` as in `liquidation_price`.
+    """
+    net = sum((quantity for quantity, _ in legs), Decimal(0))
+    steps = {tier.notional_max / abs(q) for tier in tiers if tier.notional_max for q, _ in legs}
+    if net > 0:
+        stops = [mark, *sorted((each for each in steps if each < mark), reverse=True), Decimal(0)]
+    else:
+        stops = [mark, *sorted(each for each in steps if each > mark)]
+        stops.append(stops[-1] * FAR_AWAY)
+    for begin, end in pairwise(stops):
+        within = [tier_of(tiers, abs(q) * (begin + end) / 2) for q, _ in legs]
+        slope, height = net, equity_other - sum((q * entry for q, entry in legs), Decimal(0))
+        for (quantity, _), tier in zip(legs, within, strict=True):
+            slope -= abs(quantity) * tier.maintenance_margin_fraction
+            height += tier.maintenance_margin_deduction
+        if height + slope * begin <= 0:
+            return begin
+        if slope and min(begin, end) < -height / slope <= max(begin, end):
+            return -height / slope
+    return None

@@ -5,10 +5,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from counterpoise.domain.orders import Liquidity, OrderKind, OrderState, Side, TimeInForce
+from counterpoise.exchange.modes import PositionSide, SelfTradeMode
 
 
 class RefusalReason(StrEnum):
-    """Why the venue did not take a request. The order of the checks is the order here."""
+    """Why the venue did not take a request, in the order of the checks of an order."""
 
     #: No such account.
     ACCOUNT_UNKNOWN = "account_unknown"
@@ -18,6 +19,8 @@ class RefusalReason(StrEnum):
     INSTRUMENT_NOT_LIVE = "instrument_not_live"
     #: Price, kind, time in force and post-only contradict each other.
     ORDER_INVALID = "order_invalid"
+    #: The position side does not fit the account's position mode (OKX 51000, Binance -4061).
+    POSITION_SIDE_MISMATCH = "position_side_mismatch"
     #: Not 1 to 32 alphanumeric characters.
     CLIENT_ORDER_ID_INVALID = "client_order_id_invalid"
     #: Quantity is not on the lot grid.
@@ -30,7 +33,9 @@ class RefusalReason(StrEnum):
     PRICE_OFF_GRID = "price_off_grid"
     #: Price is beyond the band around the mark, on the aggressive side.
     PRICE_OUT_OF_BAND = "price_out_of_band"
-    #: An open order carries the same client order id.
+    #: Notional is under the smallest (Binance -4164, Bybit 110094).
+    NOTIONAL_TOO_SMALL = "notional_too_small"
+    #: Another order carries the same client order id.
     CLIENT_ORDER_ID_DUPLICATE = "client_order_id_duplicate"
     #: Reduce-only without a position to reduce (OKX 51169).
     REDUCE_ONLY_NO_POSITION = "reduce_only_no_position"
@@ -38,14 +43,24 @@ class RefusalReason(StrEnum):
     REDUCE_ONLY_SAME_SIDE = "reduce_only_same_side"
     #: The account has too many open orders.
     OPEN_ORDERS_TOO_MANY = "open_orders_too_many"
+    #: The position would leave the tiers its leverage setting is allowed in (Binance -2027).
+    POSITION_TOO_LARGE = "position_too_large"
     #: The increase needs more margin than is available (OKX 51008).
     MARGIN_INSUFFICIENT = "margin_insufficient"
     #: No such order, or forgotten already.
     ORDER_NOT_FOUND = "order_not_found"
     #: The order is filled or canceled.
     ALREADY_OVER = "already_over"
-    #: The leverage setting is not within 1 and what the first margin tier allows.
+    #: The amendment changes nothing (Binance -5027).
+    AMEND_UNCHANGED = "amend_unchanged"
+    #: The leverage setting is not within 1 and what the margin tier allows.
     LEVERAGE_INVALID = "leverage_invalid"
+    #: The position mode is what it was (Binance -4059).
+    MODE_UNCHANGED = "mode_unchanged"
+    #: The position mode cannot change with positions or open orders (OKX 59000, Binance -4068).
+    MODE_LOCKED = "mode_locked"
+    #: There is not that much free cash to withdraw.
+    WITHDRAWAL_TOO_LARGE = "withdrawal_too_large"
 
 
 class OrderRefused(Exception):
@@ -64,6 +79,10 @@ class OrderCategory(StrEnum):
 
     NORMAL = "normal"
     LIQUIDATION = "liquidation"
+    #: Auto-deleveraging by the venue.
+    ADL = "adl"
+    #: Settled because the instrument was delisted.
+    DELISTING = "delisting"
 
 
 class CancelCause(StrEnum):
@@ -79,10 +98,18 @@ class CancelCause(StrEnum):
     POST_ONLY_WOULD_TAKE = "post_only_would_take"
     #: A reduce-only order that has nothing left to reduce.
     REDUCE_ONLY = "reduce_only"
-    #: It stood in the way of the account's own taker.
+    #: It stood in the way of the account's own taker, or was that taker.
     SELF_TRADE = "self_trade"
     #: The account was liquidated.
     LIQUIDATION = "liquidation"
+    #: The venue's doing, without a request.
+    VENUE = "venue"
+    #: An amendment left nothing to fill.
+    AMENDED_AWAY = "amended_away"
+    #: The position was auto-deleveraged.
+    ADL = "adl"
+    #: The instrument was delisted.
+    DELISTING = "delisting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +136,10 @@ class NewOrder:
     client_order_id: str | None = None
     #: The client's free label, handed back unchanged.
     tag: str = ""
+    #: Which position it trades; LONG or SHORT exactly in hedge mode.
+    position_side: PositionSide = PositionSide.NET
+    #: What it does on meeting the account's own order; None = the account's setting.
+    self_trade: SelfTradeMode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +208,10 @@ class ExchangeOrder:
     created_ns: int
     #: Venue clock of the last change, ns.
     updated_ns: int
+    #: Which position it trades.
+    position_side: PositionSide = PositionSide.NET
+    #: What it does on meeting the account's own order.
+    self_trade: SelfTradeMode = SelfTradeMode.CANCEL_MAKER
 
     @property
     def remaining(self) -> Decimal:
@@ -236,3 +271,5 @@ class ExchangeFill:
     realised_pnl: Decimal
     #: Venue clock, ns.
     event_ns: int
+    #: Which position it traded.
+    position_side: PositionSide = PositionSide.NET

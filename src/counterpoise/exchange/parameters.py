@@ -1,12 +1,22 @@
 """What a modelled venue is made of, and the demonstration venue."""
 
+import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from counterpoise.domain.instruments import Instrument, MarginTier
+from counterpoise.exchange.rules import BandFormula, BandRule, VenueRules
 
 MINUTE_MS: Final = 60_000
+#: Fields a parameter set may lack: one that stands at its default leaves the fingerprint alone,
+#: so that a venue saved before the field existed is still the same venue.
+FIELDS_LATER: Final = frozenset({"band", "funding_rate_cap", "funding_rate_floor", "rules"})
+
+_RULES_DEMO: Final = VenueRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +39,12 @@ class InstrumentParameters:
     volume_day_quote: float
     #: Hours from one funding to the next, counted from 00:00 UTC.
     funding_interval_hours: int = 8
+    #: Its price band; None = the venue's `price_band_fraction` around the mark.
+    band: BandRule | None = None
+    #: Largest funding rate per interval, fraction; None = the venue's.
+    funding_rate_cap: Decimal | None = None
+    #: Lowest funding rate per interval, fraction; None = the cap with the other sign.
+    funding_rate_floor: Decimal | None = None
 
     def __post_init__(self) -> None:
         assert self.price_start > 0, "price_start must be positive"
@@ -70,6 +86,8 @@ class ExchangeParameters:
     leverage_setting_start: Decimal = Decimal(3)
     #: Largest absolute funding rate per interval, fraction.
     funding_rate_max: Decimal = field(default=Decimal("0.0075"))
+    #: What the venue does its own way.
+    rules: VenueRules = _RULES_DEMO
 
     def __post_init__(self) -> None:
         assert 0 <= self.seed < 2**64, "the seed must fit 64 bits"
@@ -78,6 +96,29 @@ class ExchangeParameters:
         assert MINUTE_MS % self.step_ms == 0, "step_ms must divide a minute"
         assert self.book_levels >= 2, "a book needs two levels per side"
         assert self.history_days >= 1, "a venue needs a day of history"
+
+    def band(self, instrument: InstrumentParameters) -> BandRule:
+        """Return an instrument's price band."""
+        if instrument.band is not None:
+            return instrument.band
+        return BandRule(formula=BandFormula.MARK, near_fraction=self.price_band_fraction)
+
+
+def fingerprint(parameters: ExchangeParameters) -> str:
+    """Return what tells two parameter sets apart, as hex; defaults of later fields do not count."""
+    return hashlib.sha256(msgspec.json.encode(_plain(parameters), order="sorted")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    return {
+        each.name: _plain(getattr(value, each.name))
+        for each in dataclasses.fields(value)
+        if not (each.name in FIELDS_LATER and getattr(value, each.name) == each.default)
+    }
 
 
 def _tiers(*rows: tuple[str | None, str, str]) -> tuple[MarginTier, ...]:

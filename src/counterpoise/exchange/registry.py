@@ -5,14 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR
 from counterpoise.exchange.orders import ExchangeOrder, OrderRefused, RefusalReason
+from counterpoise.exchange.rules import VenueRules
 
-#: A canceled order without fills is forgotten after this (OKX); one with fills later.
-CANCELED_KEPT_NS: Final = 2 * NS_PER_HOUR
-FILLED_KEPT_NS: Final = 3 * NS_PER_DAY
-#: Open orders an account may have.
-OPEN_ORDERS_MAX: Final = 500
+#: Open orders an account of the demonstration may have.
+OPEN_ORDERS_MAX: Final = VenueRules().open_orders_max
 #: Ended orders kept of each kind, whatever their age.
 ENDED_MAX: Final = 10_000
 
@@ -20,7 +17,8 @@ ENDED_MAX: Final = 10_000
 class OrderRegistry:
     """Every order the venue still knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: VenueRules) -> None:
+        self._rules = rules
         self._orders: dict[str, ExchangeOrder] = {}
         #: Open order ids per account, oldest first.
         self._open: dict[str, dict[str, None]] = {}
@@ -77,11 +75,11 @@ class OrderRegistry:
         )
 
     def check_unused(self, account_id: str, client_order_id: str | None, now_ns: int) -> None:
-        """OrderRefused: an open order of the account carries the client order id."""
+        """OrderRefused: an order of the account that still counts carries the client order id."""
         if client_order_id is None:
             return
         order = self.find(account_id, None, client_order_id, now_ns)
-        if order is not None and order.open:
+        if order is not None and (order.open or self._rules.client_order_id_once):
             message = f"client_order_id={client_order_id} is in use by {order.order_id}"
             raise OrderRefused(RefusalReason.CLIENT_ORDER_ID_DUPLICATE, message)
 
@@ -122,9 +120,9 @@ class OrderRegistry:
             if not self._named[key]:
                 del self._named[key]
 
-    @staticmethod
-    def _forgotten(order: ExchangeOrder, now_ns: int) -> bool:
+    def _forgotten(self, order: ExchangeOrder, now_ns: int) -> bool:
         if order.open:
             return False
-        kept = FILLED_KEPT_NS if order.filled_quantity > 0 else CANCELED_KEPT_NS
+        filled, rules = order.filled_quantity > 0, self._rules
+        kept = rules.filled_kept_ns if filled else rules.canceled_kept_ns
         return now_ns - order.updated_ns > kept

@@ -3,9 +3,12 @@
 from collections import deque
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from counterpoise.exchange.accounts import Bill, BillKind
+from counterpoise.exchange.modes import PositionMode, PositionSide, SelfTradeMode, position_key
 from counterpoise.exchange.orders import ExchangeFill
 
 #: Fills and bills kept per account; the oldest are forgotten.
@@ -30,6 +33,13 @@ class Holding:
     changed_ns: int = 0
     #: Trade counter of the last fill.
     last_trade_sequence: int = 0
+    #: NET in one-way mode; LONG or SHORT in hedge mode.
+    position_side: PositionSide = PositionSide.NET
+
+    @property
+    def key(self) -> str:
+        """Its name among the account's positions."""
+        return position_key(self.instrument_id, self.position_side)
 
     def unrealised_pnl(self, mark: Decimal) -> Decimal:
         """Return quote at a mark."""
@@ -73,16 +83,25 @@ class Wallet:
         self.account_id = account_id
         #: Cash, quote.
         self.balance = Decimal(0)
-        #: Positions ever held, flat ones included.
+        #: Positions ever held by `position_key`, flat ones included.
         self.holdings: dict[str, Holding] = {}
         #: Leverage settings made; an instrument that is not there has the venue's start value.
         self.leverage_settings: dict[str, Decimal] = {}
+        #: Position modes set, by instrument; one that is not there has the venue's start value.
+        self.position_modes: dict[str, PositionMode] = {}
+        #: What the account's takers do on meeting its own orders; None = the venue's start value.
+        self.self_trade: SelfTradeMode | None = None
+        #: Fee level; 0 pays most.
+        self.fee_level = 0
         self.fills: deque[ExchangeFill] = deque(maxlen=FILLS_MAX)
         self.bills: deque[Bill] = deque(maxlen=BILLS_MAX)
 
-    def holding(self, instrument_id: str) -> Holding:
+    def holding(
+        self, instrument_id: str, position_side: PositionSide = PositionSide.NET
+    ) -> Holding:
         """Return the position, flat if there is none."""
-        return self.holdings.get(instrument_id) or Holding(instrument_id=instrument_id)
+        held = self.holdings.get(position_key(instrument_id, position_side))
+        return held or Holding(instrument_id=instrument_id, position_side=position_side)
 
     def held(self) -> list[Holding]:
         """Return positions that are not flat."""
@@ -92,17 +111,15 @@ class Wallet:
         self, bill_id: str, kind: BillKind, event_ns: int, *, instrument_id: str | None = None,
         fee: Decimal = Decimal(0), realised_pnl: Decimal = Decimal(0),
         transfer: Decimal = Decimal(0), fill_id: str | None = None,
-        funding_rate: Decimal | None = None,
+        funding_rate: Decimal | None = None, position_side: PositionSide = PositionSide.NET,
     ) -> Bill:  # fmt: skip
         """Move the balance by realised PnL - fee + transfer and write the bill."""
         change = realised_pnl - fee + transfer
         self.balance += change
-        if instrument_id is not None and instrument_id in self.holdings:
-            holding = self.holdings[instrument_id]
-            extra = transfer - fee
-            self.holdings[instrument_id] = replace(
-                holding, realised_pnl=holding.realised_pnl + extra
-            )
+        key = None if instrument_id is None else position_key(instrument_id, position_side)
+        if key is not None and key in self.holdings:
+            holding, extra = self.holdings[key], transfer - fee
+            self.holdings[key] = replace(holding, realised_pnl=holding.realised_pnl + extra)
         bill = Bill(
             bill_id=bill_id,
             account_id=self.account_id,
@@ -118,3 +135,34 @@ class Wallet:
         )
         self.bills.append(bill)
         return bill
+
+    def save(self) -> dict[str, Any]:
+        """Return the books as JSON-able figures that read back exactly."""
+        saved: dict[str, Any] = msgspec.to_builtins(
+            {
+                "balance": self.balance,
+                "holdings": list(self.holdings.values()),
+                "leverage_settings": self.leverage_settings,
+                "position_modes": self.position_modes,
+                "self_trade": self.self_trade,
+                "fee_level": self.fee_level,
+                "fills": list(self.fills),
+                "bills": list(self.bills),
+            }
+        )
+        return saved
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take over what `save` gave; an older version gave less."""
+        self.balance = Decimal(saved["balance"])
+        self.holdings = {
+            each.key: each for each in msgspec.convert(saved["holdings"], list[Holding])
+        }
+        self.leverage_settings = msgspec.convert(saved["leverage_settings"], dict[str, Decimal])
+        self.position_modes = msgspec.convert(
+            saved.get("position_modes", {}), dict[str, PositionMode]
+        )
+        self.self_trade = msgspec.convert(saved.get("self_trade"), SelfTradeMode | None)
+        self.fee_level = int(saved.get("fee_level", 0))
+        self.fills.extend(msgspec.convert(saved["fills"], list[ExchangeFill]))
+        self.bills.extend(msgspec.convert(saved["bills"], list[Bill]))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from counterpoise.simulator import files
-from counterpoise.simulator.okx.auth import Credentials
+from counterpoise.simulator.keys import Credentials
 
 #: A started simulator must answer within this.
 START_SECONDS_MAX: Final = 60.0
@@ -63,8 +63,8 @@ def credentials(state_dir: Path) -> Credentials:
 
 
 def state(state_dir: Path) -> dict[str, Any]:
-    """Return the venue's truth (`GET /_state`): equity, positions, orders, fills, marks."""
-    return _ask(state_dir, "/_state", None)
+    """Return the venue's truth (`GET /_truth`): equity, positions, orders, fills, marks."""
+    return _ask(state_dir, "/_truth", None)
 
 
 def shock(state_dir: Path, symbol: str, fraction: Decimal, seconds: float) -> dict[str, Any]:
@@ -74,8 +74,8 @@ def shock(state_dir: Path, symbol: str, fraction: Decimal, seconds: float) -> di
 
 
 def fault(state_dir: Path, kind: str, **details: object) -> dict[str, Any]:
-    """Order a fault (`simulator.faults.Fault`): path_contains, count, seconds, stage."""
-    return _ask(state_dir, "/_fault", {"kind": kind, **details})
+    """Order a fault (`simulator.faults.Fault`): path_contains, count, seconds, ..."""
+    return _ask(state_dir, "/_control", {"kind": kind, **details})
 
 
 def ensure_running(

@@ -1,125 +1,216 @@
-"""Faults put between the wire and the venue by `POST /_fault`, for tests of the daemon.
+"""Faults: what can go wrong on order, and which of it is going wrong now.
 
-`stage` says where a fault strikes. "answer": the venue carries the request out first, then the
-fault hits the answer. "request": the fault comes before the venue has seen the request.
+A fault is ordered by `POST /_control`, by `counterpoise simulator fault` or by a scenario's
+schedule. It waits `after_seconds`, then strikes with `probability` until `count` strikes are used
+up or `duration_seconds` have passed, all in market time. Draws come from the venue's seed.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from enum import StrEnum
+import random
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
-from aiohttp import web
 
-from counterpoise.simulator.okx.errors import MESSAGES, Code, envelope
+from counterpoise.domain import units
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.fault_kinds import LASTING_SECONDS, RULES, FaultKind, Place, Rule
 
 #: Longest `seconds` of a delay.
 DELAY_SECONDS_MAX: Final = 600.0
+#: Longest `after_seconds` and `duration_seconds`.
+DURATION_SECONDS_MAX: Final = 30 * 86_400.0
 #: Most faults that may wait at a time.
-FAULTS_MAX: Final = 100
-
-
-class FaultKind(StrEnum):
-    """What goes wrong."""
-
-    #: The connection ends without an answer.
-    DROP_AFTER_READ = "drop_after_read"
-    #: HTTP 200 with an empty body.
-    HTTP_200_EMPTY = "http_200_empty"
-    #: The answer (or, at stage "request", the whole request) comes `seconds` late.
-    DELAY = "delay"
-    #: OKX's 50026 with HTTP 503.
-    REJECT_50026 = "reject_50026"
-    #: Every WebSocket is cut.
-    CUT_STREAMS = "cut_streams"
-    #: The next `count` book updates of `symbol` ("" = of all) are lost on the way.
-    GAP_BOOKS = "gap_books"
-    #: Faults that still wait are forgotten.
-    CLEAR = "clear"
+FAULTS_MAX: Final = 300
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One order for trouble, the body of `POST /_fault`."""
+    """One order for trouble, the body of `POST /_control`."""
 
     #: What goes wrong.
     kind: FaultKind
-    #: Strikes only requests whose path and query contain this; "" = all.
+    #: Strikes only requests whose path and query contain this, or private pushes of channels
+    #: whose name does; "" = all of its place.
     path_contains: str = ""
     #: Strikes only requests of this method ("POST"); "" = any.
     method: str = ""
-    #: Instrument of a book gap, either spelling; "" = all.
+    #: Instrument, any spelling the venue knows; "" = all.
     symbol: str = ""
-    #: Requests (or book updates) it still strikes.
+    #: Strikes left; 0 = no bound while it lasts. Lasting faults do not count.
     count: int = 1
+    #: Chance of each strike.
+    probability: float = 1.0
     #: Length of a delay.
     seconds: float = 1.0
-    #: "answer" or "request"; None = "request" for a rejection, "answer" for all else.
+    #: Market seconds from now until it is armed.
+    after_seconds: float = 0.0
+    #: Market seconds it stays armed; None = until its count is used up, 10 for lasting ones.
+    duration_seconds: float | None = None
+    #: "answer": carried out, then struck; "request": struck before; None = as its kind has it.
     stage: str | None = None
+    #: The figure some kinds need; "" = their default.
+    value: str = ""
 
     def __post_init__(self) -> None:
         if self.stage not in (None, "answer", "request"):
             raise ValueError(f"stage={self.stage!r}; 'answer' or 'request'")
-        if self.count < 1:
-            raise ValueError(f"count={self.count}; at least 1")
+        if self.count < 0 or (self.count == 0 and self.duration_seconds is None):
+            raise ValueError(f"count={self.count}; at least 1, or 0 with duration_seconds")
+        if not 0 < self.probability <= 1:
+            raise ValueError(f"probability={self.probability}; above 0, at most 1")
         if not 0 <= self.seconds <= DELAY_SECONDS_MAX:
             raise ValueError(f"seconds={self.seconds}; 0 to {DELAY_SECONDS_MAX}")
+        for name in ("after_seconds", "duration_seconds"):
+            span = getattr(self, name)
+            if span is not None and not 0 <= span <= DURATION_SECONDS_MAX:
+                raise ValueError(f"{name}={span}; 0 to {DURATION_SECONDS_MAX:.0f}")
+
+        if self.value and self.kind in (FaultKind.PARTIAL_FILL, FaultKind.CLOCK_JUMP):
+            _check_figure(self.kind, self.value)
+
+    @property
+    def rule(self) -> Rule:
+        """What its kind does."""
+        return RULES[self.kind]
 
     @property
     def carries_out(self) -> bool:
         """Whether the venue sees the request before the fault strikes."""
-        if self.stage is None:
-            return self.kind is not FaultKind.REJECT_50026
-        return self.stage == "answer"
+        return self.rule.carries_out if self.stage is None else self.stage == "answer"
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+def _check_figure(kind: FaultKind, value: str) -> None:
+    try:
+        figure = Decimal(value)
+    except InvalidOperation:
+        figure = Decimal("NaN")
+    allowed = not figure.is_nan() and abs(figure) <= DURATION_SECONDS_MAX
+    if kind is FaultKind.PARTIAL_FILL:
+        allowed = allowed and 0 <= figure <= 1
+    if not allowed:
+        raise ValueError(f"value={value!r}; {RULES[kind].value}")
+
+
+@dataclass(slots=True)
+class _Armed:
+    # A fault with its window in market time; `strikes_left` None = no bound.
+    fault: Fault
+    instrument_id: str
+    from_ns: int
+    until_ns: int | None
+    strikes_left: int | None
 
 
 class FaultPlan:
-    """The faults still to strike, oldest first."""
+    """The faults that wait, are armed or last, oldest first."""
 
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
+    def __init__(self, clock: Clock | None = None, *, seed: int = 0) -> None:
+        #: What time it is at the venue.
+        self.clock = clock or Clock()
+        self._draws = random.Random(seed)  # noqa: S311  (rehearsed bad luck, not a secret)
+        self._armed: list[_Armed] = []
 
-    def add(self, fault: Fault) -> None:
-        """Take a fault; ValueError above FAULTS_MAX."""
-        if len(self._faults) >= FAULTS_MAX:
+    def add(self, fault: Fault, instrument_id: str = "", *, from_ns: int | None = None) -> None:
+        """Take a fault; `instrument_id` is its symbol, resolved. ValueError above FAULTS_MAX.
+
+        `from_ns` is the market time it is armed at; None = now.
+        """
+        if len(self._armed) >= FAULTS_MAX:
             raise ValueError(f"more than {FAULTS_MAX} faults are waiting")
-        self._faults.append(fault)
+        place = fault.rule.place
+        duration = fault.duration_seconds
+        if duration is None and place is Place.LASTING:
+            duration = LASTING_SECONDS
+        if from_ns is None:
+            from_ns = self.clock.now_ns()
+        from_ns += round(fault.after_seconds * units.NS_PER_SECOND)
+        until_ns = None if duration is None else from_ns + round(duration * units.NS_PER_SECOND)
+        strikes = None if place is Place.LASTING or fault.count == 0 else fault.count
+        self._armed.append(_Armed(fault, instrument_id, from_ns, until_ns, strikes))
 
     def clear(self) -> None:
         """Forget them all."""
-        self._faults.clear()
+        self._armed.clear()
 
-    def next(self, method: str, path_query: str) -> Fault | None:
+    @property
+    def quiet(self) -> bool:
+        """Whether no fault waits, is armed or lasts: the usual case, asked for every push."""
+        return not self._armed
+
+    def armed(self) -> list[Fault]:
+        """Return the faults that wait, are armed or last, oldest first."""
+        self._expire()
+        return [each.fault for each in self._armed]
+
+    def next(self, method: str, path_query: str, *, order_entry: bool = True) -> Fault | None:
         """Return the fault that strikes this request and count it down; None = none does."""
-        for fault in self._faults:
-            if fault.path_contains in path_query and fault.method in ("", method):
-                fault.count -= 1
-                if fault.count == 0:
-                    self._faults.remove(fault)
+        for each in self._struck_at(Place.ANSWER):
+            fault = each.fault
+            if fault.rule.order_entry and not fault.path_contains and not order_entry:
+                continue
+            if (
+                fault.path_contains in path_query
+                and fault.method in ("", method)
+                and self._strikes(each)
+            ):
                 return fault
         return None
 
+    def takes(self, kind: FaultKind, instrument_id: str = "", *, topic: str = "") -> Fault | None:
+        """Return an armed or lasting fault of a kind that strikes here, counted; None = none.
 
-async def strike(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a request with a fault applied."""
-    if fault.kind is FaultKind.DELAY and not fault.carries_out:
-        await asyncio.sleep(fault.seconds)
-        return await handler(request)
-    response: web.StreamResponse | None = None
-    if fault.carries_out:
-        response = await handler(request)
-    if fault.kind is FaultKind.DELAY:
-        assert response is not None
-        await asyncio.sleep(fault.seconds)
-        return response
-    if fault.kind is FaultKind.HTTP_200_EMPTY:
-        return web.Response(status=200, body=b"", content_type="application/json")
-    if fault.kind is FaultKind.REJECT_50026:
-        return envelope([], code=Code.SYSTEM, message=MESSAGES[Code.SYSTEM], status=503)
-    # An aborted transport is what a reset in the middle looks like to the client.
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=200)
+        `topic` is what `path_contains` is looked for in; "" = anywhere.
+        """
+        if not self._armed:
+            return None
+        for each in self._struck_at(RULES[kind].place):
+            if (
+                each.fault.kind is kind
+                and each.instrument_id in ("", instrument_id)
+                and (not topic or each.fault.path_contains in topic)
+                and self._strikes(each)
+            ):
+                return each.fault
+        return None
+
+    def due_acts(self) -> list[tuple[Fault, str]]:
+        """Take the acts whose time has come, with their instrument ids."""
+        due = self._struck_at(Place.ACT)
+        for each in due:
+            self._armed.remove(each)
+        return [
+            (each.fault, each.instrument_id)
+            for each in due
+            if each.fault.probability >= 1 or self._draws.random() < each.fault.probability
+        ]
+
+    def _struck_at(self, place: Place) -> list[_Armed]:
+        if not self._armed:
+            return []
+        self._expire()
+        now_ns = self.clock.now_ns()
+        return [
+            each
+            for each in self._armed
+            if each.fault.rule.place is place and each.from_ns <= now_ns
+        ]
+
+    def _expire(self) -> None:
+        now_ns = self.clock.now_ns()
+        self._armed = [
+            each for each in self._armed if each.until_ns is None or now_ns < each.until_ns
+        ]
+
+    def _strikes(self, each: _Armed) -> bool:
+        if each.fault.rule.place is Place.LASTING:
+            return True
+        if each.fault.probability < 1 and self._draws.random() >= each.fault.probability:
+            return False
+        if each.strikes_left is not None:
+            each.strikes_left -= 1
+            if each.strikes_left == 0:
+                self._armed.remove(each)
+        return True
+
+
+__all__ = ["FAULTS_MAX", "Fault", "FaultKind", "FaultPlan"]

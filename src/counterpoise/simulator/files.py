@@ -3,12 +3,13 @@
 import fcntl
 import json
 import os
+import random
 import secrets
 import time
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from counterpoise.simulator.okx.auth import Credentials
+from counterpoise.simulator.keys import Credentials
 
 #: Exit code of a simulator that finds another one at work in its directory.
 EXIT_ALREADY_RUNNING: Final = 17
@@ -24,6 +25,11 @@ _STATE_FILES: Final = (
 def port_path(state_dir: Path) -> Path:
     """Where a listening simulator says so."""
     return state_dir / "port.json"
+
+
+def lock_path(state_dir: Path) -> Path:
+    """What a running simulator holds; gone = its directory was removed."""
+    return state_dir / "lock"
 
 
 def log_path(state_dir: Path) -> Path:
@@ -86,13 +92,17 @@ def read_credentials(state_dir: Path) -> Credentials | None:
     )
 
 
-def make_credentials(state_dir: Path) -> Credentials:
-    """Make and write the key of a new account, readable by its owner alone."""
+def make_credentials(state_dir: Path, *, seed: int | None = None) -> Credentials:
+    """Make and write the key of a new account, readable by its owner alone.
+
+    With `seed` it is the same key each time: an event log then is the same, too.
+    """
+    draw = secrets.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311
     made = Credentials(
-        api_key=secrets.token_hex(16),
-        secret=secrets.token_hex(16).upper(),
-        passphrase=secrets.token_urlsafe(12),
-        account_id=str(10**17 + secrets.randbelow(9 * 10**17)),
+        api_key=f"{draw.getrandbits(128):032x}",
+        secret=f"{draw.getrandbits(128):032X}",
+        passphrase=f"{draw.getrandbits(64):016x}",
+        account_id=str(10**17 + draw.randrange(9 * 10**17)),
     )
     document = {
         "api_key": made.api_key,
@@ -121,7 +131,7 @@ def lock(state_dir: Path) -> TextIO | None:
 
     The lock is the kernel's: it ends with the process, however that ends.
     """
-    handle = (state_dir / "lock").open("a")
+    handle = lock_path(state_dir).open("a")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

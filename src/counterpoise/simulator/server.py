@@ -6,29 +6,29 @@ import os
 import signal
 import socket
 import time
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
+from counterpoise.domain import units
+from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.simulator import files
+from counterpoise.simulator.acts import ActRefused, Acts
 from counterpoise.simulator.admin import Admin
-from counterpoise.simulator.faults import FaultPlan
-from counterpoise.simulator.okx.account_streams import AccountStreams
-from counterpoise.simulator.okx.auth import Credentials
-from counterpoise.simulator.okx.calls import Desk
-from counterpoise.simulator.okx.channels import Channels, Sequencer
-from counterpoise.simulator.okx.market_streams import MarketStreams
-from counterpoise.simulator.okx.rest import Rest
-from counterpoise.simulator.okx.sockets import Sessions
-from counterpoise.simulator.store import Store
-from counterpoise.simulator.venue import RunningVenue
+from counterpoise.simulator.fault_kinds import CLOCK_JUMP_SECONDS, FaultKind
+from counterpoise.simulator.faults import Fault
+from counterpoise.simulator.keys import Credentials
+from counterpoise.simulator.opening import Opening, open_floor, schedule
+from counterpoise.simulator.striking import Striker
+from counterpoise.simulator.venue import Listener
+from counterpoise.simulator.venues import VenueName, make_wire
+from counterpoise.simulator.wire import Floor
 
 #: How often the market is brought up to the wall clock, seconds; the market's own step is 0.25 s.
 TICK_SECONDS: Final = 0.125
-#: How often silent sessions are looked for, in ticks.
-_IDLE_TICKS: Final = 8
 #: Another simulator that is just ending is waited for this long, seconds.
 LOCK_SECONDS_MAX: Final = 2.0
 #: Largest request body, bytes.
@@ -46,53 +46,73 @@ class AlreadyRunning(Exception):
 class Simulator:
     """One venue, its key and everything that speaks about it."""
 
-    def __init__(self, venue: RunningVenue, credentials: Credentials) -> None:
-        exchange = venue.exchange
-        self.venue = venue
-        self.faults = FaultPlan()
-        desk = Desk(
-            venue=venue,
-            account_id=credentials.account_id,
-            listed={
-                each.instrument.instrument_id: each for each in exchange.parameters.instruments
-            },
-            maker_fee_bps=exchange.parameters.maker_fee_bps,
-            taker_fee_bps=exchange.parameters.taker_fee_bps,
-        )
-        # Milliseconds grow faster than the numbers taken, so a restart begins above the last.
-        sequencer = Sequencer(exchange.now_ns // 1_000_000)
-        channels = Channels(desk, sequencer)
-        self.sessions = Sessions(credentials, channels)
-        self.market_streams = MarketStreams(desk, self.sessions, channels, sequencer)
-        self.account_streams = AccountStreams(desk, self.sessions, channels)
-        self._rest = Rest(desk, credentials, self.faults)
-        self._admin = Admin(desk, self.sessions, self.market_streams, self.faults)
-        venue.listeners += [self.account_streams.hear, self.market_streams.hear]
+    def __init__(self, floor: Floor, name: VenueName, log: Listener | None = None) -> None:
+        self.venue = floor.venue
+        self.faults = floor.faults
+        self.links = floor.links
+        self._wire = make_wire(name, floor)
+        self._acts = Acts(floor, self._wire)
+        self._admin = Admin(floor, self._wire, self._acts, self)
+        self._striker = Striker(floor.faults, self._wire)
+        schedule(floor, self._wire.instrument_of)
+        floor.venue.listeners += [*([] if log is None else [log]), self._show]
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
-        application = web.Application(client_max_size=REQUEST_BYTES_MAX)
+        application = web.Application(
+            client_max_size=REQUEST_BYTES_MAX, middlewares=[self._striker.middleware()]
+        )
         application.add_routes(self._admin.routes())
-        for path in ("public", "private", "business"):
-            application.router.add_get(f"/ws/v5/{path}", self._socket)
-        application.router.add_route("*", "/{tail:.*}", self._rest.serve)
+        self._wire.add_routes(application)
         return application
 
-    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
-        return await self.sessions.serve(request, request.path.rsplit("/", 1)[1])
+    def _show(self, events: Sequence[ExchangeEvent]) -> None:
+        self._wire.hear(self.venue.display.bend(events))
 
-    async def run(self, stopped: asyncio.Event) -> None:
-        """Bring the market up to the wall clock until told to stop."""
-        ticks = 0
+    def turn(self) -> None:
+        """Bring market, faults and streams up to the present of the venue's clock."""
+        clock = self.venue.clock
+        self.venue.catch_up()
+        jump = self.faults.takes(FaultKind.CLOCK_JUMP)
+        clock.jump_ns = 0 if jump is None else _jump_ns(jump)
+        for fault, instrument_id in self.faults.due_acts():
+            try:
+                self._acts.carry_out(fault, instrument_id)
+            except ActRefused as refusal:
+                _LOG.warning("simulator.act_refused kind=%s: %s", fault.kind, refusal)
+        bent = self.venue.display.turn()
+        if bent:
+            self._wire.hear(bent)
+        self._wire.tick()
+        self.links.tick()
+        self.venue.keep_if_due()
+
+    def grant(self, seconds: float) -> int:
+        """Let a lock-step market run on, turn by turn; return its time, ns. ValueError: no."""
+        clock = self.venue.clock
+        end_ns = clock.now_ns() + round(seconds * units.NS_PER_SECOND)
+        # Turns end on the market's grid, so one long grant and many short ones are the same.
+        step_ns = self.venue.exchange.parameters.step_ms * units.NS_PER_MS
+        clock.grant(0)
+        while clock.now_ns() < end_ns:
+            step_end_ns = (clock.now_ns() // step_ns + 1) * step_ns
+            clock.grant((min(step_end_ns, end_ns) - clock.now_ns()) / units.NS_PER_SECOND)
+            self.turn()
+        return clock.now_ns()
+
+    async def run(self, stopped: asyncio.Event, state_dir: Path) -> None:
+        """Turn by the clock until told to stop, or nobody can want it any more."""
         while not stopped.is_set():
-            self.venue.advance(time.time_ns())
-            self.account_streams.tick()
-            self.market_streams.tick()
-            self.venue.keep_if_due()
-            ticks += 1
-            if ticks % _IDLE_TICKS == 0:
-                await self.sessions.close_idle()
+            if not self.venue.clock.lock_step:
+                self.turn()
+            if not files.lock_path(state_dir).exists():
+                _LOG.warning("simulator.orphaned state_dir=%s", state_dir)
+                return
             await asyncio.sleep(TICK_SECONDS)
+
+
+def _jump_ns(fault: Fault) -> int:
+    return round(float(fault.value or CLOCK_JUMP_SECONDS) * units.NS_PER_SECOND)
 
 
 def _take_directory(state_dir: Path) -> object:
@@ -126,36 +146,30 @@ def _listen(port: int, port_before: int | None) -> socket.socket:
     raise AssertionError("the last wish is bound or raises")
 
 
-def _open_venue(
-    store: Store, state_dir: Path, *, seed: int, wallet: Decimal
-) -> tuple[RunningVenue, Credentials]:
-    venue = RunningVenue.open(store, seed=seed, now_ns=time.time_ns())
-    credentials = files.read_credentials(state_dir) or files.make_credentials(state_dir)
-    if credentials.account_id not in venue.exchange.account_ids():
-        venue.open_account(credentials.account_id, wallet)
-    return venue, credentials
-
-
 async def serve(
-    state_dir: Path, *, port: int = 0, seed: int, fresh: bool = False, wallet: Decimal
+    state_dir: Path,
+    opening: Opening,
+    *,
+    port: int = 0,
+    fresh: bool = False,
+    ready: Callable[[dict[str, str]], None] | None = None,
 ) -> None:
-    """Run a simulator until SIGTERM or SIGINT.
+    """Run a simulator until SIGTERM, SIGINT, or its state directory is gone.
 
-    `seed` decides the market of a directory that has none yet, `wallet` is the cash (quote) of
-    an account that has to be opened. `fresh` puts what is there aside first. `port` 0 = the one
-    used before if it is free, else any. Raises AlreadyRunning, StateUnreadable.
+    `fresh` puts what is there aside first. `port` 0 = the one used before if it is free, else
+    any. `ready` is called once with where it listens and its key. Raises AlreadyRunning,
+    StateUnreadable, FaultUnknown.
     """
     held = _take_directory(state_dir)
     port_before = files.last_port(state_dir)
     if fresh:
         files.set_aside(state_dir)
-    store = Store(files.store_path(state_dir))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stopped.set)
-    venue, credentials = _open_venue(store, state_dir, seed=seed, wallet=wallet)
-    simulator = Simulator(venue, credentials)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    floor, store = open_floor(state_dir, opening)
+    simulator = Simulator(floor, opening.venue, _log_into(opening.event_log))
     runner = web.AppRunner(
         simulator.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
     )
@@ -164,14 +178,42 @@ async def serve(
     await web.SockSite(runner, listener).start()
     bound = int(listener.getsockname()[1])
     files.write_port(state_dir, port=bound, started_ns=time.time_ns())
-    _LOG.info("simulator.listening port=%d pid=%d", bound, os.getpid())
+    _LOG.info("simulator.listening venue=%s port=%d pid=%d", opening.venue, bound, os.getpid())
+    if ready is not None:
+        ready(_card(opening.venue, bound, floor.credentials))
     try:
-        await simulator.run(stopped)
+        await simulator.run(stopped, state_dir)
     finally:
         files.port_path(state_dir).unlink(missing_ok=True)
-        await simulator.sessions.close()
+        await simulator.links.close()
         await runner.cleanup()
-        venue.keep()
+        if files.store_path(state_dir).exists():
+            floor.venue.keep()
         store.close()
         _LOG.info("simulator.stopped")
         assert held is not None, "the directory is ours until here"
+
+
+def _card(venue: VenueName, port: int, key: Credentials) -> dict[str, str]:
+    return {
+        "venue": venue.value,
+        "rest": f"http://127.0.0.1:{port}",
+        "ws": f"ws://127.0.0.1:{port}",
+        "api_key": key.api_key,
+        "secret": key.secret,
+        "password": key.passphrase,
+    }
+
+
+def _log_into(path: Path | None) -> Listener | None:
+    if path is None:
+        return None
+    log = path.open("wb")
+    encoder = msgspec.json.Encoder(order="sorted")
+
+    def write(events: Sequence[ExchangeEvent]) -> None:
+        for event in events:
+            log.write(encoder.encode({"event": type(event).__name__, "data": event}) + b"\n")
+        log.flush()
+
+    return write

@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS command (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS whole (
     id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS accepted (
+    order_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
 """
 
 
@@ -37,14 +39,26 @@ class StoredCommand:
     body: bytes
 
 
-class Store:
-    """One SQLite file. Writes return when they are on disk."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOrder:
+    """One order that was ever taken."""
 
-    def __init__(self, path: Path) -> None:
+    #: The venue's id.
+    order_id: str
+    #: Its place among all orders.
+    sequence: int
+    #: Canonical JSON of it.
+    body: bytes
+
+
+class Store:
+    """One SQLite file. Writes return when they are on disk, if it is `durable`."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             self._connection.executescript(_SCHEMA)
             version = self.value("schema_version")
         except sqlite3.DatabaseError as damage:
@@ -80,9 +94,17 @@ class Store:
         )
         self._connection.execute("COMMIT")
 
-    def keep(self, body: bytes) -> None:
-        """Write a whole state that contains every command so far, and forget those."""
+    def keep(self, body: bytes, accepted: Sequence[StoredOrder] = ()) -> None:
+        """Write a whole state that contains every command so far, and forget those.
+
+        `accepted` are the orders that were taken or changed since the last one.
+        """
         self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany(
+            "INSERT INTO accepted VALUES (?, ?, ?)"
+            " ON CONFLICT (order_id) DO UPDATE SET body = excluded.body",
+            [(each.order_id, each.sequence, each.body) for each in accepted],
+        )
         row = self._connection.execute("SELECT coalesce(max(seq), 0) FROM command").fetchone()
         seq = int(row[0])
         self._connection.execute(
@@ -102,6 +124,11 @@ class Store:
         """Return the commands after the last whole state, in order."""
         rows = self._connection.execute("SELECT at_ns, body FROM command ORDER BY seq")
         return [StoredCommand(at_ns=int(at_ns), body=bytes(body)) for at_ns, body in rows]
+
+    def accepted(self) -> list[bytes]:
+        """Return every order that was ever taken, as last kept, in the order they came."""
+        rows = self._connection.execute("SELECT body FROM accepted ORDER BY seq")
+        return [bytes(row[0]) for row in rows]
 
     def close(self) -> None:
         """Release the file; safe to call twice."""

@@ -8,16 +8,27 @@ from typing import Any, Final
 import msgspec
 
 from counterpoise.domain import units
-from counterpoise.exchange.events import ExchangeEvent
+from counterpoise.domain.orders import OrderKind, TimeInForce
+from counterpoise.domain.rounding import quantize_toward_zero
+from counterpoise.exchange.events import ExchangeEvent, OrderChanged
 from counterpoise.exchange.exchange import Exchange
+from counterpoise.exchange.modes import PositionMode
 from counterpoise.exchange.orders import (
     ExchangeFill,
+    ExchangeOrder,
     NewOrder,
     OrderRefused,
     PlacedOrder,
+    RefusalReason,
 )
-from counterpoise.exchange.parameters import demo_parameters
-from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand
+from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
+from counterpoise.exchange.scenarios.script import Scenario
+from counterpoise.simulator import commands
+from counterpoise.simulator.commands import Command
+from counterpoise.simulator.display import Display
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import FaultPlan
+from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand, StoredOrder
 
 #: How often the whole state is written; bounds what a restart must carry out again, ns.
 KEEP_EVERY_NS: Final = units.NS_PER_MINUTE
@@ -25,81 +36,49 @@ KEEP_EVERY_NS: Final = units.NS_PER_MINUTE
 Listener = Callable[[Sequence[ExchangeEvent]], None]
 
 
-class OpenAccount(msgspec.Struct, frozen=True, tag="open_account"):
-    """An account begins with cash."""
-
-    account_id: str
-    wallet: Decimal
-
-
-class Place(msgspec.Struct, frozen=True, tag="place"):
-    """An order comes in."""
-
-    account_id: str
-    order: NewOrder
-
-
-class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """A cancel comes in."""
-
-    account_id: str
-    order_id: str | None
-    client_order_id: str | None
-
-
-class SetLeverage(msgspec.Struct, frozen=True, tag="set_leverage"):
-    """The account changes a leverage setting."""
-
-    account_id: str
-    instrument_id: str
-    leverage: Decimal
-
-
-class Shock(msgspec.Struct, frozen=True, tag="shock"):
-    """Somebody moves a market."""
-
-    instrument_id: str
-    fraction: float
-    seconds: float
-
-
-class ArmDeadline(msgspec.Struct, frozen=True, tag="arm_deadline"):
-    """Cancel-all-after: every open order is canceled at an instant; 0 = disarmed."""
-
-    account_id: str
-    deadline_ns: int
-
-
-Command = OpenAccount | Place | Cancel | SetLeverage | Shock | ArmDeadline
-
-
 class _Whole(msgspec.Struct):
     exchange: dict[str, Any]
     deadlines: dict[str, int]
 
 
-_ENCODER: Final = msgspec.json.Encoder(order="sorted")
-_COMMAND: Final = msgspec.json.Decoder(Command)
+_ORDER: Final = msgspec.json.Decoder(ExchangeOrder)
 _WHOLE: Final = msgspec.json.Decoder(_Whole)
 
 
 class RunningVenue:
     """One venue process. Every change goes through here, is written first, then told."""
 
-    def __init__(self, store: Store, exchange: Exchange) -> None:
+    def __init__(self, store: Store, exchange: Exchange, faults: FaultPlan | None = None) -> None:
         self._store = store
         self.exchange = exchange
+        self._faults = faults or FaultPlan()
+        #: What time it is at the venue.
+        self.clock = self._faults.clock
+        #: What clients are shown of books, marks and index.
+        self.display = Display(exchange, self._faults)
         #: Called with everything that happened, in order.
         self.listeners: list[Listener] = []
         self._deadlines: dict[str, int] = {}
         self._kept_ns = 0
+        # Every order ever taken; the exchange itself forgets ended ones as its venue does.
+        self._accepted = {order.order_id: order for order in map(_ORDER.decode, store.accepted())}
+        self._touched: dict[str, ExchangeOrder] = {}
 
     @classmethod
-    def open(cls, store: Store, *, seed: int, now_ns: int) -> "RunningVenue":
+    def open(
+        cls,
+        store: Store,
+        *,
+        seed: int,
+        now_ns: int,
+        parameters: Callable[[int], ExchangeParameters] = demo_parameters,
+        scenario: Scenario | None = None,
+        faults: FaultPlan | None = None,
+    ) -> "RunningVenue":
         """Return the venue as it was left, or a new one with `seed` that opens now.
 
-        A venue that exists keeps the seed it was opened with. StateUnreadable: its markets were
-        of other parameters than this version's.
+        A venue that exists keeps the seed it was opened with; `parameters` makes its markets of
+        that. StateUnreadable: its markets were of other parameters.
         """
         kept_seed = store.value("seed")
         if kept_seed is not None:
@@ -107,15 +86,15 @@ class RunningVenue:
         body = store.whole()
         if body is None:
             store.put("seed", str(seed))
-            venue = cls(store, Exchange.create(demo_parameters(seed), now_ns))
+            venue = cls(store, Exchange.create(parameters(seed), now_ns, scenario), faults)
             venue.keep()
             return venue
         whole = _WHOLE.decode(zlib.decompress(body))
         try:
-            exchange = Exchange.restore(demo_parameters(seed), whole.exchange)
+            exchange = Exchange.restore(parameters(seed), whole.exchange, scenario)
         except ValueError as other:
             raise StateUnreadable(f"{other}; start it with --fresh") from other
-        venue = cls(store, exchange)
+        venue = cls(store, exchange, faults)
         venue._deadlines = dict(whole.deadlines)
         kept_ns = venue.exchange.now_ns
         for stored in store.commands():
@@ -131,8 +110,8 @@ class RunningVenue:
     def _repeat(self, stored: StoredCommand) -> None:
         self.advance(stored.at_ns)
         try:
-            self._carry_out(_COMMAND.decode(stored.body))
-        except OrderRefused:
+            self._carry_out(commands.DECODER.decode(stored.body))
+        except (OrderRefused, ValueError):
             # It was refused the first time, too; the client was told then.
             return
 
@@ -142,8 +121,17 @@ class RunningVenue:
             "exchange": self.exchange.save(),
             "deadlines": self._deadlines,
         }
-        self._store.keep(zlib.compress(_ENCODER.encode(whole), 1))
+        touched = [
+            StoredOrder(order_id=name, sequence=order.sequence, body=commands.ENCODER.encode(order))
+            for name, order in self._touched.items()
+        ]
+        self._store.keep(zlib.compress(commands.ENCODER.encode(whole), 1), touched)
+        self._touched.clear()
         self._kept_ns = self.exchange.now_ns
+
+    def catch_up(self) -> None:
+        """Let the market run to the present of its clock."""
+        self.advance(self.clock.now_ns())
 
     def advance(self, until_ns: int) -> None:
         """Let the market and the timers run to an instant."""
@@ -171,52 +159,137 @@ class RunningVenue:
 
     def open_account(self, account_id: str, wallet: Decimal) -> None:
         """Open an account with cash."""
-        self._do([OpenAccount(account_id, wallet)])
+        self._do([commands.OpenAccount(account_id, wallet)])
 
     def place(
         self, account_id: str, orders: Sequence[NewOrder]
     ) -> list[PlacedOrder | OrderRefused]:
         """Place orders in order, each for itself, after all of them are on disk."""
-        answers = self._do([Place(account_id, order) for order in orders])
+        # An order that a fault refuses never came in: nothing of it is written or repeated.
+        struck = [self._struck(account_id, order) for order in orders]
+        taken = [
+            commands.Place(account_id, order, self._taken_max(order))
+            for order, refused in zip(orders, struck, strict=True)
+            if refused is None
+        ]
+        answers = iter(self._do(taken))
         results: list[PlacedOrder | OrderRefused] = []
-        for answer in answers:
+        for refused in struck:
+            answer = refused or next(answers)
             assert answer is not None, "a place is answered"
             results.append(answer)
         return results
+
+    def _struck(self, account_id: str, order: NewOrder) -> OrderRefused | None:
+        faults = self._faults
+        if faults.quiet:
+            return None
+        if order.client_order_id is not None and faults.takes(
+            FaultKind.DUPLICATE_CLIENT_ID, order.instrument_id
+        ):
+            return OrderRefused(
+                RefusalReason.CLIENT_ORDER_ID_DUPLICATE, f"{order.client_order_id!r} is in use"
+            )
+        if self._grows(account_id, order) and faults.takes(
+            FaultKind.REJECT_INCREASES, order.instrument_id
+        ):
+            return OrderRefused(RefusalReason.MARGIN_INSUFFICIENT, "increases are refused for now")
+        return None
+
+    def _taken_max(self, order: NewOrder) -> Decimal | None:
+        # Only an immediate order can end in part: the rest of another would cross the book.
+        immediate = order.kind is OrderKind.MARKET or order.time_in_force is TimeInForce.IOC
+        if self._faults.quiet or not immediate:
+            return None
+        fault = self._faults.takes(FaultKind.PARTIAL_FILL, order.instrument_id)
+        if fault is None:
+            return None
+        try:
+            lot = self.exchange.instrument(order.instrument_id).lot_size
+        except OrderRefused:
+            return None
+        fraction = Decimal(fault.value or "0.5")
+        return quantize_toward_zero(order.quantity * fraction, lot)
+
+    def _grows(self, account_id: str, order: NewOrder) -> bool:
+        # Whether the order could leave a position larger than it is.
+        if order.reduce_only or account_id not in self.exchange.account_ids():
+            return False
+        held = sum(
+            (
+                each.quantity
+                for each in self.exchange.account(account_id).positions.values()
+                if each.instrument_id == order.instrument_id
+                and each.position_side is order.position_side
+            ),
+            Decimal(0),
+        )
+        return abs(held + order.side.sign * order.quantity) > abs(held)
 
     def cancel(
         self, account_id: str, order_id: str | None, client_order_id: str | None
     ) -> OrderRefused | None:
         """Cancel one order; the refusal is returned, None = done."""
-        (answer,) = self._do([Cancel(account_id, order_id, client_order_id)])
+        (answer,) = self._do([commands.Cancel(account_id, order_id, client_order_id)])
         return answer if isinstance(answer, OrderRefused) else None
 
     def set_leverage(
         self, account_id: str, instrument_id: str, leverage: Decimal
     ) -> OrderRefused | None:
         """Change a leverage setting; the refusal is returned, None = done."""
-        (answer,) = self._do([SetLeverage(account_id, instrument_id, leverage)])
+        (answer,) = self._do([commands.SetLeverage(account_id, instrument_id, leverage)])
+        return answer if isinstance(answer, OrderRefused) else None
+
+    def amend(
+        self,
+        account_id: str,
+        order_id: str | None,
+        client_order_id: str | None,
+        *,
+        quantity: Decimal | None,
+        price_limit: Decimal | None,
+    ) -> PlacedOrder | OrderRefused:
+        """Change an open order; None = as it is. The refusal is returned."""
+        command = commands.Amend(account_id, order_id, client_order_id, quantity, price_limit)
+        (answer,) = self._do([command])
+        assert answer is not None, "an amendment is answered"
+        return answer
+
+    def set_position_mode(
+        self, account_id: str, mode: PositionMode, instrument_id: str | None = None
+    ) -> OrderRefused | None:
+        """Change the position mode, None = everywhere; the refusal is returned, None = done."""
+        (answer,) = self._do([commands.SetPositionMode(account_id, mode, instrument_id)])
+        return answer if isinstance(answer, OrderRefused) else None
+
+    def do(self, command: Command) -> OrderRefused | None:
+        """Carry out any other change; the refusal is returned. ValueError: it cannot be done."""
+        (answer,) = self._do([command])
         return answer if isinstance(answer, OrderRefused) else None
 
     def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
         """Move a market by a fraction of its price over some seconds."""
-        self._do([Shock(instrument_id, fraction, seconds)])
+        self._do([commands.Shock(instrument_id, fraction, seconds)])
 
     def arm_deadline(self, account_id: str, deadline_ns: int) -> None:
         """Cancel everything of the account at an instant unless re-armed; 0 = disarm."""
-        self._do([ArmDeadline(account_id, deadline_ns)])
+        self._do([commands.ArmDeadline(account_id, deadline_ns)])
 
     def last_fills(self, account_id: str, since_ns: int) -> dict[str, ExchangeFill]:
         """Return the last execution per venue order id, of those since an instant."""
         return {fill.order_id: fill for fill in self.exchange.fills(account_id, since_ns)}
 
-    def _do(self, commands: Sequence[Command]) -> list[PlacedOrder | OrderRefused | None]:
-        if not commands:
+    def accepted_orders(self, account_id: str) -> list[ExchangeOrder]:
+        """Return every order ever taken from an account, as it ended or stands, oldest first."""
+        return [each for each in self._accepted.values() if each.account_id == account_id]
+
+    def _do(self, wanted: Sequence[Command]) -> list[PlacedOrder | OrderRefused | None]:
+        if not wanted:
             return []
         # On disk first: an answer that left can then never be about something forgotten.
-        self._store.append(self.exchange.now_ns, [_ENCODER.encode(each) for each in commands])
+        self._store.append(self.exchange.now_ns, [commands.ENCODER.encode(each) for each in wanted])
         answers: list[PlacedOrder | OrderRefused | None] = []
-        for command in commands:
+        for command in wanted:
             try:
                 answers.append(self._carry_out(command))
             except OrderRefused as refusal:
@@ -224,27 +297,14 @@ class RunningVenue:
         return answers
 
     def _carry_out(self, command: Command) -> PlacedOrder | None:
-        exchange = self.exchange
-        match command:
-            case Place(account_id, order):
-                placed, events = exchange.place(account_id, order)
-                self._tell(events)
-                return placed
-            case Cancel(account_id, order_id, client_order_id):
-                self._tell(
-                    exchange.cancel(account_id, order_id=order_id, client_order_id=client_order_id)
-                )
-            case SetLeverage(account_id, instrument_id, leverage):
-                exchange.set_leverage(account_id, instrument_id, leverage)
-            case Shock(instrument_id, fraction, seconds):
-                exchange.shock(instrument_id, fraction, seconds)
-            case OpenAccount(account_id, wallet):
-                exchange.open_account(account_id, wallet)
-            case ArmDeadline(account_id, deadline_ns):
-                self._deadlines.pop(account_id, None)
-                if deadline_ns:
-                    self._deadlines[account_id] = deadline_ns
-        return None
+        if isinstance(command, commands.ArmDeadline):
+            self._deadlines.pop(command.account_id, None)
+            if command.deadline_ns:
+                self._deadlines[command.account_id] = command.deadline_ns
+            return None
+        placed, events = commands.carry_out(self.exchange, command)
+        self._tell(events)
+        return placed
 
     def _cancel_all(self, account_id: str) -> None:
         # No command of its own: it follows from the armed deadline and the market's clock.
@@ -254,5 +314,9 @@ class RunningVenue:
     def _tell(self, events: Sequence[ExchangeEvent]) -> None:
         if not events:
             return
+        for event in events:
+            if isinstance(event, OrderChanged):
+                self._accepted[event.order.order_id] = event.order
+                self._touched[event.order.order_id] = event.order
         for listener in self.listeners:
             listener(events)

@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.domain.instruments import MarginTier
-from counterpoise.exchange import margin
+from counterpoise.exchange import funding, margin
+from counterpoise.exchange.rules import FundingFormula
 from counterpoise.exchange.wallet import Holding, traded
 
 D = Decimal
@@ -113,14 +114,16 @@ def test_no_liquidation_price_when_cash_covers_a_fall_to_zero() -> None:
     ],
 )
 def test_funding_rate_vectors(premium: str, hours: int, expected: str) -> None:
-    assert margin.funding_rate(D(premium), hours, D("0.0075")) == D(expected)
+    assert funding.funding_rate(FundingFormula.OKX, D(premium), hours, rate_max=D("0.0075")) == D(
+        expected
+    )
 
 
 def test_funding_sign_and_amount() -> None:
     # 20 000 notional at 0.01 % costs a long 2 each time, and earns a short 2.
-    assert margin.funding_payment(D("0.2"), D(100_000), D("0.0001")) == D(-2)
-    assert margin.funding_payment(D("-0.2"), D(100_000), D("0.0001")) == D(2)
-    assert margin.funding_payment(D("0.2"), D(100_000), D("-0.0001")) == D(2)
+    assert funding.funding_payment(D("0.2"), D(100_000), D("0.0001")) == D(-2)
+    assert funding.funding_payment(D("-0.2"), D(100_000), D("0.0001")) == D(2)
+    assert funding.funding_payment(D("0.2"), D(100_000), D("-0.0001")) == D(2)
 
 
 def test_position_averages_up_realises_down_and_flips() -> None:

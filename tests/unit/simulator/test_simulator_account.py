@@ -159,7 +159,7 @@ def test_the_regular_push_comes_every_five_seconds(desk, listeners):
         ("private", {"channel": "books", "instId": "BTC-USDT-SWAP"}),
         ("private", {"channel": "orders", "instType": "SPOT"}),
         ("private", {"channel": "positions", "instId": "NO-USDT-SWAP"}),
-        ("business", {"channel": "candle1m", "instId": "BTC-USDT-SWAP"}),
+        ("business", {"channel": "candle7m", "instId": "BTC-USDT-SWAP"}),
         ("public", {}),
     ],
 )

@@ -3,10 +3,12 @@
 import pytest
 
 from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.keys import Credentials
 from counterpoise.simulator.okx import auth
 from counterpoise.simulator.okx.errors import WireError
 
-CREDENTIALS = auth.Credentials(
+CREDENTIALS = Credentials(
     api_key="key-1", secret="COUNTERPOISE-SECRET", passphrase="open sesame", account_id="1"
 )
 #: printf '<stamp>GET<path>' | openssl dgst -sha256 -hmac COUNTERPOISE-SECRET -binary | base64
@@ -28,7 +30,8 @@ def headers(**changed):
 
 
 def check(sent, *, now_ns=NOW_NS, path="/api/v5/account/balance?ccy=USDT", body=""):
-    auth.check_request(CREDENTIALS, sent, method="GET", path_query=path, body=body, now_ns=now_ns)
+    clock = Clock(speed=0, opened_ns=now_ns)
+    auth.check_request(CREDENTIALS, sent, method="GET", path_query=path, body=body, clock=clock)
 
 
 def test_a_signed_request_passes():
@@ -77,7 +80,7 @@ def login(**changed):
         "timestamp": "1795305600",
         "sign": LOGIN_SIGN,
     }
-    auth.check_login(CREDENTIALS, args | changed, now_ns=NOW_NS)
+    auth.check_login(CREDENTIALS, args | changed, Clock(speed=0, opened_ns=NOW_NS))
 
 
 def test_a_signed_login_passes():

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from counterpoise.simulator.faults import FAULTS_MAX, Fault, FaultKind, FaultPlan
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import FAULTS_MAX, Fault, FaultPlan
 
 
 def test_a_fault_strikes_only_its_path_and_only_so_often():

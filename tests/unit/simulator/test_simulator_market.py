@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import Fault, FaultPlan
+from counterpoise.simulator.links import WAITING_FRAMES_MAX, Link
 from counterpoise.simulator.okx import market, public
 from counterpoise.simulator.okx.calls import Call, Desk
 from counterpoise.simulator.okx.channels import Channels, Sequencer, public_topic
 from counterpoise.simulator.okx.errors import WireError
 from counterpoise.simulator.okx.market_streams import KEEP_ALIVE_NS, MarketStreams
-from counterpoise.simulator.okx.sockets import WAITING_FRAMES_MAX, Session
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT
 from counterpoise.simulator.store import Store
 from counterpoise.simulator.venue import RunningVenue
@@ -154,7 +156,7 @@ def test_updates_applied_to_the_snapshot_give_the_venues_book(desk):
     listeners = Listeners(topic)
     sequencer = Sequencer(1_000)
     channels = Channels(desk, sequencer)
-    streams = MarketStreams(desk, listeners, channels, sequencer)
+    streams = MarketStreams(desk, listeners, channels, sequencer, FaultPlan())
     desk.venue.listeners.append(streams.hear)
     snapshot = msgspec.json.decode(channels.book_snapshot(topic, BY_INSTRUMENT["SOLUSDT"]))["data"][
         0
@@ -191,10 +193,11 @@ def test_updates_applied_to_the_snapshot_give_the_venues_book(desk):
 def test_a_swallowed_update_leaves_a_gap(desk):
     listeners = Listeners(public_topic("books", "SOL-USDT-SWAP"))
     sequencer = Sequencer(1_000)
-    streams = MarketStreams(desk, listeners, Channels(desk, sequencer), sequencer)
+    faults = FaultPlan()
+    streams = MarketStreams(desk, listeners, Channels(desk, sequencer), sequencer, faults)
     desk.venue.listeners.append(streams.hear)
     desk.venue.advance(OPENED_NS + 300 * NS_PER_MS)
-    streams.gaps["SOL-USDT-SWAP"] = 1
+    faults.add(Fault(kind=FaultKind.GAP_BOOKS), "SOLUSDT")
     desk.venue.advance(OPENED_NS + 600 * NS_PER_MS)
     desk.venue.advance(OPENED_NS + 900 * NS_PER_MS)
     first, second = (pushed["data"][0] for pushed in listeners.frames)
@@ -205,7 +208,7 @@ def test_an_idle_book_says_that_it_is_alive(desk):
     topic = public_topic("books", "SOL-USDT-SWAP")
     listeners = Listeners(topic)
     sequencer = Sequencer(1_000)
-    streams = MarketStreams(desk, listeners, Channels(desk, sequencer), sequencer)
+    streams = MarketStreams(desk, listeners, Channels(desk, sequencer), sequencer, FaultPlan())
     streams.tick()
     # Nobody hears the market's changes here, so the book looks idle to the streams.
     desk.venue.advance(OPENED_NS + KEEP_ALIVE_NS)
@@ -218,6 +221,8 @@ def test_an_idle_book_says_that_it_is_alive(desk):
 class Cuttable:
     # A request whose transport remembers that it was cut.
 
+    path = "/ws/v5/public"
+
     def __init__(self):
         self.transport = self
         self.cut = False
@@ -228,7 +233,7 @@ class Cuttable:
 
 async def test_a_client_that_does_not_read_is_cut_at_the_bound():
     request = Cuttable()
-    session = Session(None, request, "public")
+    session = Link(None, request, 1)
     for _ in range(WAITING_FRAMES_MAX):
         session.send(b"{}")
     assert not request.cut

@@ -80,7 +80,7 @@ def test_reduce_only_as_flag_or_text(sent, meant):
         ({"tdMode": "isolated"}, "51000", "tdMode"),
         ({"side": "BUY"}, "51000", "side"),
         ({"ordType": "iceberg"}, "51000", "ordType"),
-        ({"posSide": "long"}, "51000", "posSide"),
+        ({"posSide": "both"}, "51000", "posSide"),
         ({"sz": "0"}, "51000", "sz"),
         ({"sz": "-1"}, "51000", "sz"),
         ({"sz": "NaN"}, "51000", "sz"),

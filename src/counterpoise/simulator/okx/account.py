@@ -4,7 +4,9 @@ from typing import Final
 
 from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.exchange.accounts import AccountState, Bill, PositionState
-from counterpoise.exchange.orders import ExchangeFill
+from counterpoise.exchange.modes import PositionMode
+from counterpoise.exchange.orders import ExchangeFill, RefusalReason
+from counterpoise.simulator.fault_kinds import FaultKind
 from counterpoise.simulator.okx import account_rows, order_entry
 from counterpoise.simulator.okx.calls import (
     Answer,
@@ -30,22 +32,43 @@ from counterpoise.simulator.okx.symbols import (
 #: How far back bills go: 7 days, and 3 months in the archive.
 BILLS_DAYS: Final = 7
 BILLS_ARCHIVE_DAYS: Final = 90
+_MODES: Final = {"net_mode": PositionMode.ONE_WAY, "long_short_mode": PositionMode.HEDGE}
+_MODE_NAMES: Final = {mode: name for name, mode in _MODES.items()}
 _NS_PER_DAY: Final = 86_400 * 1_000_000_000
 
 
 def position_row(desk: Desk, position: PositionState, account: AccountState) -> Row:
     """Return a position with the index and last price OKX shows beside it."""
     exchange = desk.venue.exchange
-    return account_rows.position_row(
+    row = account_rows.position_row(
         position,
         account,
-        index=exchange.index(position.instrument_id),
+        index=desk.venue.display.index(position.instrument_id),
         last=exchange.last(position.instrument_id),
     )
+    if desk.faults.takes(FaultKind.EMPTY_MARGINS):
+        row |= dict.fromkeys(("imr", "mmr", "mgnRatio", "liqPx", "margin"), "")
+    return row
+
+
+def balance_row(desk: Desk) -> Row:
+    """Return the balance as OKX shows it."""
+    row = account_rows.account_row(desk.venue.exchange.account(desk.account_id))
+    if desk.faults.takes(FaultKind.EMPTY_MARGINS):
+        for detail in row["details"] if isinstance(row["details"], list) else ():
+            detail.update(dict.fromkeys(("imr", "mmr", "mgnRatio", "frozenBal", "availEq"), ""))
+    return row
+
+
+def shown_positions(desk: Desk, account: AccountState) -> list[PositionState]:
+    """Return the positions OKX lists."""
+    if desk.faults.takes(FaultKind.EMPTY_POSITIONS):
+        return []
+    return list(account.positions.values())
 
 
 def _balance(desk: Desk, call: Call) -> Answer:
-    row = account_rows.account_row(desk.venue.exchange.account(desk.account_id))
+    row = balance_row(desk)
     asked = call.query.get("ccy")
     if asked is not None and CURRENCY not in asked.split(","):
         row["details"] = []
@@ -60,9 +83,14 @@ def _positions(desk: Desk, call: Call) -> Answer:
         return []
     return [
         position_row(desk, position, account)
-        for position in account.positions.values()
+        for position in shown_positions(desk, account)
         if symbols is None or BY_INSTRUMENT[position.instrument_id].symbol in symbols
     ]
+
+
+def _mode(desk: Desk) -> PositionMode:
+    # OKX has one mode per account.
+    return desk.venue.exchange.position_mode(desk.account_id, next(iter(desk.rules)))
 
 
 def _config(desk: Desk, _call: Call) -> Answer:
@@ -85,7 +113,7 @@ def _config(desk: Desk, _call: Call) -> Answer:
             "mgnIsoMode": "automatic",
             "opAuth": "0",
             "perm": "read_only,trade",
-            "posMode": "net_mode",
+            "posMode": _MODE_NAMES[_mode(desk)],
             "roleType": "0",
             "settleCcy": CURRENCY,
             "settleCcyList": [CURRENCY],
@@ -135,11 +163,18 @@ def _set_leverage(desk: Desk, call: Call) -> Answer:
     return [{name: row[name] for name in ("instId", "lever", "mgnMode", "posSide")}]
 
 
-def _set_position_mode(_desk: Desk, call: Call) -> Answer:
+def _set_position_mode(desk: Desk, call: Call) -> Answer:
     body = call.body if isinstance(call.body, dict) else {}
-    if body.get("posMode") != "net_mode":
-        raise WireError(Code.POSITION_MODE, "Setting failed: the simulator has net mode only")
-    return [{"posMode": "net_mode"}]
+    asked = str(body.get("posMode", ""))
+    mode = _MODES.get(asked)
+    if mode is None:
+        raise WireError(Code.ORDER_PARAMETER, "Parameter posMode error")
+    refused = desk.venue.set_position_mode(desk.account_id, mode)
+    if refused is not None and refused.reason is not RefusalReason.MODE_UNCHANGED:
+        raise WireError(
+            Code.POSITION_MODE, "Setting failed: cancel open orders and close positions first"
+        )
+    return [{"posMode": asked}]
 
 
 def _trade_fee(desk: Desk, _call: Call) -> Answer:
@@ -205,7 +240,12 @@ def _instruments(desk: Desk, call: Call) -> Answer:
     listed = [BY_INSTRUMENT[each] for each in desk.listed] if contract is None else [contract]
     if not call.only_swaps():
         return []
-    return [instrument_row(each, desk.listed[each.instrument_id]) for each in listed]
+    rules = desk.rules
+    return [
+        instrument_row(each, rules[each.instrument_id])
+        for each in listed
+        if each.instrument_id in rules
+    ]
 
 
 def _currencies(_desk: Desk, call: Call) -> Answer:

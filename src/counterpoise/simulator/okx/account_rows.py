@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.exchange.accounts import AccountState, Bill, BillKind, PositionState
+from counterpoise.exchange.modes import PositionSide
 from counterpoise.exchange.orders import ExchangeFill
 from counterpoise.simulator.okx.errors import Row
 from counterpoise.simulator.okx.order_rows import execution_kind
@@ -86,7 +87,15 @@ def position_row(
         "mmr": text(position.maintenance_margin),
         "notionalUsd": text(notional),
         "pnl": text(position.realised_pnl),
-        "pos": text(contract.contracts(position.quantity)),
+        # In long/short mode OKX counts both sides up from zero.
+        "pos": text(
+            contract.contracts(
+                position.quantity
+                if position.position_side is PositionSide.NET
+                else abs(position.quantity)
+            )
+        ),
+        "posSide": position.position_side.value,
         "posId": f"{contract.code}{position.opened_ns // 1_000_000}",
         "realizedPnl": text(position.realised_pnl),
         "tradeId": str(position.last_trade_sequence),
@@ -197,6 +206,9 @@ _BILL_TYPES: Final = {
     BillKind.FUNDING: ("8", ""),
     BillKind.LIQUIDATION: ("5", ""),
     BillKind.INSURANCE: ("10", ""),
+    BillKind.WITHDRAWAL: ("1", "12"),
+    BillKind.ADL: ("9", ""),
+    BillKind.DELISTING: ("3", ""),
 }
 
 

@@ -30,6 +30,9 @@ _WALLET_EVENTS: Final = {
     BillKind.FUNDING: "funding_fee",
     BillKind.LIQUIDATION: "liquidation",
     BillKind.INSURANCE: "claw_back",
+    BillKind.WITHDRAWAL: "transferred",
+    BillKind.ADL: "adl",
+    BillKind.DELISTING: "delivered",
 }
 
 _AccountEvent = OrderChanged | PositionChanged | WalletChanged | FundingCharged | Liquidated
@@ -80,7 +83,7 @@ class AccountStreams:
                     self._sessions.push(topic, push)
 
     def _push_order(self, event: OrderChanged, topics: Sequence[Topic]) -> None:
-        mark = self._desk.venue.exchange.mark(event.order.instrument_id)
+        mark = self._desk.venue.display.mark(event.order.instrument_id)
         row = order_rows.order_push(event.order, event.fill, mark)
         for topic in topics:
             if wants(topic, event.order.instrument_id):

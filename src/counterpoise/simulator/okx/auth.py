@@ -4,11 +4,12 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from counterpoise.domain import units
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.keys import Credentials
 from counterpoise.simulator.okx.errors import Code, WireError
 
 #: A signed request older or newer than this is refused.
@@ -16,20 +17,6 @@ TIMESTAMP_TOLERANCE_SECONDS: Final = 30
 
 #: What a login frame signs after its timestamp.
 LOGIN_PATH: Final = "GET/users/self/verify"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """The key of the simulator's one account."""
-
-    #: Sent as OK-ACCESS-KEY.
-    api_key: str
-    #: Signs; never sent.
-    secret: str
-    #: Sent as OK-ACCESS-PASSPHRASE.
-    passphrase: str
-    #: OKX's uid of the account.
-    account_id: str
 
 
 def signature(secret: str, message: str) -> str:
@@ -60,7 +47,7 @@ def check_request(
     method: str,
     path_query: str,
     body: str,
-    now_ns: int,
+    clock: Clock,
 ) -> None:
     """Check the four headers of a private request; raises WireError with OKX's code."""
     key = headers.get("OK-ACCESS-KEY", "")
@@ -75,7 +62,8 @@ def check_request(
     ):
         if not value:
             raise WireError(code, status=401)
-    if abs(now_ns / units.NS_PER_SECOND - _instant_seconds(stamp)) > TIMESTAMP_TOLERANCE_SECONDS:
+    stamp_ns = int(_instant_seconds(stamp) * units.NS_PER_SECOND)
+    if clock.stamp_age_seconds(stamp_ns) > TIMESTAMP_TOLERANCE_SECONDS:
         raise WireError(Code.TIMESTAMP_OLD, status=401)
     if not hmac.compare_digest(key.encode(), credentials.api_key.encode()):
         raise WireError(Code.KEY, status=401)
@@ -95,12 +83,12 @@ class LoginRefused(Exception):
         super().__init__(f"{code} {message}")
 
 
-def check_login(credentials: Credentials, args: Mapping[str, str], *, now_ns: int) -> None:
+def check_login(credentials: Credentials, args: Mapping[str, str], clock: Clock) -> None:
     """Check one login argument; raises LoginRefused (60004 to 60009)."""
     stamp = args.get("timestamp", "")
     try:
-        age = abs(now_ns / units.NS_PER_SECOND - float(stamp))
-    except ValueError:
+        age = clock.stamp_age_seconds(int(float(stamp) * units.NS_PER_SECOND))
+    except (ValueError, OverflowError):
         raise LoginRefused("60004", "Invalid timestamp") from None
     if age > TIMESTAMP_TOLERANCE_SECONDS:
         raise LoginRefused("60006", "Timestamp request expired")

@@ -1,15 +1,19 @@
 """One REST call as a handler sees it, and the words every handler shares."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from aiohttp import web
 
 from counterpoise.domain import units
+from counterpoise.domain.instruments import Instrument
 from counterpoise.exchange.parameters import InstrumentParameters
+from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.okx.errors import Code, Row, WireError
+from counterpoise.simulator.okx.fundings import Fundings
+from counterpoise.simulator.okx.limits import Limits
 from counterpoise.simulator.okx.symbols import BY_SYMBOL, Contract
 from counterpoise.simulator.venue import RunningVenue
 
@@ -28,6 +32,17 @@ class Desk:
     maker_fee_bps: Decimal
     #: Fees it charges, bps of notional.
     taker_fee_bps: Decimal
+    #: What goes wrong.
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    #: How many orders may come.
+    limits: Limits = field(default_factory=Limits)
+    #: What funding was charged.
+    fundings: Fundings = field(default_factory=Fundings)
+
+    @property
+    def rules(self) -> Mapping[str, Instrument]:
+        """What is listed now with the rules in force, by our id."""
+        return {each.instrument_id: each for each in self.venue.exchange.instruments()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +55,7 @@ class Call:
     body: object
     #: Epoch ms after which an order must not be taken (`expTime`); None = no limit.
     expires_ms: int | None
-    #: Wall clock at arrival, ns.
+    #: Market time at arrival, ns.
     received_ns: int
 
     def contract(self) -> Contract | None:

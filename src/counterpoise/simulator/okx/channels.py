@@ -5,10 +5,11 @@ from typing import Final
 
 import msgspec
 
-from counterpoise.simulator.okx import account, account_rows
+from counterpoise.domain import units
+from counterpoise.simulator.okx import account
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.errors import Row
-from counterpoise.simulator.okx.market import level, ticker_row
+from counterpoise.simulator.okx.market import BARS, level, mark_rows, ticker_row, trade_rows
 from counterpoise.simulator.okx.public import BOOK_LEVELS_MAX, funding_row, index_row
 from counterpoise.simulator.okx.sockets import ChannelUnknown, Topic
 from counterpoise.simulator.okx.symbols import (
@@ -33,6 +34,12 @@ PUBLIC: Final = frozenset(
         "trades",
     }
 )
+
+#: Candle channels of the business path: name -> kind and bar.
+CANDLES: Final = {
+    **{f"candle{bar}": ("last", bar) for bar in BARS},
+    **{f"mark-price-candle{bar}": ("mark", bar) for bar in BARS},
+}
 
 #: Private channel -> the argument fields it knows.
 PRIVATE: Final = {
@@ -100,6 +107,8 @@ class Channels:
             if symbol not in listed:
                 raise ChannelUnknown
             return public_topic(channel, symbol)
+        if path == "business" and channel in CANDLES and fields.get("instId") in BY_SYMBOL:
+            return Topic("business", channel, (("instId", fields["instId"]),))
         if path == "private" and channel in PRIVATE:
             if fields.get("instType", "SWAP") not in _PRODUCTS:
                 raise ChannelUnknown
@@ -113,6 +122,8 @@ class Channels:
         """Return what a new subscriber gets at once; the orders channel gives nothing."""
         if topic.path == "private":
             return self.private_snapshot(topic)
+        if topic.path == "business":
+            return [frame(topic, [row]) for row in self.candle_rows(topic, 0)[-1:]]
         symbol = topic.field("instId")
         contract = BY_FAMILY[symbol] if topic.channel == "index-tickers" else BY_SYMBOL[symbol]
         if topic.channel == "books":
@@ -138,7 +149,7 @@ class Channels:
 
     def book_snapshot(self, topic: Topic, contract: Contract) -> bytes:
         """Return the whole book with the sequence number of the last update sent."""
-        book = self._desk.venue.exchange.book(contract.instrument_id)
+        book = self._desk.venue.display.book(contract.instrument_id)
         row = {
             "asks": [level(contract, each) for each in book.asks[:BOOK_LEVELS_MAX]],
             "bids": [level(contract, each) for each in book.bids[:BOOK_LEVELS_MAX]],
@@ -149,17 +160,32 @@ class Channels:
         }
         return frame(topic, [row], action="snapshot")
 
+    def candle_rows(self, topic: Topic, since_ns: int) -> list[list[str]]:
+        """Return a candle channel's bars opened at or after an instant, or the two latest."""
+        kind, bar = CANDLES[topic.channel]
+        contract = BY_SYMBOL[topic.field("instId")]
+        now_ns = self._desk.venue.exchange.now_ns
+        since_ns = max(since_ns, now_ns - 2 * BARS[bar] * units.NS_PER_SECOND)
+        rows = self._desk.venue.exchange.candles(
+            contract.instrument_id,
+            BARS[bar],
+            since_ns,
+            now_ns + 1,
+            kind="mark" if kind == "mark" else "last",
+        )
+        return mark_rows(rows) if kind == "mark" else trade_rows(contract, rows)
+
     def _mark_row(self, contract: Contract) -> Row:
         exchange = self._desk.venue.exchange
         return {
             "instId": contract.symbol,
             "instType": "SWAP",
-            "markPx": text(exchange.mark(contract.instrument_id)),
+            "markPx": text(self._desk.venue.display.mark(contract.instrument_id)),
             "ts": milliseconds(exchange.now_ns),
         }
 
     def _top_row(self, contract: Contract, levels: int) -> Row:
-        book = self._desk.venue.exchange.book(contract.instrument_id)
+        book = self._desk.venue.display.book(contract.instrument_id)
         return {
             "asks": [level(contract, each) for each in book.asks[:levels]],
             "bids": [level(contract, each) for each in book.bids[:levels]],
@@ -185,10 +211,9 @@ class Channels:
 
     def account_frame(self, topic: Topic, event: str) -> bytes:
         """Return a push of the balance."""
-        state = self._desk.venue.exchange.account(self._desk.account_id)
         return frame(
             self._with_uid(topic),
-            [account_rows.account_row(state)],
+            [account.balance_row(self._desk)],
             eventType=event,
             curPage=1,
             lastPage=True,
@@ -199,8 +224,8 @@ class Channels:
         pushed_ms = milliseconds(state.event_ns)
         data = [
             {**account.position_row(self._desk, position, state), "pTime": pushed_ms}
-            for instrument_id, position in state.positions.items()
-            if wants(topic, instrument_id)
+            for position in account.shown_positions(self._desk, state)
+            if wants(topic, position.instrument_id)
         ]
         return frame(self._with_uid(topic), data, eventType="snapshot", curPage=1, lastPage=True)
 

@@ -21,6 +21,8 @@ class Code(StrEnum):
     BODY = "50002"
     RATE = "50011"
     PARAMETER = "50014"
+    UNAVAILABLE = "50001"
+    ENDPOINT_TIMEOUT = "50004"
     SYSTEM = "50026"
     EXPIRED = "50036"
     TIMESTAMP_OLD = "50102"
@@ -49,12 +51,16 @@ class Code(StrEnum):
     REDUCE_SAME_SIDE = "51170"
     CANCEL_NOT_FOUND = "51400"
     ORDER_NOT_FOUND = "51603"
+    AMEND_NOT_FOUND = "51503"
     POSITION_MODE = "59000"
 
 
 MESSAGES: Final[dict[Code, str]] = {
     Code.BODY: "JSON syntax error",
     Code.RATE: "Too Many Requests",
+    Code.UNAVAILABLE: "Service temporarily unavailable. Try again later",
+    Code.ENDPOINT_TIMEOUT: "API endpoint request timeout (does not mean that the request was"
+    " successful or failed, please check the request result)",
     Code.SYSTEM: "System error. Try again later",
     Code.EXPIRED: "The expTime can't be earlier than the current system time",
     Code.TIMESTAMP_OLD: "Timestamp request expired",
@@ -75,6 +81,7 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.NOTHING_TO_REDUCE: "Order failed: no position in this direction to reduce",
     Code.REDUCE_SAME_SIDE: "Order failed: a reduce-only order is against the position",
     Code.CANCEL_NOT_FOUND: "Cancelation failed: the order is filled, canceled or does not exist",
+    Code.AMEND_NOT_FOUND: "Order modification failed: the order does not exist or is over",
     Code.ORDER_NOT_FOUND: "Order does not exist",
     Code.NOT_FOUND: "Not Found",
 }

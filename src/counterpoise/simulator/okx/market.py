@@ -54,7 +54,7 @@ def _books(desk: Desk, call: Call) -> Answer:
     contract = _required(call)
     size = int_field(call.query.get("sz"), "sz") or 1
     size = max(1, min(size, BOOK_LEVELS_MAX))
-    book = desk.venue.exchange.book(contract.instrument_id)
+    book = desk.venue.display.book(contract.instrument_id)
     return [
         {
             "asks": [level(contract, each) for each in book.asks[:size]],
@@ -68,7 +68,7 @@ def ticker_row(desk: Desk, contract: Contract) -> Row:
     """Return a row of market/tickers and of the tickers channel."""
     exchange = desk.venue.exchange
     instrument_id = contract.instrument_id
-    book = exchange.book(instrument_id)
+    book = desk.venue.display.book(instrument_id)
     now_ns = exchange.now_ns
     day = exchange.candles(
         instrument_id, _HOUR, now_ns - _DAY_SECONDS * units.NS_PER_SECOND, now_ns, kind="last"
@@ -151,7 +151,8 @@ def _confirm(row: CandleRow) -> str:
     return "1" if row.confirmed else "0"
 
 
-def _trade_rows(contract: Contract, rows: Sequence[CandleRow]) -> Answer:
+def trade_rows(contract: Contract, rows: Sequence[CandleRow]) -> list[list[str]]:
+    """Return bars of trades as OKX writes them."""
     return [
         [
             *_prices(row),
@@ -164,22 +165,27 @@ def _trade_rows(contract: Contract, rows: Sequence[CandleRow]) -> Answer:
     ]
 
 
+def mark_rows(rows: Sequence[CandleRow]) -> list[list[str]]:
+    """Return bars of marks as OKX writes them."""
+    return [[*_prices(row), _confirm(row)] for row in rows]
+
+
 def _candles(desk: Desk, call: Call) -> Answer:
-    return _trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=False))
+    return trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=False))
 
 
 def _history_candles(desk: Desk, call: Call) -> Answer:
-    return _trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=True))
+    return trade_rows(*_window(desk, call, kind="last", most=CANDLES_MAX, complete=True))
 
 
 def _mark_candles(desk: Desk, call: Call) -> Answer:
     _, rows = _window(desk, call, kind="mark", most=MARK_CANDLES_MAX, complete=False)
-    return [[*_prices(row), _confirm(row)] for row in rows]
+    return mark_rows(rows)
 
 
 def _history_mark_candles(desk: Desk, call: Call) -> Answer:
     _, rows = _window(desk, call, kind="mark", most=MARK_CANDLES_MAX, complete=True)
-    return [[*_prices(row), _confirm(row)] for row in rows]
+    return mark_rows(rows)
 
 
 #: Path -> handler of GET requests that need no key.

@@ -13,6 +13,8 @@ from counterpoise.exchange.events import (
     TradePrinted,
 )
 from counterpoise.exchange.quotes import BookLevel
+from counterpoise.simulator.fault_kinds import FaultKind
+from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import (
     REPLACING,
@@ -23,11 +25,13 @@ from counterpoise.simulator.okx.channels import (
 )
 from counterpoise.simulator.okx.errors import Row
 from counterpoise.simulator.okx.market import level
-from counterpoise.simulator.okx.sockets import Sessions
+from counterpoise.simulator.okx.sockets import Sessions, Topic
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, Contract, milliseconds, text
 
 #: Marks, index and funding are pushed again after this long, changed or not, ns.
 REPEAT_NS: Final = 10 * units.NS_PER_SECOND
+#: Candles are pushed at most this often, ns.
+CANDLE_NS: Final = units.NS_PER_SECOND
 #: An unchanged book says so after this, ns.
 KEEP_ALIVE_NS: Final = units.NS_PER_MINUTE
 
@@ -59,7 +63,12 @@ class MarketStreams:
     """Pushes of the public channels. A listener of the venue, and driven by the tick."""
 
     def __init__(
-        self, desk: Desk, sessions: Sessions, channels: Channels, sequencer: Sequencer
+        self,
+        desk: Desk,
+        sessions: Sessions,
+        channels: Channels,
+        sequencer: Sequencer,
+        faults: FaultPlan,
     ) -> None:
         self._desk = desk
         self._sessions = sessions
@@ -67,12 +76,19 @@ class MarketStreams:
         self._sequencer = sequencer
         self._repeat_ns = 0
         self._book_ns: dict[str, int] = {}
-        #: Book updates still to be swallowed, per symbol; a fault for tests of the gap check.
-        self.gaps: dict[str, int] = {}
+        self._faults = faults
+        self._candles: dict[Topic, list[str]] = {}
+        self._candles_ns = 0
+        # Channels somebody listens to: with hundreds of markets most questions end here.
+        self._wanted: set[str] = set()
+
+    def _look(self) -> None:
+        self._wanted = {topic.channel for topic in self._sessions.listening("public")}
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened; several changes of one book become one frame."""
-        if not self._sessions.listening("public"):
+        self._look()
+        if not self._wanted:
             return
         changes: dict[str, _Changes] = {}
         for event in events:
@@ -83,6 +99,7 @@ class MarketStreams:
 
     def tick(self) -> None:
         """Push what is due by the clock alone."""
+        self._look()
         now_ns = self._desk.venue.exchange.now_ns
         if now_ns - self._repeat_ns >= REPEAT_NS:
             self._repeat_ns = now_ns
@@ -91,8 +108,24 @@ class MarketStreams:
                 self._replace("mark-price", contract)
                 self._replace("index-tickers", contract)
                 self._replace("funding-rate", contract)
+        if now_ns - self._candles_ns >= CANDLE_NS:
+            self._candles_ns = now_ns
+            self._push_candles()
         for instrument_id in self._desk.listed:
             self._keep_book_alive(BY_INSTRUMENT[instrument_id].symbol, now_ns)
+
+    def _push_candles(self) -> None:
+        # Every bar that changed since its last push; a bar that ended is pushed as confirmed.
+        listened = self._sessions.listening("business")
+        self._candles = {topic: row for topic, row in self._candles.items() if topic in listened}
+        for topic in listened:
+            last = self._candles.get(topic)
+            since_ns = 0 if last is None else int(last[0]) * units.NS_PER_MS
+            rows = self._channels.candle_rows(topic, since_ns)
+            for row in rows[-1:] if last is None else rows:
+                if row != last:
+                    self._candles[topic] = last = row
+                    self._sessions.push(topic, frame(topic, [row]))
 
     def _push(self, contract: Contract, changed: _Changes) -> None:
         if changed.marked:
@@ -110,6 +143,8 @@ class MarketStreams:
             self._replace("tickers", contract)
 
     def _replace(self, channel: str, contract: Contract) -> None:
+        if channel not in self._wanted:
+            return
         symbol = contract.family if channel == "index-tickers" else contract.symbol
         topic = public_topic(channel, symbol)
         if self._sessions.listened(topic):
@@ -121,7 +156,9 @@ class MarketStreams:
         now_ns = self._desk.venue.exchange.now_ns
         self._book_ns[contract.symbol] = now_ns
         topic = public_topic("books", contract.symbol)
-        if self._sessions.listened(topic) and not self._swallowed(contract.symbol):
+        if self._faults.takes(FaultKind.WRONG_SEQUENCE_BOOKS, contract.instrument_id):
+            before += 1
+        if self._sessions.listened(topic) and not self._swallowed(contract.instrument_id):
             bids = [changed.bids[price] for price in sorted(changed.bids, reverse=True)]
             asks = [changed.asks[price] for price in sorted(changed.asks)]
             row = _book_row(
@@ -134,11 +171,8 @@ class MarketStreams:
         for channel in REPLACING:
             self._replace(channel, contract)
 
-    def _swallowed(self, symbol: str) -> bool:
-        left = self.gaps.get(symbol, 0)
-        if left:
-            self.gaps[symbol] = left - 1
-        return left > 0
+    def _swallowed(self, instrument_id: str) -> bool:
+        return self._faults.takes(FaultKind.GAP_BOOKS, instrument_id) is not None
 
     def _keep_book_alive(self, symbol: str, now_ns: int) -> None:
         if now_ns - self._book_ns.setdefault(symbol, now_ns) < KEEP_ALIVE_NS:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from counterpoise.domain.orders import OrderKind, Side, TimeInForce
+from counterpoise.exchange.modes import PositionSide
 from counterpoise.exchange.orders import NewOrder, OrderRefused, RefusalReason
 from counterpoise.simulator.okx.calls import decimal_field
 from counterpoise.simulator.okx.errors import Code, Refusal
@@ -39,6 +40,13 @@ _REFUSALS: Final = {
     RefusalReason.ORDER_NOT_FOUND: Code.CANCEL_NOT_FOUND,
     RefusalReason.ALREADY_OVER: Code.CANCEL_NOT_FOUND,
     RefusalReason.LEVERAGE_INVALID: Code.LEVERAGE,
+    RefusalReason.POSITION_SIDE_MISMATCH: Code.ORDER_PARAMETER,
+    RefusalReason.NOTIONAL_TOO_SMALL: Code.QUANTITY_MIN,
+    RefusalReason.POSITION_TOO_LARGE: Code.TOO_MANY,
+    RefusalReason.AMEND_UNCHANGED: Code.ORDER_PARAMETER,
+    RefusalReason.MODE_UNCHANGED: Code.POSITION_MODE,
+    RefusalReason.MODE_LOCKED: Code.POSITION_MODE,
+    RefusalReason.WITHDRAWAL_TOO_LARGE: Code.MARGIN,
 }
 
 #: The body of one order, as decoded.
@@ -67,7 +75,7 @@ def new_order(fields: Fields) -> NewOrder:
         ("tdMode", fields.get("tdMode") == "cross"),
         ("side", side in ("buy", "sell")),
         ("ordType", kind_name in _KINDS),
-        ("posSide", fields.get("posSide") in (None, "", "net")),
+        ("posSide", (fields.get("posSide") or "net") in ("net", "long", "short")),
         ("sz", contracts is not None and contracts > 0),
         ("tgtCcy", fields.get("tgtCcy") in (None, "")),
     ):
@@ -85,6 +93,7 @@ def new_order(fields: Fields) -> NewOrder:
         price_limit=price if kind is OrderKind.LIMIT else None,
         time_in_force=time_in_force,
         post_only=post_only,
+        position_side=PositionSide(str(fields.get("posSide") or "net")),
         reduce_only=fields.get("reduceOnly") in (True, "true"),
         client_order_id=client_order_id or None,
         tag=str(fields.get("tag") or ""),

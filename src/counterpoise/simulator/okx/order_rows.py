@@ -34,6 +34,10 @@ _CANCEL_SOURCES: Final = {
     CancelCause.POST_ONLY_WOULD_TAKE: "31",
     CancelCause.REDUCE_ONLY: "20",
     CancelCause.SELF_TRADE: "23",
+    CancelCause.VENUE: "0",
+    CancelCause.AMENDED_AWAY: "",
+    CancelCause.ADL: "",
+    CancelCause.DELISTING: "",
 }
 
 # Order fields of products and features the simulator does not have.
@@ -98,6 +102,7 @@ def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
         "instId": contract.symbol,
         "lever": text(order.leverage_setting),
         "ordId": order.order_id,
+        "posSide": order.position_side.value,
         "ordType": kind_name(order),
         "pnl": text(order.realised_pnl),
         "px": "" if order.price_limit is None else text(order.price_limit),
@@ -166,7 +171,7 @@ def fill_row(fill: ExchangeFill) -> Row:
         "instId": contract.symbol,
         "instType": "SWAP",
         "ordId": fill.order_id,
-        "posSide": "net",
+        "posSide": fill.position_side.value,
         "side": fill.side.value,
         "subType": "",
         "tag": "",

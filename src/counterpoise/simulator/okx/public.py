@@ -1,13 +1,14 @@
 """OKX's public REST: what is listed, its prices, books and funding (docs-v5 "Public Data")."""
 
-import time
 from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import units
-from counterpoise.exchange.parameters import InstrumentParameters
-from counterpoise.simulator.okx.calls import Answer, Call, Desk, Handler, contract_of
+from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.domain.rounding import quantize_down, quantize_up
+from counterpoise.simulator.okx.calls import Answer, Call, Desk, Handler, contract_of, page
 from counterpoise.simulator.okx.errors import Code, Row, WireError
+from counterpoise.simulator.okx.fundings import KEPT_MAX
 from counterpoise.simulator.okx.symbols import (
     BY_FAMILY,
     BY_INSTRUMENT,
@@ -18,22 +19,26 @@ from counterpoise.simulator.okx.symbols import (
 
 #: Deepest book REST gives, levels per side.
 BOOK_LEVELS_MAX: Final = 400
+_STATES: Final = {
+    InstrumentState.LIVE: "live",
+    InstrumentState.POST_ONLY: "post_only",
+    InstrumentState.SUSPENDED: "suspend",
+}
 #: When the venue says its swaps were listed, ms.
 _LISTED_MS: Final = "1573557408000"
 #: OKX's largest leverage setting where the first tier allows more.
 LEVERAGE_SETTING_MAX: Final = Decimal(100)
 
 
-def leverage_max(parameters: InstrumentParameters) -> Decimal:
+def leverage_max(instrument: Instrument) -> Decimal:
     """Return the largest leverage setting of an instrument."""
     return min(
-        LEVERAGE_SETTING_MAX, 1 / parameters.instrument.tiers[0].initial_margin_fraction
+        LEVERAGE_SETTING_MAX, 1 / instrument.tiers[0].initial_margin_fraction
     ).to_integral_value()
 
 
-def instrument_row(contract: Contract, parameters: InstrumentParameters) -> Row:
+def instrument_row(contract: Contract, instrument: Instrument) -> Row:
     """Return a swap as public/instruments lists it."""
-    instrument = parameters.instrument
     market_max = instrument.market_quantity_max
     limit_max = instrument.limit_quantity_max
     market_text = "" if market_max is None else text(contract.contracts(market_max))
@@ -58,7 +63,7 @@ def instrument_row(contract: Contract, parameters: InstrumentParameters) -> Row:
         "instId": contract.symbol,
         "instIdCode": contract.code,
         "instType": "SWAP",
-        "lever": text(leverage_max(parameters)),
+        "lever": text(leverage_max(instrument)),
         "listTime": _LISTED_MS,
         "lotSz": text(contract.contracts(instrument.lot_size)),
         "maxIcebergSz": limit_text,
@@ -81,7 +86,7 @@ def instrument_row(contract: Contract, parameters: InstrumentParameters) -> Row:
         "quoteCcy": "",
         "ruleType": "normal",
         "settleCcy": instrument.settle,
-        "state": "live",
+        "state": _STATES[instrument.state],
         "stk": "",
         "tickSz": text(instrument.tick_size),
         "tradeQuoteCcyList": [],
@@ -107,13 +112,14 @@ def _instruments(desk: Desk, call: Call) -> Answer:
     if "instType" not in call.query:
         raise WireError(Code.PARAMETER, "Parameter instType can not be empty")
     return [
-        instrument_row(contract, desk.listed[contract.instrument_id])
+        instrument_row(contract, desk.rules[contract.instrument_id])
         for contract in _asked(desk, call)
+        if contract.instrument_id in desk.rules
     ]
 
 
-def _time(_desk: Desk, _call: Call) -> Answer:
-    return [{"ts": milliseconds(time.time_ns())}]
+def _time(desk: Desk, _call: Call) -> Answer:
+    return [{"ts": milliseconds(desk.venue.clock.told_ns())}]
 
 
 def _status(_desk: Desk, _call: Call) -> Answer:
@@ -126,7 +132,7 @@ def _mark_price(desk: Desk, call: Call) -> Answer:
         {
             "instId": contract.symbol,
             "instType": "SWAP",
-            "markPx": text(exchange.mark(contract.instrument_id)),
+            "markPx": text(desk.venue.display.mark(contract.instrument_id)),
             "ts": milliseconds(exchange.now_ns),
         }
         for contract in _asked(desk, call)
@@ -146,7 +152,7 @@ def index_row(desk: Desk, contract: Contract) -> Row:
     exchange = desk.venue.exchange
     return {
         "high24h": "",
-        "idxPx": text(exchange.index(contract.instrument_id)),
+        "idxPx": text(desk.venue.display.index(contract.instrument_id)),
         "instId": contract.family,
         "low24h": "",
         "open24h": "",
@@ -188,12 +194,31 @@ def _funding_rate(desk: Desk, call: Call) -> Answer:
     return [funding_row(desk, contract) for contract in _asked(desk, call)]
 
 
+def _funding_rate_history(desk: Desk, call: Call) -> Answer:
+    contract = call.contract()
+    if contract is None:
+        raise WireError(Code.PARAMETER, "Parameter instId can not be empty")
+    rows = [
+        {
+            "formulaType": "withRate",
+            "fundingRate": text(each.rate),
+            "fundingTime": milliseconds(each.funding_ns),
+            "instId": contract.symbol,
+            "instType": "SWAP",
+            "method": "current_period",
+            "realizedRate": text(each.rate),
+        }
+        for each in desk.fundings.charged(contract.instrument_id)
+    ]
+    return page(rows, call, key=lambda row: row["fundingTime"], most=KEPT_MAX)
+
+
 def _position_tiers(desk: Desk, call: Call) -> Answer:
     # OKX states tiers in contracts; the model's are in notional, so the mark divides them.
     rows: list[Row] = []
     for contract in _asked(desk, call):
-        instrument = desk.listed[contract.instrument_id].instrument
-        mark = desk.venue.exchange.mark(contract.instrument_id)
+        instrument = desk.rules[contract.instrument_id]
+        mark = desk.venue.display.mark(contract.instrument_id)
         floor = "0"
         for number, tier in enumerate(instrument.tiers, start=1):
             if tier.notional_max is None:
@@ -222,17 +247,22 @@ def _position_tiers(desk: Desk, call: Call) -> Answer:
 
 def _price_limit(desk: Desk, call: Call) -> Answer:
     exchange = desk.venue.exchange
-    band = exchange.parameters.price_band_fraction
+    rules = desk.rules
+    bands = {
+        contract: exchange.price_band(contract.instrument_id)
+        for contract in _asked(desk, call)
+        if contract.instrument_id in rules
+    }
     return [
         {
-            "buyLmt": text(exchange.mark(contract.instrument_id) * (1 + band)),
+            "buyLmt": text(quantize_down(band.buy_max, rules[contract.instrument_id].tick_size)),
             "enabled": True,
             "instId": contract.symbol,
             "instType": "SWAP",
-            "sellLmt": text(exchange.mark(contract.instrument_id) * (1 - band)),
+            "sellLmt": text(quantize_up(band.sell_min, rules[contract.instrument_id].tick_size)),
             "ts": milliseconds(exchange.now_ns),
         }
-        for contract in _asked(desk, call)
+        for contract, band in bands.items()
     ]
 
 
@@ -242,6 +272,7 @@ ROUTES: Final[dict[str, Handler]] = {
     "/api/v5/public/time": _time,
     "/api/v5/public/mark-price": _mark_price,
     "/api/v5/public/funding-rate": _funding_rate,
+    "/api/v5/public/funding-rate-history": _funding_rate_history,
     "/api/v5/public/position-tiers": _position_tiers,
     "/api/v5/public/price-limit": _price_limit,
     "/api/v5/market/index-tickers": _index_tickers,

@@ -1,13 +1,12 @@
-"""The frame around every REST request: faults, key, body, handler, envelope."""
+"""The frame around every REST request: key, body, handler, envelope."""
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from counterpoise.simulator.faults import FaultPlan, strike
+from counterpoise.simulator.keys import Credentials
 from counterpoise.simulator.okx import account, auth, market, public, trade
 from counterpoise.simulator.okx.calls import Call, Desk, Handler, int_field
 from counterpoise.simulator.okx.errors import Code, WireError, envelope
@@ -24,20 +23,13 @@ _PRIVATE: Final[dict[tuple[str, str], Handler]] = {
 class Rest:
     """OKX's REST over one venue."""
 
-    def __init__(self, desk: Desk, credentials: auth.Credentials, faults: FaultPlan) -> None:
+    def __init__(self, desk: Desk, credentials: Credentials) -> None:
         self._desk = desk
         self._credentials = credentials
-        self._faults = faults
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request under /api/v5."""
-        fault = self._faults.next(request.method, request.raw_path)
-        if fault is not None:
-            return await strike(fault, request, self._answer)
-        return await self._answer(request)
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        received_ns = time.time_ns()
+        received_ns = self._desk.venue.clock.now_ns()
         body = await request.text()
         try:
             return self._handle(request, body, received_ns)
@@ -57,7 +49,7 @@ class Rest:
                 method=request.method,
                 path_query=request.raw_path,
                 body=body,
-                now_ns=received_ns,
+                clock=self._desk.venue.clock,
             )
         # Everything up to this moment has happened before the request is looked at.
         self._desk.venue.advance(received_ns)

@@ -1,28 +1,24 @@
-"""WebSocket sessions: login, subscriptions, ping, idle cut, and a bound on what waits to be sent.
+"""WebSocket sessions: login, subscriptions, ping and the idle cut.
 
 Rules from docs-v5 "WebSocket": text "ping" is answered "pong"; a connection without traffic for
 30 s is closed; requests are at most 64 KB.
 """
 
-import asyncio
-import contextlib
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
-from aiohttp import ClientConnectionResetError, WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.keys import Credentials
+from counterpoise.simulator.links import Link, Links
 from counterpoise.simulator.okx import auth
 
 #: Silence after which a session is closed, seconds.
 IDLE_SECONDS_MAX: Final = 30.0
-#: Longest request, bytes.
-REQUEST_BYTES_MAX: Final = 64 * 1024
-#: Frames that may wait for one client; one more and the client is dropped.
-WAITING_FRAMES_MAX: Final = 2_000
 #: OKX's close code for a silent session.
 CLOSE_IDLE: Final = 4004
 
@@ -75,47 +71,32 @@ class _Request(msgspec.Struct):
 
 
 class Session:
-    """One connected client."""
+    """One connected client: its link, its login and what it subscribed."""
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.Request, path: str) -> None:
+    def __init__(self, link: Link, path: str) -> None:
+        self.link = link
         self.path = path
-        self.connection_id = secrets.token_hex(4)
         self.logged_in = False
         self.topics: set[Topic] = set()
-        self.last_traffic = time.monotonic()
-        self.socket = socket
-        self._transport = request.transport
-        self._waiting: asyncio.Queue[bytes] = asyncio.Queue(WAITING_FRAMES_MAX)
 
     def send(self, frame: bytes) -> None:
-        """Queue a text frame; a client that does not keep up is dropped, never buffered for."""
-        try:
-            self._waiting.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.cut()
-
-    def cut(self) -> None:
-        """End the connection at once, as a network failure would."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def write(self) -> None:
-        """Send what waits until the connection ends."""
-        with contextlib.suppress(ClientConnectionResetError, ConnectionResetError):
-            while True:
-                frame = await self._waiting.get()
-                await self.socket.send_frame(frame, WSMsgType.TEXT)
-                self.last_traffic = time.monotonic()
+        """Queue an answer."""
+        self.link.send(frame)
 
 
 class Sessions:
     """All connected clients and who subscribed what."""
 
-    def __init__(self, credentials: auth.Credentials, channels: Channels) -> None:
+    def __init__(
+        self, credentials: Credentials, channels: Channels, links: Links, clock: Clock
+    ) -> None:
         self._credentials = credentials
         self._channels = channels
-        self._sessions: set[Session] = set()
-        self._subscribers: dict[Topic, set[Session]] = {}
+        self._links = links
+        self._clock = clock
+        # In order of arrival: whom a push reaches first must not hang on addresses in memory.
+        self._sessions: dict[Session, None] = {}
+        self._subscribers: dict[Topic, dict[Session, None]] = {}
 
     def listening(self, path: str) -> tuple[Topic, ...]:
         """Return the topics of a path that somebody listens to."""
@@ -127,53 +108,51 @@ class Sessions:
 
     def push(self, topic: Topic, frame: bytes) -> None:
         """Send one frame, serialised once, to a topic's subscribers."""
+        private = topic.path == "private"
         for session in tuple(self._subscribers.get(topic, ())):
-            session.send(frame)
+            session.link.push(frame, topic=topic.channel, private=private)
 
-    def cut_all(self) -> int:
-        """End every connection; return how many there were."""
-        sessions = tuple(self._sessions)
-        for session in sessions:
-            session.cut()
-        return len(sessions)
+    def notify_upgrade(self) -> None:
+        """Tell every session that it is about to be closed (OKX's 64008)."""
+        for session in self._sessions:
+            self._reply(
+                session,
+                {
+                    "event": "notice",
+                    "code": "64008",
+                    "msg": "The connection will soon be closed for a service upgrade."
+                    " Please reconnect.",
+                },
+                None,
+            )
 
-    async def close_idle(self) -> None:
+    def close_idle(self) -> None:
         """Close the sessions without traffic; called about once a second."""
         now = time.monotonic()
         for session in tuple(self._sessions):
-            if now - session.last_traffic > IDLE_SECONDS_MAX:
-                await session.socket.close(code=CLOSE_IDLE, message=b"No data received in 30s.")
+            if now - session.link.last_traffic > IDLE_SECONDS_MAX:
+                session.link.close(CLOSE_IDLE, b"No data received in 30s.")
 
-    async def close(self) -> None:
-        """Close every session with a going-away frame."""
-        leaving = [each.socket.close(code=WSCloseCode.GOING_AWAY) for each in self._sessions]
-        await asyncio.gather(*leaving)
-
-    async def serve(self, request: web.Request, path: str) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one client until it leaves."""
-        socket = web.WebSocketResponse(compress=False, max_msg_size=REQUEST_BYTES_MAX, timeout=1.0)
-        await socket.prepare(request)
-        session = Session(socket, request, path)
-        self._sessions.add(session)
-        writer = asyncio.create_task(session.write())
-        try:
-            async for message in socket:
-                session.last_traffic = time.monotonic()
-                if message.type is WSMsgType.TEXT:
-                    self._handle(session, message.data)
-        finally:
-            self._sessions.discard(session)
-            for topic in tuple(session.topics):
-                self._leave(session, topic)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-        return socket
+        async with self._links.accept(request) as link:
+            session = Session(link, request.path.rsplit("/", 1)[1])
+            self._sessions[session] = None
+            try:
+                async for message in link.messages():
+                    if message.type is WSMsgType.TEXT:
+                        self._handle(session, message.data)
+            finally:
+                del self._sessions[session]
+                for topic in tuple(session.topics):
+                    self._leave(session, topic)
+        return link.socket
 
     def _leave(self, session: Session, topic: Topic) -> None:
         session.topics.discard(topic)
         listeners = self._subscribers.get(topic)
         if listeners is not None:
-            listeners.discard(session)
+            listeners.pop(session, None)
             if not listeners:
                 del self._subscribers[topic]
 
@@ -197,7 +176,7 @@ class Sessions:
     def _login(self, session: Session, request: _Request) -> None:
         arg = {name: str(value) for name, value in (request.args or [{}])[0].items()}
         try:
-            auth.check_login(self._credentials, arg, now_ns=time.time_ns())
+            auth.check_login(self._credentials, arg, self._clock)
         except auth.LoginRefused as refusal:
             self._error(session, refusal.code, refusal.message, request.id)
             return
@@ -228,12 +207,12 @@ class Sessions:
             self._leave(session, topic)
             return
         session.topics.add(topic)
-        self._subscribers.setdefault(topic, set()).add(session)
+        self._subscribers.setdefault(topic, {})[session] = None
         for frame in self._channels.opening(topic):
             session.send(frame)
 
     def _reply(self, session: Session, body: dict[str, object], request_id: str | None) -> None:
-        body["connId"] = session.connection_id
+        body["connId"] = session.link.connection_id
         if request_id is not None:
             body["id"] = request_id
         session.send(msgspec.json.encode(body))

@@ -1,6 +1,5 @@
 """OKX's trade REST: orders, cancels, their history and the executions (docs-v5 "Trade")."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +13,7 @@ from counterpoise.exchange.orders import (
     NewOrder,
     OrderRefused,
     PlacedOrder,
+    RefusalReason,
 )
 from counterpoise.simulator.okx import order_entry, order_rows
 from counterpoise.simulator.okx.calls import (
@@ -42,6 +42,8 @@ FILLS_DAYS: Final = 3
 FILLS_HISTORY_DAYS: Final = 90
 #: How far back ended orders go.
 ORDERS_DAYS: Final = 7
+#: How far back the archive of them goes.
+ORDERS_ARCHIVE_DAYS: Final = 90
 #: Bounds of a cancel-all-after timer, seconds; 0 disarms.
 TIMER_SECONDS: Final = range(10, 121)
 _NS_PER_DAY: Final = 24 * units.NS_PER_HOUR
@@ -79,10 +81,17 @@ def _items(call: Call) -> list[_Fields]:
 
 def _place(desk: Desk, call: Call) -> web.Response:
     items = _items(call)
-    if call.expires_ms is not None and time.time_ns() // units.NS_PER_MS > call.expires_ms:
+    if (
+        call.expires_ms is not None
+        and desk.venue.clock.told_ns() // units.NS_PER_MS > call.expires_ms
+    ):
         raise WireError(Code.EXPIRED)
     asked: list[NewOrder | Refusal] = []
+    operation = "batch" if len(items) > 1 else "place"
     for fields in items:
+        if not desk.limits.grant(operation, str(fields.get("instId"))):
+            asked.append(Refusal(Code.RATE))
+            continue
         try:
             asked.append(order_entry.new_order(fields))
         except Refusal as wrong:
@@ -129,10 +138,11 @@ def _find(desk: Desk, named: _Named) -> ExchangeOrder | None:
     return found
 
 
-def _cancel_one(desk: Desk, fields: _Fields) -> Row:
+def _cancel_one(desk: Desk, fields: _Fields, operation: str) -> Row:
     order = None
     code, message = Code.OK, ""
     try:
+        _limited(desk, operation, fields)
         order = _find(desk, _named(fields))
         if order is None:
             raise Refusal(Code.CANCEL_NOT_FOUND)
@@ -152,7 +162,56 @@ def _cancel_one(desk: Desk, fields: _Fields) -> Row:
 
 
 def _cancel(desk: Desk, call: Call) -> web.Response:
-    answers = [_cancel_one(desk, fields) for fields in _items(call)]
+    items = _items(call)
+    operation = "cancel batch" if len(items) > 1 else "cancel"
+    answers = [_cancel_one(desk, fields, operation) for fields in items]
+    return outcomes(answers, received_ns=call.received_ns)
+
+
+def _limited(desk: Desk, operation: str, fields: _Fields) -> None:
+    if not desk.limits.grant(operation, str(fields.get("instId"))):
+        raise Refusal(Code.RATE)
+
+
+def _amend_one(desk: Desk, fields: _Fields, operation: str) -> Row:
+    row: Row = {
+        "clOrdId": str(fields.get("clOrdId") or ""),
+        "ordId": str(fields.get("ordId") or ""),
+        "reqId": str(fields.get("reqId") or ""),
+        "sCode": Code.OK.value,
+        "sMsg": "",
+        "ts": milliseconds(desk.venue.exchange.now_ns),
+    }
+    try:
+        _limited(desk, operation, fields)
+        order = _find(desk, _named(fields))
+        if order is None:
+            raise Refusal(Code.AMEND_NOT_FOUND)
+        contract = contract_of(str(fields.get("instId", "")))
+        contracts, price = decimal_field(fields.get("newSz")), decimal_field(fields.get("newPx"))
+        if contracts is None and price is None:
+            raise Refusal(Code.ORDER_PARAMETER, "Parameter newSz or newPx error")
+        answer = desk.venue.amend(
+            desk.account_id,
+            order.order_id,
+            None,
+            quantity=None if contracts is None else contract.quantity(contracts),
+            price_limit=price,
+        )
+        if isinstance(answer, OrderRefused):
+            if answer.reason in (RefusalReason.ORDER_NOT_FOUND, RefusalReason.ALREADY_OVER):
+                raise Refusal(Code.AMEND_NOT_FOUND)
+            raise order_entry.refusal(answer)
+        row |= {"ordId": order.order_id, "clOrdId": order.client_order_id or ""}
+    except (Refusal, WireError) as wrong:
+        row |= {"sCode": wrong.code.value, "sMsg": wrong.message}
+    return row
+
+
+def _amend(desk: Desk, call: Call) -> web.Response:
+    items = _items(call)
+    operation = "amend batch" if len(items) > 1 else "amend"
+    answers = [_amend_one(desk, fields, operation) for fields in items]
     return outcomes(answers, received_ns=call.received_ns)
 
 
@@ -161,7 +220,7 @@ def _cancel_all_after(desk: Desk, call: Call) -> Answer:
     seconds = decimal_field(fields.get("timeOut"))
     if seconds is None or (seconds != 0 and seconds not in TIMER_SECONDS):
         raise WireError(Code.ORDER_PARAMETER, "Parameter timeOut error")
-    now_ns = time.time_ns()
+    now_ns = desk.venue.clock.now_ns()
     deadline_ns = now_ns + int(seconds) * units.NS_PER_SECOND if seconds else 0
     desk.venue.arm_deadline(desk.account_id, deadline_ns)
     return [
@@ -210,6 +269,17 @@ def _orders_pending(desk: Desk, call: Call) -> Answer:
     return _order_rows(desk, shown)
 
 
+def _orders_archive(desk: Desk, call: Call) -> Answer:
+    # The archive alone still has filled orders that the model has forgotten.
+    since_ns = desk.venue.exchange.now_ns - ORDERS_ARCHIVE_DAYS * _NS_PER_DAY
+    ended = [
+        order
+        for order in reversed(desk.venue.accepted_orders(desk.account_id))
+        if not order.open and order.filled_quantity and order.updated_ns >= since_ns
+    ]
+    return _order_rows(desk, page(_asked_orders(call, ended), call, key=_order_key, most=100))
+
+
 def _orders_history(desk: Desk, call: Call) -> Answer:
     since_ns = desk.venue.exchange.now_ns - ORDERS_DAYS * _NS_PER_DAY
     ended = [
@@ -255,7 +325,7 @@ READS: Final[dict[str, Handler]] = {
     "/api/v5/trade/order": _order,
     "/api/v5/trade/orders-pending": _orders_pending,
     "/api/v5/trade/orders-history": _orders_history,
-    "/api/v5/trade/orders-history-archive": _orders_history,
+    "/api/v5/trade/orders-history-archive": _orders_archive,
     "/api/v5/trade/fills": _fills,
     "/api/v5/trade/fills-history": _fills_history,
 }
@@ -264,6 +334,8 @@ READS: Final[dict[str, Handler]] = {
 WRITES: Final[dict[str, Handler]] = {
     "/api/v5/trade/order": _place,
     "/api/v5/trade/batch-orders": _place,
+    "/api/v5/trade/amend-order": _amend,
+    "/api/v5/trade/amend-batch-orders": _amend,
     "/api/v5/trade/cancel-order": _cancel,
     "/api/v5/trade/cancel-batch-orders": _cancel,
     "/api/v5/trade/cancel-all-after": _cancel_all_after,

@@ -1,0 +1,326 @@
+"""How many messages a second the simulator serves on one core, beside a bare sender of the same bytes.
+
+500 markets whose books change 20 times a second are 10,000 messages a second. The server has one
+core, the client that counts them another; loopback only. Nothing is asserted: figures are printed.
+
+    python benchmarks/simulator_throughput.py [--markets 500] [--rate 20] [--seconds 6]
+"""
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+from aiohttp import WSMsgType, web
+
+from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
+from counterpoise.simulator import files
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.faults import FaultPlan
+from counterpoise.simulator.links import Links
+from counterpoise.simulator.okx import symbols
+from counterpoise.simulator.server import Simulator
+from counterpoise.simulator.store import Store
+from counterpoise.simulator.venue import RunningVenue
+from counterpoise.simulator.venues import VenueName
+from counterpoise.simulator.wire import Floor
+
+#: Topics per connection; a client that leaves too many frames unread is cut.
+TOPICS_MAX = 125
+#: Every so many messages one is decoded to see how old it is.
+SAMPLE_EVERY = 97
+#: Messages per connection the bare sender sends again and again.
+RECORDED_MAX = 5_000
+#: Ages that mean nothing: of a market without a wall clock, of bytes sent again.
+AGELESS = {"age_ms_p50": 0.0, "age_ms_p99": 0.0, "age_ms_max": 0.0}
+#: Core of the server and of the client; on a machine of one core they share it.
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+
+
+def pin(place: int) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {CORES[place % len(CORES)]})
+
+
+# --- the servers, each a process of its own ---------------------------------------------------
+
+
+def report_cpu() -> None:
+    """Answer each line on standard input with the CPU seconds used so far; end at its end."""
+    for _ in sys.stdin:
+        print(json.dumps({"cpu": time.process_time()}), flush=True)
+    os._exit(0)
+
+
+async def listen(application: web.Application) -> None:
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    listener = socket.create_server(("127.0.0.1", 0))
+    await web.SockSite(runner, listener).start()
+    print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
+    threading.Thread(target=report_cpu, daemon=True).start()
+
+
+def listed_markets(seed: int, count: int, step_ms: int) -> ExchangeParameters:
+    """The demonstration's markets again and again under other names, as OKX lists them."""
+    demo = demo_parameters(seed)
+    markets = []
+    for number in range(count):
+        like = demo.instruments[number % len(demo.instruments)]
+        base = f"M{number:03d}"
+        instrument = dataclasses.replace(like.instrument, instrument_id=f"{base}USDT", base=base)
+        markets.append(dataclasses.replace(like, instrument=instrument))
+        contract = dataclasses.replace(
+            symbols.BY_INSTRUMENT[like.instrument.instrument_id],
+            instrument_id=f"{base}USDT",
+            base=base,
+            code=number,
+        )
+        symbols.BY_INSTRUMENT[contract.instrument_id] = contract
+        symbols.BY_SYMBOL[contract.symbol] = contract
+        symbols.BY_FAMILY[contract.family] = contract
+    return dataclasses.replace(demo, instruments=tuple(markets), step_ms=step_ms, history_days=1)
+
+
+async def serve_simulator(count: int, step_ms: int, speed: float) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="counterpoise-benchmark-"))
+    clock = Clock(speed=speed)
+    faults = FaultPlan(clock, seed=1)
+    venue = RunningVenue.open(
+        Store(files.store_path(directory), durable=False),
+        seed=1,
+        now_ns=clock.now_ns(),
+        parameters=lambda seed: listed_markets(seed, count, step_ms),
+        faults=faults,
+    )
+    key = files.make_credentials(directory, seed=1)
+    venue.open_account(key.account_id, Decimal(10_000))
+    floor = Floor(venue=venue, credentials=key, faults=faults, links=Links(faults, clock))
+    simulator = Simulator(floor, VenueName.OKX)
+    await listen(simulator.application())
+    while True:
+        if not clock.lock_step:
+            simulator.turn()
+        await asyncio.sleep(step_ms / 4_000)
+
+
+async def serve_bare(encoded: list[list[bytes]], rate: int) -> None:
+    """Send recorded frames at the same rate, in the same bursts, and do nothing else."""
+
+    async def stream(request: web.Request) -> web.WebSocketResponse:
+        answer = web.WebSocketResponse(compress=False)
+        await answer.prepare(request)
+        await answer.receive()
+        mine = encoded[int(request.match_info["place"])]
+        burst = max(1, min(len(mine), TOPICS_MAX))
+        started, sent = time.monotonic(), 0
+        while not answer.closed:
+            due = int((time.monotonic() - started) * rate) * burst
+            while sent < due:
+                with contextlib.suppress(aiohttp.ClientConnectionResetError):
+                    await answer.send_frame(mine[sent % len(mine)], WSMsgType.TEXT)
+                sent += 1
+            await asyncio.sleep(1 / rate / 4)
+        return answer
+
+    application = web.Application()
+    application.router.add_get("/{place}", stream)
+    await listen(application)
+    await asyncio.Event().wait()
+
+
+# --- the client ---------------------------------------------------------------------------------
+
+
+class Server:
+    """One of them in a process of its own on its own core."""
+
+    def __init__(self, *arguments: object) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port = self.read()["port"]
+
+    def read(self) -> dict[str, float]:
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("the server ended early")
+        return json.loads(line)
+
+    def cpu(self) -> float:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.read()["cpu"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Counter:
+    """What arrived on all connections."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.bytes = 0
+        self.ages_ms = []
+        self.recorded = []
+
+    async def read(self, stream: aiohttp.ClientWebSocketResponse, place: int) -> None:
+        self.recorded.append([])
+        async for message in stream:
+            if message.type is not WSMsgType.TEXT:
+                return
+            text = message.data
+            self.messages += 1
+            self.bytes += len(text)
+            kept = self.recorded[place]
+            if len(kept) < RECORDED_MAX and '"update"' in text:
+                kept.append(text)
+            if self.messages % SAMPLE_EVERY == 0:
+                data = json.loads(text).get("data")
+                if data:
+                    self.ages_ms.append(time.time() * 1_000 - int(data[0]["ts"]))
+
+
+async def step_by_step(
+    session: aiohttp.ClientSession, port: int, grant: float, seconds: float
+) -> None:
+    """Grant a lock-step market its steps one by one, as fast as it takes them."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        url = f"http://127.0.0.1:{port}/_control"
+        async with session.post(url, json={"advance_seconds": grant}) as answer:
+            await answer.read()
+    # What still waits in the server's queues belongs to these steps.
+    await asyncio.sleep(0.5)
+
+
+async def measure(
+    server: Server, subscriptions: list[tuple[str, str]], seconds: float, grant: float = 0.0
+) -> tuple[dict[str, float], list[list[str]]]:
+    """Return what a client saw in so many seconds, and the CPU the server used for it."""
+    counter = Counter()
+    async with aiohttp.ClientSession() as session:
+        streams = []
+        for path, request in subscriptions:
+            url = f"ws://127.0.0.1:{server.port}{path}"
+            stream = await session.ws_connect(url, max_msg_size=0)
+            await stream.send_str(request)
+            streams.append(stream)
+        readers = [
+            asyncio.create_task(counter.read(each, place)) for place, each in enumerate(streams)
+        ]
+        await asyncio.sleep(2)
+        loop = asyncio.get_running_loop()
+        cpu = await loop.run_in_executor(None, server.cpu)
+        counted, size, started = counter.messages, counter.bytes, time.monotonic()
+        counter.ages_ms.clear()
+        if grant:
+            await step_by_step(session, server.port, grant, seconds)
+        else:
+            await asyncio.sleep(seconds)
+        took = time.monotonic() - started
+        counted, size = counter.messages - counted, counter.bytes - size
+        cpu = await loop.run_in_executor(None, server.cpu) - cpu
+        alive = sum(not each.closed for each in streams)
+        for each in readers:
+            each.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+    ages = sorted(counter.ages_ms) or [0.0]
+    return {
+        "per_second": counted / took,
+        "bytes": size / max(1, counted),
+        "cpu_us": 1e6 * cpu / max(1, counted),
+        "core": cpu / took,
+        "age_ms_p50": ages[len(ages) // 2],
+        "age_ms_p99": ages[len(ages) * 99 // 100],
+        "age_ms_max": ages[-1],
+        "cut": len(streams) - alive,
+    }, counter.recorded
+
+
+def show(name: str, found: dict[str, float]) -> None:
+    print(
+        f"{name:<22}{found['per_second']:>10,.0f} msg/s {found['bytes']:>7,.0f} B"
+        f" {found['cpu_us']:>8.1f} us/msg {100 * found['core']:>6.1f} % of a core"
+        f"   age ms p50 {found['age_ms_p50']:.0f} p99 {found['age_ms_p99']:.0f}"
+        f" max {found['age_ms_max']:.0f}   connections cut {found['cut']}"
+    )
+
+
+async def compare(options: argparse.Namespace) -> None:
+    names = [f"M{number:03d}-USDT-SWAP" for number in range(options.markets)]
+    subscriptions = []
+    for start in range(0, len(names), TOPICS_MAX):
+        topics = [
+            {"channel": "books", "instId": name} for name in names[start : start + TOPICS_MAX]
+        ]
+        subscriptions.append(("/ws/v5/public", json.dumps({"op": "subscribe", "args": topics})))
+    wanted, step_ms = options.markets * options.rate, 1_000 // options.rate
+    print(f"{options.markets} markets x {options.rate} updates/s = {wanted:,} messages/s wanted")
+    with Server("serve", options.markets, step_ms, 0) as server:
+        stepped, recorded = await measure(
+            server, subscriptions, options.seconds, grant=step_ms / 1_000
+        )
+    show("okx books, lock-step", {**stepped, **AGELESS})
+    with Server("serve", options.markets, step_ms, 1) as server:
+        paced, _ = await measure(server, subscriptions, options.seconds)
+    show("okx books, real time", paced)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(recorded, file)
+        file.flush()
+        again = [(f"/{place}", "go") for place in range(len(recorded))]
+        with Server("bare", file.name, options.rate) as server:
+            bare, _ = await measure(server, again, options.seconds)
+    show("bare aiohttp sender", {**bare, **AGELESS})
+    print(
+        f"real time served {paced['per_second'] / wanted:.2f} of what was wanted"
+        " (late changes of a book become one message);"
+        f" one core makes {1e6 / stepped['cpu_us']:,.0f} messages/s;"
+        f" {stepped['cpu_us'] / bare['cpu_us']:.1f} x the CPU of the bare sender"
+    )
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["serve"]:
+        pin(0)
+        asyncio.run(serve_simulator(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+    if sys.argv[1:2] == ["bare"]:
+        pin(0)
+        frames = json.loads(Path(sys.argv[2]).read_text())
+        encoded = [[text.encode() for text in each] for each in frames]
+        asyncio.run(serve_bare(encoded, int(sys.argv[3])))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--markets", type=int, default=500)
+    parser.add_argument("--rate", type=int, default=20, help="updates per market and second")
+    parser.add_argument("--seconds", type=float, default=6.0)
+    options = parser.parse_args()
+    if options.rate < 1 or 1_000 % options.rate:
+        parser.error("--rate must divide 1,000: a step is a whole number of milliseconds")
+    pin(1)
+    asyncio.run(compare(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Binance USD-M futures as a wire protocol over the modelled venue."""

@@ -1,0 +1,113 @@
+"""A simulator as its users start it, pointed at by the one line it prints when it is ready."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+#: One administrative request, seconds.
+REQUEST_SECONDS_MAX = 30.0
+#: A simulator that was told to stop is gone after this, seconds.
+STOP_SECONDS_MAX = 15.0
+
+# Proxies of the environment must not come between two processes of one machine.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class VenueProcess:
+    """One running simulator. `speed` 0: its market stands still until `advance`."""
+
+    def __init__(self, venue: str, log_path: Path, **options: object) -> None:
+        self.venue = venue
+        self._command = [sys.executable, "-m", "counterpoise.app.cli.main", "simulator"]
+        self._command += ["--venue", venue]
+        for name, value in options.items():
+            self._command += [f"--{name.replace('_', '-')}", str(value)]
+        # A file, so that a wordy simulator never waits for its reader.
+        self._log = log_path.open("w+")
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        self._ready: dict[str, str] | None = None
+
+    @property
+    def ready(self) -> dict[str, str]:
+        """What it printed: venue, rest, ws, api_key, secret, password. Waits for it."""
+        if self._ready is None:
+            assert self._process.stdout is not None
+            line = self._process.stdout.readline()
+            if not line:
+                self._process.wait(STOP_SECONDS_MAX)
+                self._log.seek(0)
+                log = self._log.read()[-3_000:]
+                raise AssertionError(f"{' '.join(self._command)} ended:\n{log}")
+            self._ready = json.loads(line)
+        return self._ready
+
+    @property
+    def port(self) -> int:
+        """Its one port."""
+        return int(self.ready["rest"].rstrip("/").rpartition(":")[2])
+
+    def ask(self, path: str, body: dict[str, object] | None = None) -> dict[str, Any]:
+        """Return an administrative answer; a body makes it a POST."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with _OPENER.open(request, timeout=REQUEST_SECONDS_MAX) as response:
+            answer = json.loads(response.read())
+        assert isinstance(answer, dict)
+        return answer
+
+    def state(self) -> dict[str, Any]:
+        """Return the truth by unified symbol."""
+        return self.ask("/_state")
+
+    def truth(self) -> dict[str, Any]:
+        """Return the whole truth by our instrument ids."""
+        return self.ask("/_truth")
+
+    def advance(self, seconds: float) -> int:
+        """Grant a lock-step market some seconds; return its time, ns."""
+        return int(self.ask("/_control", {"advance_seconds": seconds})["now_ns"])
+
+    def fault(self, kind: str, **details: object) -> None:
+        """Order a fault."""
+        self.ask("/_control", {"kind": kind, **details})
+
+    def shock(self, symbol: str, fraction: Decimal, seconds: float) -> None:
+        """Move a market by a fraction over some seconds."""
+        self.ask("/_shock", {"symbol": symbol, "fraction": str(fraction), "seconds": seconds})
+
+    def stop(self) -> int:
+        """End it as an operator would; return its exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_SECONDS_MAX)
+        finally:
+            self._process.kill()
+            self._process.wait(STOP_SECONDS_MAX)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._log.close()
+
+
+@contextmanager
+def venue_process(venue: str, log_path: Path, **options: object) -> Iterator[VenueProcess]:
+    """Run a simulator for as long as the block lasts; it must end cleanly."""
+    process = VenueProcess(venue, log_path, **options)
+    try:
+        yield process
+    except BaseException:
+        process.stop()
+        raise
+    assert process.stop() == 0, "the simulator did not stop cleanly"

@@ -66,5 +66,5 @@ def test_hangup_with_nothing_changed_goes_on() -> None:
         made.start()
         mark = made.log_size()
         made.send(signal.SIGHUP)
-        made.wait_for("configuration.unchanged", after=mark)
-        made.wait_for("decision.made", after=mark)
+        assert made.wait_for("configuration.unchanged", after=mark)["level"] == "info"
+        assert made.wait_for("decision.made", after=mark)["state"] == "active"

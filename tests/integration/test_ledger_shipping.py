@@ -174,7 +174,7 @@ async def test_an_increase_waits_until_postgres_is_back(
                 started = time.monotonic()
                 with pytest.raises(LedgerUnavailable, match=r"within 2\.0 s"):
                     await journal.journal_order(refused, intent_of(refused))
-                assert 1.9 < time.monotonic() - started < 3.0
+                assert time.monotonic() - started > 1.9
                 assert shipper.health()[1] > 1.9
                 waiting = approved_order(reduce_only=False, number=2)
                 order = asyncio.create_task(journal.journal_order(waiting, intent_of(waiting)))

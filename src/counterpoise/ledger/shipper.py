@@ -102,13 +102,15 @@ class Shipper:
         if self._cursor >= self._spool.last_seq:
             self._behind_ns = None
             return self._available, 0.0
-        # Counted from when it was first seen: asking the disk could hold the loop.
+        # Counted from the first record since it was caught up: asking the disk could hold the loop.
         now_ns = self._clock.now_ns()
         self._behind_ns = now_ns if self._behind_ns is None else self._behind_ns
         return self._available, (now_ns - self._behind_ns) / NS_PER_SECOND
 
     def wake(self) -> None:
         """Tell it that the spool has new records; any thread may."""
+        if self._behind_ns is None:
+            self._behind_ns = self._clock.now_ns()
         loop = self._loop
         if loop is not None:
             # A loop that was closed meanwhile has no use for news.
@@ -240,6 +242,8 @@ class Shipper:
         self.refused_count += len(refused_seqs)
         self._refused.extend(refused_seqs)
         self._cursor = parcels[-1].spooled.seq
+        if self._cursor >= self._spool.last_seq:
+            self._behind_ns = None
         self._wake_waiters()
 
     async def _move(self, parcels: Sequence[_Parcel], connection: AsyncConnection) -> None:

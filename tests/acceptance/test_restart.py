@@ -32,6 +32,13 @@ def test_kill_in_mid_cycle_then_start_again(stage: str) -> None:
         if stage == "answer":
             wait_until("fills", lambda: made.venue()["fills_count"] >= 1)
         made.kill()
+        # The stream may have told every end before the kill; then the cycle was not cut off.
+        ends = {
+            entry["outcome"]
+            for entry in made.events("decision.ended")
+            if entry["decision"] == said["decision"]
+        }
+        assert stage == "answer" or not ends
         made.start()
         made.wait_for("decision.made")
         wait_until("every order ended", lambda: orders_open(made) == 0 or None)
@@ -42,7 +49,7 @@ def test_kill_in_mid_cycle_then_start_again(stage: str) -> None:
         with made.reader() as reader:
             first = reader.decision(said["decision"])
             assert first is not None
-            assert first["outcome"] == "interrupted"
+            assert first["outcome"] in {"interrupted", *ends}
             intents = [row["client_order_id"] for row in reader.orders(limit=1_000)]
             fills = {row["client_order_id"] for row in reader.fills(limit=1_000)}
             assert reader.open_intents(first["account_id"]) == []

@@ -31,7 +31,7 @@ from counterpoise.simulator.clock import Clock
 from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.links import Links
 from counterpoise.simulator.okx import symbols
-from counterpoise.simulator.server import Simulator
+from counterpoise.simulator.server import Simulator, settle_memory
 from counterpoise.simulator.store import Store
 from counterpoise.simulator.venue import RunningVenue
 from counterpoise.simulator.venues import VenueName
@@ -109,6 +109,7 @@ async def serve_simulator(count: int, step_ms: int, speed: float) -> None:
     venue.open_account(key.account_id, Decimal(10_000))
     floor = Floor(venue=venue, credentials=key, faults=faults, links=Links(faults, clock))
     simulator = Simulator(floor, VenueName.OKX)
+    settle_memory()
     await listen(simulator.application())
     while True:
         if not clock.lock_step:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.exchange.constants import Constants, Floats, Integers
+from counterpoise.exchange.depth import Depth
 
 #: Depth is stated within this distance of mid, bps.
 DEPTH_BPS: Final = 25.0
@@ -22,11 +23,8 @@ class MarketFrame:
     #: Mark and index per market.
     mark_ticks: list[int]
     index_ticks: list[int]
-    #: Background book per market, best first: prices in ticks, quantities in lots.
-    bid_ticks: list[list[int]]
-    bid_lots: list[list[int]]
-    ask_ticks: list[list[int]]
-    ask_lots: list[list[int]]
+    #: Background books.
+    depth: Depth
     #: Background trade per market: lots, + a buy at the ask, - a sell at the bid, 0 = none.
     print_lots: list[int]
 
@@ -71,24 +69,18 @@ class Background:
         away = self._rank * spacing[:, None]
         ticks[0, :, 1:] = ((bid - 1) // spacing * spacing)[:, None] - away
         ticks[1, :, 1:] = ((ask // spacing + 1) * spacing)[:, None] + away
-        bid_ticks, ask_ticks = ticks.tolist()
-        bid_lots, ask_lots = self._lots(ticks, per_level, number).tolist()
+        depth = Depth(ticks, self._lots(ticks, per_level, number))
         lots = np.zeros(len(index), dtype=np.int64)
         if standing.print_quote is not None:
             lots = np.rint(standing.print_quote / (index * constants.lot)).astype(np.int64)
-        frame = MarketFrame(
+        for bids, absent in zip((True, False), standing.absent or (), strict=False):
+            _empty(depth, absent, bids=bids)
+        return MarketFrame(
             mark_ticks=_ticks(standing.mark, constants.tick),
             index_ticks=_ticks(index, constants.tick),
-            bid_ticks=bid_ticks,
-            bid_lots=bid_lots,
-            ask_ticks=ask_ticks,
-            ask_lots=ask_lots,
+            depth=depth,
             print_lots=lots.tolist(),
         )
-        if standing.absent is not None:
-            _empty(frame.bid_ticks, frame.bid_lots, standing.absent[0])
-            _empty(frame.ask_ticks, frame.ask_lots, standing.absent[1])
-        return frame
 
     def _touch(self, middle: Floats, half: Floats) -> tuple[Integers, Integers]:
         tick = self._constants.tick
@@ -124,16 +116,14 @@ def _ticks(prices: Floats, tick: Floats) -> list[int]:
     return result
 
 
-def _empty(ticks: list[list[int]], lots: list[list[int]], absent: Floats) -> None:
+def _empty(depth: Depth, absent: Floats, *, bids: bool) -> None:
     # Take away a share of the levels behind the touch; a level stays away or stays as it hashes.
     for place in np.flatnonzero(absent).tolist():
-        hashed = (
-            _mixed(np.array(ticks[place], dtype=np.int64).astype(np.uint64)).astype(np.float64)
-            / 2.0**64
-        )
-        kept = [True, *(hashed[1:] >= absent[place]).tolist()]
-        ticks[place] = [each for each, keep in zip(ticks[place], kept, strict=True) if keep]
-        lots[place] = [each for each, keep in zip(lots[place], kept, strict=True) if keep]
+        row = depth.row(place, bids=bids)
+        ticks = np.array(depth.levels(row)[0], dtype=np.int64)
+        kept = _mixed(ticks.astype(np.uint64)).astype(np.float64) / 2.0**64 >= absent[place]
+        kept[0] = True
+        depth.cut(row, kept)
 
 
 def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

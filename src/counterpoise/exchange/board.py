@@ -224,8 +224,9 @@ class Board:
         frame = self.frame
         keep = math.exp(-seconds / PREMIUM_SECONDS)
         minute = self._parameters.rules.premium_weighted and at_ns % NS_PER_MINUTE == 0
+        touch, count = frame.depth.touch, len(self._instruments)
         for place, instrument in enumerate(self._instruments):
-            bid, ask = frame.bid_ticks[place][0], frame.ask_ticks[place][0]
+            bid, ask = touch[place], touch[count + place]
             index = frame.index_ticks[place]
             gap = ((bid + ask) / 2 - index) * float(instrument.tick_size)
             self._gap[place] = keep * self._gap[place] + (1.0 - keep) * gap

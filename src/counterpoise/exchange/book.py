@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.orders import Side
+from counterpoise.exchange.depth import Changes, Depth
 from counterpoise.exchange.quotes import BookLevel
 
 #: Half of what was taken out of the background is back after this long.
@@ -59,32 +60,87 @@ class _BookSide:
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
-        #: Background [ticks, lots] after what clients took, best first.
-        self.background: list[list[int]] = []
+        # The background after what clients took is the row of a depth, or levels of its own
+        # [ticks, lots], best first.
+        self.depth: Depth | None = None
+        self.row = 0
+        self._background: list[list[int]] = []
         #: Lots clients took that have not come back yet.
         self.taken = 0
         #: Clients' orders by price, then time.
         self.resting: list[Resting] = []
         #: Background levels stand on multiples of this many ticks and lots.
         self.coarse = (1, 1)
-        #: What the last change event left its readers with.
-        self.published: dict[int, int] = {}
+        # What the last change event left its readers with: the row of a depth, or levels.
+        self.told: Depth | None = None
+        self._published: dict[int, int] = {}
 
-    def refresh(self, ticks: list[int], lots: list[int], seconds: float) -> None:
-        self.taken = int(self.taken * 0.5 ** (seconds / REFILL_HALF_LIFE_SECONDS))
+    def refresh(self, depth: Depth, row: int, seconds: float) -> None:
+        self.row = row
+        if self.taken:
+            self.taken = int(self.taken * 0.5 ** (seconds / REFILL_HALF_LIFE_SECONDS))
         left = self.taken
+        if not left and self.coarse == (1, 1) and depth.whole(row):
+            self.depth = depth
+            return
+        ticks, lots = depth.levels(row)
         if self.coarse != (1, 1):
             ticks, lots = self._coarsened(ticks, lots)
-        if not left:
-            self.background = [[at, held] for at, held in zip(ticks, lots, strict=True) if at > 0]
-            return
-        self.background = []
+        background = []
         for at, held in zip(ticks, lots, strict=True):
             gone = min(left, held)
             left -= gone
             rest = (held - gone) // self.coarse[1] * self.coarse[1]
             if rest and at > 0:
-                self.background.append([at, rest])
+                background.append([at, rest])
+        self.background = background
+
+    @property
+    def background(self) -> list[list[int]]:
+        """Copies of the background's levels."""
+        if self.depth is None:
+            return [list(level) for level in self._background]
+        return [list(level) for level in zip(*self.depth.levels(self.row), strict=True)]
+
+    @background.setter
+    def background(self, levels: list[list[int]]) -> None:
+        self._background = levels
+        self.depth = None
+
+    @property
+    def published(self) -> dict[int, int]:
+        """What readers were left with: lots by ticks."""
+        if self.told is None:
+            return self._published
+        return dict(zip(*self.told.levels(self.row), strict=True))
+
+    @published.setter
+    def published(self, levels: dict[int, int]) -> None:
+        self._published = levels
+        self.told = None
+
+    @property
+    def best(self) -> int | None:
+        """The background's best price in ticks; None = it is empty."""
+        if self.depth is not None:
+            return self.depth.touch[self.row]
+        return self._background[0][0] if self._background else None
+
+    def changes(self) -> Changes:
+        """Return (ticks, lots) that changed since the last call, best first; 0 lots = gone."""
+        depth = None if self.resting else self.depth
+        if depth is not None and self.told is not None:
+            changed = [] if depth is self.told else depth.changes(self.row, self.told)
+            self.told = depth
+            return changed
+        now, before = self.levels(), self.published
+        levels = {ticks: lots for ticks, lots in now.items() if before.get(ticks) != lots}
+        for ticks in before:
+            if ticks not in now:
+                levels[ticks] = 0
+        self.published = now
+        self.told = depth
+        return sorted(levels.items(), reverse=self.sign > 0)
 
     def _coarsened(self, ticks: list[int], lots: list[int]) -> tuple[list[int], list[int]]:
         # Prices go away from the middle, so that the sides never cross.
@@ -103,7 +159,10 @@ class _BookSide:
         self.resting = [each for each in self.resting if each.order_id != order_id]
 
     def levels(self) -> dict[int, int]:
-        merged = {level[0]: level[1] for level in self.background}
+        if self.depth is not None:
+            merged = dict(zip(*self.depth.levels(self.row), strict=True))
+        else:
+            merged = {level[0]: level[1] for level in self._background}
         for order in self.resting:
             merged[order.ticks] = merged.get(order.ticks, 0) + order.lots
         return merged
@@ -134,11 +193,12 @@ class _BookSide:
         return Sweep(matches=tuple(matches), own=tuple(own), own_first=own_first)
 
     def take_background(self, ticks: int, lots: int) -> None:
-        for level in self.background:
+        background = self.background
+        for level in background:
             if level[0] == ticks:
                 assert level[1] >= lots, "more was taken than stood there"
                 level[1] -= lots
-        self.background = [level for level in self.background if level[1] > 0]
+        self.background = [level for level in background if level[1] > 0]
         self.taken += lots
 
 
@@ -149,14 +209,13 @@ class OrderBook:
         self.instrument_id = instrument_id
         self._tick_size = tick_size
         self._lot_size = lot_size
-        self._sides = {Side.BUY: _BookSide(1), Side.SELL: _BookSide(-1)}
+        self._bids, self._asks = _BookSide(1), _BookSide(-1)
+        self._sides = {Side.BUY: self._bids, Side.SELL: self._asks}
 
-    def refresh(
-        self, bids: tuple[list[int], list[int]], asks: tuple[list[int], list[int]], seconds: float
-    ) -> None:
-        """Put in a step's background: (ticks, lots) best first per side."""
-        self._sides[Side.BUY].refresh(*bids, seconds)
-        self._sides[Side.SELL].refresh(*asks, seconds)
+    def refresh(self, depth: Depth, place: int, seconds: float) -> None:
+        """Put in a step's background, that of the market at a place."""
+        self._bids.refresh(depth, depth.row(place, bids=True), seconds)
+        self._asks.refresh(depth, depth.row(place, bids=False), seconds)
 
     def coarsen(self, tick_steps: int, lot_steps: int) -> None:
         """Put the background on multiples of this many ticks and lots from the next refresh on."""
@@ -206,17 +265,18 @@ class OrderBook:
 
     def best_background(self, side: Side) -> int | None:
         """Return the background's best price in ticks; None = the side is empty."""
-        background = self._sides[side].background
-        return background[0][0] if background else None
+        return self._sides[side].best
 
     def levels(self, side: Side) -> tuple[BookLevel, ...]:
         """Return a side as its readers see it, best first."""
-        return self._rendered(self._sides[side], self._sides[side].levels())
+        held = self._sides[side]
+        return self._rendered(sorted(held.levels().items(), reverse=held.sign > 0))
 
     def changes(self) -> tuple[tuple[BookLevel, ...], tuple[BookLevel, ...]]:
         """Return changed (bids, asks) since the last call, quantity 0 = gone, best first."""
-        bids, asks = (self._side_changes(self._sides[side]) for side in (Side.BUY, Side.SELL))
-        return bids, asks
+        bids = self._bids.changes()
+        asks = self._asks.changes()
+        return self._rendered(bids), self._rendered(asks)
 
     def save(self) -> dict[str, Any]:
         """Return the state as JSON-able figures."""
@@ -248,17 +308,6 @@ class OrderBook:
                 for order_id, account_id, ticks, lots, sequence in state["resting"]
             ]  # fmt: skip
 
-    def _side_changes(self, side: _BookSide) -> tuple[BookLevel, ...]:
-        now, before = side.levels(), side.published
-        if now == before:
-            return ()
-        changed = {ticks: lots for ticks, lots in now.items() if before.get(ticks) != lots}
-        for ticks in before:
-            if ticks not in now:
-                changed[ticks] = 0
-        side.published = now
-        return self._rendered(side, changed)
-
-    def _rendered(self, side: _BookSide, levels: dict[int, int]) -> tuple[BookLevel, ...]:
-        ordered = sorted(levels.items(), reverse=side.sign > 0)
-        return tuple((ticks * self._tick_size, lots * self._lot_size) for ticks, lots in ordered)
+    def _rendered(self, levels: Changes) -> tuple[BookLevel, ...]:
+        tick, lot = self._tick_size, self._lot_size
+        return tuple([(ticks * tick, lots * lot) for ticks, lots in levels])

@@ -304,13 +304,9 @@ class Exchange(AccountSettings):
         return events
 
     def _refresh_books(self, seconds: float) -> None:
-        frame = self._board.frame
+        depth = self._board.frame.depth
         for place, book in enumerate(self._desk.books.values()):
-            book.refresh(
-                (frame.bid_ticks[place], frame.bid_lots[place]),
-                (frame.ask_ticks[place], frame.ask_lots[place]),
-                seconds,
-            )
+            book.refresh(depth, place, seconds)
 
     def _charge_funding(self, instrument_id: str, rate: Decimal) -> list[ExchangeEvent]:
         clearing = self._desk.clearing

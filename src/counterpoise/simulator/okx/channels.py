@@ -1,5 +1,6 @@
 """What can be subscribed: the channels' names, arguments and frames."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -56,6 +57,7 @@ _PRODUCTS: Final = ("ANY", "SWAP")
 _ENCODER: Final = msgspec.json.Encoder()
 
 
+@functools.cache
 def public_topic(channel: str, symbol: str) -> Topic:
     """Return the topic of a public channel."""
     return Topic("public", channel, (("instId", symbol),))

@@ -1,7 +1,6 @@
 """Market pushes: what the exchange tells becomes OKX's frames, made once for all who listen."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import units
@@ -28,6 +27,8 @@ from counterpoise.simulator.okx.market import level
 from counterpoise.simulator.okx.sockets import Sessions, Topic
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, Contract, milliseconds, text
 
+_MARKET_EVENTS: Final = (BookChanged, MarkChanged, FundingRateChanged, TradePrinted)
+
 #: Marks, index and funding are pushed again after this long, changed or not, ns.
 REPEAT_NS: Final = 10 * units.NS_PER_SECOND
 #: Candles are pushed at most this often, ns.
@@ -40,8 +41,8 @@ class _Changes:
     # What happened to one instrument between two pushes: the last word per level and price.
 
     def __init__(self) -> None:
-        self.bids: dict[Decimal, BookLevel] = {}
-        self.asks: dict[Decimal, BookLevel] = {}
+        self.bids: Sequence[BookLevel] = ()
+        self.asks: Sequence[BookLevel] = ()
         self.trades: list[Row] = []
         self.marked = False
         self.funded = False
@@ -49,8 +50,8 @@ class _Changes:
     def take(self, event: BookChanged | MarkChanged | FundingRateChanged | TradePrinted) -> None:
         match event:
             case BookChanged():
-                self.bids.update((each[0], each) for each in event.bids)
-                self.asks.update((each[0], each) for each in event.asks)
+                self.bids = _joined(self.bids, event.bids, falling=True)
+                self.asks = _joined(self.asks, event.asks, falling=False)
             case TradePrinted():
                 self.trades.append(_trade_row(event))
             case MarkChanged():
@@ -76,6 +77,8 @@ class MarketStreams:
         self._sequencer = sequencer
         self._repeat_ns = 0
         self._book_ns: dict[str, int] = {}
+        # Before this no book can have been silent for too long.
+        self._alive_ns = 0
         self._faults = faults
         self._candles: dict[Topic, list[str]] = {}
         self._candles_ns = 0
@@ -92,8 +95,11 @@ class MarketStreams:
             return
         changes: dict[str, _Changes] = {}
         for event in events:
-            if isinstance(event, BookChanged | MarkChanged | FundingRateChanged | TradePrinted):
-                changes.setdefault(event.instrument_id, _Changes()).take(event)
+            if isinstance(event, _MARKET_EVENTS):
+                changed = changes.get(event.instrument_id)
+                if changed is None:
+                    changed = changes[event.instrument_id] = _Changes()
+                changed.take(event)
         for instrument_id, changed in changes.items():
             self._push(BY_INSTRUMENT[instrument_id], changed)
 
@@ -111,8 +117,10 @@ class MarketStreams:
         if now_ns - self._candles_ns >= CANDLE_NS:
             self._candles_ns = now_ns
             self._push_candles()
-        for instrument_id in self._desk.listed:
-            self._keep_book_alive(BY_INSTRUMENT[instrument_id].symbol, now_ns)
+        if now_ns >= self._alive_ns:
+            for instrument_id in self._desk.listed:
+                self._keep_book_alive(BY_INSTRUMENT[instrument_id].symbol, now_ns)
+            self._alive_ns = min(self._book_ns.values(), default=0) + KEEP_ALIVE_NS
 
     def _push_candles(self) -> None:
         # Every bar that changed since its last push; a bar that ended is pushed as confirmed.
@@ -159,11 +167,9 @@ class MarketStreams:
         if self._faults.takes(FaultKind.WRONG_SEQUENCE_BOOKS, contract.instrument_id):
             before += 1
         if self._sessions.listened(topic) and not self._swallowed(contract.instrument_id):
-            bids = [changed.bids[price] for price in sorted(changed.bids, reverse=True)]
-            asks = [changed.asks[price] for price in sorted(changed.asks)]
             row = _book_row(
-                [level(contract, each) for each in bids],
-                [level(contract, each) for each in asks],
+                [level(contract, each) for each in changed.bids],
+                [level(contract, each) for each in changed.asks],
                 (before, sequence),
                 now_ns,
             )
@@ -183,6 +189,17 @@ class MarketStreams:
             last = self._sequencer.last(symbol)
             row = _book_row([], [], (last, last), now_ns)
             self._sessions.push(topic, frame(topic, [row], action="update"))
+
+
+def _joined(
+    before: Sequence[BookLevel], after: Sequence[BookLevel], *, falling: bool
+) -> Sequence[BookLevel]:
+    # An event's levels come in order and once each; only several events need sorting.
+    if not before:
+        return after
+    last = dict(before)
+    last.update(after)
+    return sorted(last.items(), reverse=falling)
 
 
 def _book_row(

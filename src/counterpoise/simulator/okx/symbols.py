@@ -76,7 +76,10 @@ def text(value: Decimal) -> str:
     """Return a figure as OKX writes it: no exponent, no trailing zeros."""
     if not value:
         return "0"
-    return format(value.normalize(), "f")
+    plain = str(value)
+    if "E" in plain:
+        return format(value.normalize(), "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def milliseconds(instant_ns: int) -> str:

@@ -242,6 +242,8 @@ async def test_an_order_that_rests_is_seen_and_canceled(desk):
 
 async def test_a_cancel_of_an_order_that_never_was_is_no_error(desk):
     await desk.venue.cancel(CORE, "cpneverwas")
+    assert await desk.venue.find_order(CORE, "cpneverwas") is None
+    assert (await desk.venue.account()).open_orders == ()
 
 
 async def test_an_ioc_that_finds_nothing_is_canceled(desk):

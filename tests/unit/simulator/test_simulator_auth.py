@@ -83,8 +83,11 @@ def login(**changed):
     auth.check_login(CREDENTIALS, args | changed, Clock(speed=0, opened_ns=NOW_NS))
 
 
-def test_a_signed_login_passes():
+def test_a_signed_login_passes_until_one_letter_differs():
     login()
+    with pytest.raises(auth.LoginRefused) as refused:
+        login(sign=LOGIN_SIGN.swapcase())
+    assert refused.value.code == "60007"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from counterpoise.exchange.accounts import BillKind, PositionState
 from counterpoise.exchange.modes import PositionMode, PositionSide
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
 from counterpoise.exchange.quotes import BookLevel
+from counterpoise.exchange.triggers import TriggerOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,16 @@ class OrderChanged:
     order: ExchangeOrder
     #: What filled; None = no fill in this change.
     fill: ExchangeFill | None
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerChanged:
+    """A trigger order was taken, amended, reached or ended."""
+
+    account_id: str
+    #: As it is after the change.
+    trigger: TriggerOrder
     event_ns: int
 
 
@@ -183,6 +194,7 @@ ExchangeEvent = (
     | FundingRateChanged
     | TradePrinted
     | OrderChanged
+    | TriggerChanged
     | PositionChanged
     | WalletChanged
     | FundingCharged

@@ -10,6 +10,7 @@ Commands of clients; a refusal is an `OrderRefused` and nothing happened:
     place(account_id, order) -> (PlacedOrder, events)
     amend(account_id, *, order_id, client_order_id, quantity, price_limit) -> (PlacedOrder, events)
     cancel(account_id, *, order_id, client_order_id) -> events
+    place_trigger, amend_trigger, cancel_trigger: orders held back, in `trigger_commands.py`
     set_leverage(account_id, instrument_id, leverage)
     set_position_mode(account_id, mode, instrument_id=None) -> events
     set_self_trade_mode(account_id, mode)
@@ -57,7 +58,8 @@ from counterpoise.exchange.orders import (
 from counterpoise.exchange.parameters import ExchangeParameters, fingerprint
 from counterpoise.exchange.quotes import Book, CandleRow, FundingState
 from counterpoise.exchange.scenarios.script import Scenario
-from counterpoise.exchange.settings import AccountSettings
+from counterpoise.exchange.trigger_commands import TriggerCommands
+from counterpoise.exchange.trigger_desk import TriggerDesk
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
 #: once at the end of them; account events are all told. Not in a scenario: there every step is
@@ -67,7 +69,7 @@ FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
 SAVED_VERSION: Final = 1
 
 
-class Exchange(AccountSettings):
+class Exchange(TriggerCommands):
     """One venue. Not safe for threads; make it by `create` or `restore`."""
 
     def __init__(
@@ -76,7 +78,8 @@ class Exchange(AccountSettings):
         board = Board(parameters, opened_ns, scenario)
         desk = Desk(parameters, board.trade, self.price_band)
         liquidator = Liquidator(desk, parameters.rules.liquidation, AdlQueue(parameters))
-        super().__init__(parameters, board, desk, liquidator)
+        triggers = TriggerDesk(parameters, desk, board.price)
+        super().__init__(parameters, board, desk, liquidator, triggers)
         self._opened_ns = opened_ns
         self._step_ns = parameters.step_ms * NS_PER_MS
         self._scenario = scenario
@@ -127,6 +130,7 @@ class Exchange(AccountSettings):
             "board": self._board.save(),
             "desk": self._desk.save(),
             "crowd": self._liquidator.queue.save(),
+            "triggers": self._triggers.save(),
         }
 
     @property
@@ -185,6 +189,7 @@ class Exchange(AccountSettings):
         `taken_max` bounds what fills on arrival, base units, as if the book held no more; None =
         no such bound. A rehearsal of partial fills; meant for immediate orders.
         """
+        self._triggers.check_order(account_id, order)
         placed = self._desk.place(account_id, order, taken_max)
         return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
 
@@ -293,6 +298,7 @@ class Exchange(AccountSettings):
             if lots:
                 side = Side.BUY if lots > 0 else Side.SELL
                 desk.print_background(instrument_id, side, abs(lots))
+        self._triggers.watch()
         events = desk.drain()
         for instrument_id, rate in board.funding_due(at_ns):
             events += self._charge_funding(instrument_id, rate)
@@ -356,6 +362,7 @@ class Exchange(AccountSettings):
     def _load(self, saved: dict[str, Any]) -> None:
         self._board.load(saved["board"])
         self._desk.load(saved["desk"])
+        self._triggers.load(saved.get("triggers", []))
         if "crowd" in saved:
             self._liquidator.queue.load(saved["crowd"])
         for instrument_id in self._desk.books:

@@ -49,7 +49,7 @@ class AccountSettings(Operations):
         busy = {each.instrument_id for each in orders} | {
             each.instrument_id for each in wallet.held()
         }
-        busy &= set(names)
+        busy = (busy | self._triggers.busy(account_id)) & set(names)
         if busy:
             message = f"positions or open orders in {sorted(busy)}"
             raise OrderRefused(RefusalReason.MODE_LOCKED, message)

@@ -11,9 +11,10 @@ from counterpoise.exchange.events import (
     Liquidated,
     OrderChanged,
     PositionChanged,
+    TriggerChanged,
     WalletChanged,
 )
-from counterpoise.simulator.okx import account, order_rows
+from counterpoise.simulator.okx import account, algo_rows, algos, order_rows
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import Channels, both_position, wants
 from counterpoise.simulator.okx.errors import Row
@@ -35,7 +36,9 @@ _WALLET_EVENTS: Final = {
     BillKind.DELISTING: "delivered",
 }
 
-_AccountEvent = OrderChanged | PositionChanged | WalletChanged | FundingCharged | Liquidated
+_AccountEvent = (
+    OrderChanged | TriggerChanged | PositionChanged | WalletChanged | FundingCharged | Liquidated
+)
 
 
 class AccountStreams:
@@ -49,7 +52,10 @@ class AccountStreams:
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened to the account, orders first, in the order it happened."""
-        listened = self._sessions.listening("private")
+        listened = (
+            *self._sessions.listening("private"),
+            *(each for each in self._sessions.listening("business") if each.private),
+        )
         if not listened:
             return
         own = [
@@ -62,9 +68,14 @@ class AccountStreams:
         for event in own:
             if isinstance(event, OrderChanged):
                 self._push_order(event, [each for each in listened if each.channel == "orders"])
+            elif isinstance(event, TriggerChanged):
+                self._push_algo(event, [e for e in listened if e.channel == "orders-algo"])
             elif isinstance(event, PositionChanged):
                 topics = [each for each in listened if each.channel == "positions"]
                 self._push_position(event, topics)
+        if all(isinstance(event, TriggerChanged) for event in own):
+            # Neither cash nor margin moved.
+            return
         for topic in listened:
             if topic.channel == "account":
                 self._sessions.push(topic, self._channels.account_frame(topic, "event_update"))
@@ -87,6 +98,14 @@ class AccountStreams:
         row = order_rows.order_push(event.order, event.fill, mark)
         for topic in topics:
             if wants(topic, event.order.instrument_id):
+                self._sessions.push(topic, self._channels.order_frame(topic, row))
+
+    def _push_algo(self, event: TriggerChanged, topics: Sequence[Topic]) -> None:
+        instrument_id = event.trigger.instrument_id
+        mark = self._desk.venue.display.mark(instrument_id)
+        row = algo_rows.algo_push(algos.row_of(self._desk, event.trigger), event.trigger, mark=mark)
+        for topic in topics:
+            if wants(topic, instrument_id):
                 self._sessions.push(topic, self._channels.order_frame(topic, row))
 
     def _push_position(self, event: PositionChanged, topics: Sequence[Topic]) -> None:

@@ -47,8 +47,12 @@ PRIVATE: Final = {
     "account": frozenset({"ccy", "extraParams"}),
     "balance_and_position": frozenset[str](),
     "orders": frozenset({"instType", "instFamily", "instId"}),
+    "orders-algo": frozenset({"instType", "instFamily", "instId"}),
     "positions": frozenset({"instType", "instFamily", "instId", "extraParams"}),
 }
+
+#: Private channel -> its path.
+PRIVATE_PATHS: Final = dict.fromkeys(PRIVATE, "private") | {"orders-algo": "business"}
 
 #: Levels per side of the channels that replace the whole book.
 REPLACING: Final = {"bbo-tbt": 1, "books5": 5}
@@ -111,18 +115,18 @@ class Channels:
             return public_topic(channel, symbol)
         if path == "business" and channel in CANDLES and fields.get("instId") in BY_SYMBOL:
             return Topic("business", channel, (("instId", fields["instId"]),))
-        if path == "private" and channel in PRIVATE:
+        if path == PRIVATE_PATHS.get(channel):
             if fields.get("instType", "SWAP") not in _PRODUCTS:
                 raise ChannelUnknown
             if "instId" in fields and fields["instId"] not in BY_SYMBOL:
                 raise ChannelUnknown
             known = {name: value for name, value in fields.items() if name in PRIVATE[channel]}
-            return Topic("private", channel, tuple(sorted(known.items())))
+            return Topic(path, channel, tuple(sorted(known.items())))
         raise ChannelUnknown
 
     def opening(self, topic: Topic) -> Sequence[bytes]:
         """Return what a new subscriber gets at once; the orders channel gives nothing."""
-        if topic.path == "private":
+        if topic.private:
             return self.private_snapshot(topic)
         if topic.path == "business":
             return [frame(topic, [row]) for row in self.candle_rows(topic, 0)[-1:]]

@@ -12,6 +12,7 @@ from counterpoise.exchange.orders import (
     ExchangeFill,
     ExchangeOrder,
     OrderCategory,
+    TriggerForm,
 )
 from counterpoise.simulator.okx.errors import Row
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, CURRENCY, milliseconds, text
@@ -38,12 +39,18 @@ _CANCEL_SOURCES: Final = {
     CancelCause.AMENDED_AWAY: "",
     CancelCause.ADL: "",
     CancelCause.DELISTING: "",
+    CancelCause.POSITION_GONE: "",
+}
+
+#: `source` of an order that a trigger order made.
+_SOURCES: Final = {
+    TriggerForm.PLAIN: "6",
+    TriggerForm.STOP_LOSS: "7",
+    TriggerForm.TAKE_PROFIT: "7",
 }
 
 # Order fields of products and features the simulator does not have.
 _ORDER_EMPTY: Final[Row] = {
-    "algoClOrdId": "",
-    "algoId": "",
     "attachAlgoClOrdId": "",
     "attachAlgoOrds": [],
     "cancelSourceReason": "",
@@ -62,7 +69,6 @@ _ORDER_EMPTY: Final[Row] = {
     "slOrdPx": "",
     "slTriggerPx": "",
     "slTriggerPxType": "",
-    "source": "",
     "stpId": "",
     "stpMode": "cancel_maker",
     "tdMode": "cross",
@@ -86,10 +92,13 @@ def kind_name(order: ExchangeOrder) -> str:
 def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
     """Return an order as REST lists it; `fill` is its last execution, None = none yet."""
     contract = BY_INSTRUMENT[order.instrument_id]
+    origin = order.trigger
     liquidated = order.category is OrderCategory.LIQUIDATION
     row: Row = {
         **_ORDER_EMPTY,
         "accFillSz": text(contract.contracts(order.filled_quantity)),
+        "algoClOrdId": "" if origin is None else origin.client_order_id or "",
+        "algoId": "" if origin is None else origin.trigger_order_id,
         "avgPx": "" if order.average_price is None else text(order.average_price),
         "cTime": milliseconds(order.created_ns),
         "cancelSource": _CANCEL_SOURCES[order.cancel_cause],
@@ -108,6 +117,7 @@ def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
         "px": "" if order.price_limit is None else text(order.price_limit),
         "reduceOnly": "true" if order.reduce_only else "false",
         "side": order.side.value,
+        "source": "" if origin is None else _SOURCES[origin.form],
         "state": STATES[order.state],
         "sz": text(contract.contracts(order.quantity)),
         "tag": order.tag,

@@ -34,6 +34,19 @@ class Topic:
     #: The argument's other fields, sorted.
     fields: tuple[tuple[str, str], ...]
 
+    # Looked up for every push, so it is computed once.
+    _hash: int = dataclasses.field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.path, self.channel, self.fields)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def private(self) -> bool:
+        """Whether it tells of an account."""
+        return self.path == "private" or self.channel == "orders-algo"
     def field(self, name: str) -> str:
         """Return one field; "" = not given."""
         return dict(self.fields).get(name, "")
@@ -108,7 +121,7 @@ class Sessions:
 
     def push(self, topic: Topic, frame: bytes) -> None:
         """Send one frame, serialised once, to a topic's subscribers."""
-        private = topic.path == "private"
+        private = topic.private
         for session in tuple(self._subscribers.get(topic, ())):
             session.link.push(frame, topic=topic.channel, private=private)
 
@@ -187,7 +200,7 @@ class Sessions:
         asked = {name: value for name, value in arg.items() if isinstance(value, str)}
         try:
             topic = self._channels.topic(session.path, asked)
-            if topic.path == "private" and not session.logged_in:
+            if topic.private and not session.logged_in:
                 raise LoginNeeded
         except ChannelUnknown:
             named = ",".join(f"{name}:{value}" for name, value in asked.items())

@@ -35,6 +35,9 @@ _ORDER_ENTRY: Final = frozenset(
         "cancel-batch-orders",
         "amend-order",
         "amend-batch-orders",
+        "order-algo",
+        "cancel-algos",
+        "amend-algos",
     )
 )
 

@@ -4,6 +4,7 @@ Rules from docs-v5 "WebSocket": text "ping" is answered "pong"; a connection wit
 30 s is closed; requests are at most 64 KB.
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

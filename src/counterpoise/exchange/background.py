@@ -108,7 +108,12 @@ class Background:
         uniform = _mixed(key ^ _mixed(period)).astype(np.float64) / 2.0**64
         quantity = per_level[:, None] * (0.4 + 1.2 * uniform)
         quantity[:, :, 0] *= 0.5  # the touch is thinner than what stands behind it
-        return np.maximum(1, np.rint(quantity)).astype(np.int64)
+        lots: Integers = np.maximum(1, np.rint(quantity)).astype(np.int64)
+        # Somebody always comes or goes: at every step the best bid or the best ask, in turn,
+        # becomes odd or even, so that no book is the same as at the step before.
+        odd = (number + np.arange(2, dtype=np.int64)) // 2 % 2
+        lots[:, :, 0] += (lots[:, :, 0] + odd[:, None]) % 2
+        return lots
 
 
 def _ticks(prices: Floats, tick: Floats) -> list[int]:

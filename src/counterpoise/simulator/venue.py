@@ -33,6 +33,8 @@ from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand, 
 
 #: How often the whole state is written; bounds what a restart must carry out again, ns.
 KEEP_EVERY_NS: Final = units.NS_PER_MINUTE
+#: Steps of a market in real time are told one by one unless they are later than this, ns.
+LATE_NS_MAX: Final = 2 * units.NS_PER_SECOND
 
 Listener = Callable[[Sequence[ExchangeEvent]], None]
 
@@ -131,8 +133,21 @@ class RunningVenue:
         self._kept_ns = self.exchange.now_ns
 
     def catch_up(self) -> None:
-        """Let the market run to the present of its clock."""
-        self.advance(self.clock.now_ns())
+        """Let the market run to the present of its clock.
+
+        In real time each step is told by itself, however late: what a client is sent does not
+        hang on how busy the machine was. What is later than `LATE_NS_MAX` is told at once.
+        """
+        until_ns = self.clock.now_ns()
+        if self.clock.speed == 1:
+            if until_ns - self.exchange.now_ns > LATE_NS_MAX:
+                self.advance(until_ns - LATE_NS_MAX)
+            step_ns = self.exchange.parameters.step_ms * units.NS_PER_MS
+            at_ns = (self.exchange.now_ns // step_ns + 1) * step_ns
+            while at_ns < until_ns:
+                self.advance(at_ns)
+                at_ns += step_ns
+        self.advance(until_ns)
 
     def advance(self, until_ns: int) -> None:
         """Let the market and the timers run to an instant."""

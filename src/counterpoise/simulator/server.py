@@ -57,10 +57,13 @@ class Simulator:
         self.links = floor.links
         self._wire = make_wire(name, floor)
         self._acts = Acts(floor, self._wire)
-        self._admin = Admin(floor, self._wire, self._acts, self)
+        self._admin = Admin(floor, self._wire, self._acts, self, name.value)
         self._striker = Striker(floor.faults, self._wire)
-        schedule(floor, self._wire.instrument_of)
+        schedule(floor, self._wire.instrument_of, name)
         floor.venue.listeners += [*([] if log is None else [log]), self._show]
+        if floor.faults.restored:
+            # What lasts is shown from the first answer on, also where time stands still.
+            self.turn()
 
     def application(self) -> web.Application:
         """Return the HTTP application."""

@@ -51,7 +51,8 @@ def truth(venue: RunningVenue, account_id: str) -> dict[str, object]:
     exchange = venue.exchange
     account = exchange.account(account_id)
     fills = exchange.fills(account_id, 0)
-    instrument_ids = [each.instrument.instrument_id for each in exchange.parameters.instruments]
+    # What was delisted has no market any more; its orders and fills stay.
+    instrument_ids = [each.instrument_id for each in exchange.instruments()]
     return {
         "account_id": account_id,
         "now_ns": exchange.now_ns,

@@ -130,6 +130,21 @@ class TriggerSource(StrEnum):
 
 class TriggerForm(StrEnum):
     """What the owner of a trigger order calls it; venues list the forms apart."""
+class TriggerDirection(StrEnum):
+    """Which way the price must come."""
+
+    #: Reached at or above the trigger price.
+    RISING = "rising"
+    #: Reached at or below it.
+    FALLING = "falling"
+
+    def reached(self, price: Decimal, trigger_price: Decimal) -> bool:
+        """Tell whether a price is at the trigger price or beyond it."""
+        if self is TriggerDirection.RISING:
+            return price >= trigger_price
+        return price <= trigger_price
+
+
 
     #: Reached when the position loses.
     STOP_LOSS = "stop_loss"
@@ -153,6 +168,8 @@ class TriggerOrigin:
     source: TriggerSource
     #: What its owner called it.
     form: TriggerForm
+    #: Which way it came.
+    direction: TriggerDirection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -242,6 +242,9 @@ class TriggerDesk:
         except OrderRefused as refused:
             self._put(replace(reached, state=TriggerState.FAILED, failure=refused.reason))
             return
+        if self._ways.keeps_order_id:
+            # One order to its owner, from the beginning.
+            child = replace(child, created_ns=order.created_ns)
         self._put(replace(reached, order_id=child.order_id))
         desk.enter(child)
 

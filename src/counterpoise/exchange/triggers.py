@@ -18,25 +18,11 @@ from counterpoise.exchange.orders import (
     CancelCause,
     NewOrder,
     RefusalReason,
+    TriggerDirection,
     TriggerForm,
     TriggerOrigin,
     TriggerSource,
 )
-
-
-class TriggerDirection(StrEnum):
-    """Which way the price must come."""
-
-    #: Reached at or above the trigger price.
-    RISING = "rising"
-    #: Reached at or below it.
-    FALLING = "falling"
-
-    def reached(self, price: Decimal, trigger_price: Decimal) -> bool:
-        """Tell whether a price is at the trigger price or beyond it."""
-        if self is TriggerDirection.RISING:
-            return price >= trigger_price
-        return price <= trigger_price
 
 
 class TriggerState(StrEnum):
@@ -199,5 +185,6 @@ class TriggerOrder:
             client_order_id=terms.client_order_id,
             trigger_price=terms.trigger_price,
             source=terms.source,
+            direction=terms.direction,
             form=terms.form,
         )

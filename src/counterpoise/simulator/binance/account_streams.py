@@ -12,10 +12,12 @@ from counterpoise.exchange.events import (
     Liquidated,
     OrderChanged,
     PositionChanged,
+    TriggerChanged,
     WalletChanged,
 )
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, OrderCategory
-from counterpoise.simulator.binance import account_rows, order_rows, symbols
+from counterpoise.exchange.triggers import TriggerState
+from counterpoise.simulator.binance import account_rows, algo_rows, algos, order_rows, symbols
 from counterpoise.simulator.binance.calls import Desk
 from counterpoise.simulator.binance.errors import Row
 from counterpoise.simulator.binance.sockets import Sessions
@@ -31,7 +33,9 @@ _CAUSES: Final = {
 #: Time between two looks at the settings, ns: they change by request or behind one's back.
 SETTINGS_NS: Final = 250 * units.NS_PER_MS
 
-_AccountEvent = OrderChanged | PositionChanged | WalletChanged | Liquidated | Deleveraged
+_AccountEvent = (
+    OrderChanged | TriggerChanged | PositionChanged | WalletChanged | Liquidated | Deleveraged
+)
 
 
 class AccountStreams:
@@ -66,6 +70,9 @@ class AccountStreams:
                 case OrderChanged():
                     if event.order.order_id not in hidden:
                         self._push_order(event)
+                    self._push_finished(event)
+                case TriggerChanged():
+                    self._push_algo(event)
                 case PositionChanged():
                     position = event
                 case WalletChanged():
@@ -108,6 +115,30 @@ class AccountStreams:
             self._push_trade(order, fill)
         row = order_rows.event_row(order, fill, execution)
         self._push("ORDER_TRADE_UPDATE", event.event_ns, o=row)
+
+    def _push_algo(self, event: TriggerChanged) -> None:
+        order = event.trigger
+        child = algos.child_of(self._desk, order)
+        states = [algo_rows.status(order, child)]
+        if order.state is TriggerState.TRIGGERED:
+            # What its order comes to follows with the order's own events.
+            states = ["TRIGGERING", "TRIGGERED"]
+        elif order.state is TriggerState.FAILED:
+            states = ["TRIGGERING", *states]
+        for state in states:
+            row = algo_rows.event_row(order, None, state)
+            self._push("ALGO_UPDATE", event.event_ns, o=row)
+
+    def _push_finished(self, event: OrderChanged) -> None:
+        child = event.order
+        if child.trigger is None or child.open:
+            return
+        order = self._desk.venue.exchange.trigger_order(
+            event.account_id, order_id=child.trigger.trigger_order_id
+        )
+        if order is not None:
+            row = algo_rows.event_row(order, child, "FINISHED")
+            self._push("ALGO_UPDATE", event.event_ns, o=row)
 
     def _push_trade(self, order: ExchangeOrder, fill: ExchangeFill) -> None:
         row = order_rows.event_row(order, fill, "TRADE")

@@ -6,6 +6,7 @@ from typing import Final
 from counterpoise.domain import units
 from counterpoise.exchange.accounts import BillKind
 from counterpoise.exchange.events import (
+    Deleveraged,
     ExchangeEvent,
     FundingCharged,
     Liquidated,
@@ -14,6 +15,7 @@ from counterpoise.exchange.events import (
     TriggerChanged,
     WalletChanged,
 )
+from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
 from counterpoise.simulator.okx import account, algo_rows, algos, order_rows
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import Channels, both_position, wants
@@ -37,7 +39,13 @@ _WALLET_EVENTS: Final = {
 }
 
 _AccountEvent = (
-    OrderChanged | TriggerChanged | PositionChanged | WalletChanged | FundingCharged | Liquidated
+    OrderChanged
+    | TriggerChanged
+    | PositionChanged
+    | WalletChanged
+    | FundingCharged
+    | Liquidated
+    | Deleveraged
 )
 
 
@@ -67,7 +75,11 @@ class AccountStreams:
             return
         for event in own:
             if isinstance(event, OrderChanged):
-                self._push_order(event, [each for each in listened if each.channel == "orders"])
+                topics = [each for each in listened if each.channel == "orders"]
+                self._push_order(event.order, event.fill, topics)
+            elif isinstance(event, Liquidated | Deleveraged):
+                topics = [each for each in listened if each.channel == "orders"]
+                self._push_seizure(event, topics)
             elif isinstance(event, TriggerChanged):
                 self._push_algo(event, [e for e in listened if e.channel == "orders-algo"])
             elif isinstance(event, PositionChanged):
@@ -93,12 +105,20 @@ class AccountStreams:
                 for push in self._channels.private_snapshot(topic):
                     self._sessions.push(topic, push)
 
-    def _push_order(self, event: OrderChanged, topics: Sequence[Topic]) -> None:
-        mark = self._desk.venue.display.mark(event.order.instrument_id)
-        row = order_rows.order_push(event.order, event.fill, mark)
+    def _push_order(
+        self, order: ExchangeOrder, fill: ExchangeFill | None, topics: Sequence[Topic]
+    ) -> None:
+        mark = self._desk.venue.display.mark(order.instrument_id)
+        row = order_rows.order_push(order, fill, mark)
         for topic in topics:
-            if wants(topic, event.order.instrument_id):
+            if wants(topic, order.instrument_id):
                 self._sessions.push(topic, self._channels.order_frame(topic, row))
+
+    def _push_seizure(self, event: Liquidated | Deleveraged, topics: Sequence[Topic]) -> None:
+        # The venue's own order, told with each execution; its `category` says what it is.
+        order = self._desk.venue.exchange.order(event.account_id, order_id=event.fill.order_id)
+        if order is not None:
+            self._push_order(order, event.fill, topics)
 
     def _push_algo(self, event: TriggerChanged, topics: Sequence[Topic]) -> None:
         instrument_id = event.trigger.instrument_id

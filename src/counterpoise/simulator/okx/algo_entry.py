@@ -7,8 +7,14 @@ from typing import Final
 
 from counterpoise.domain.orders import OrderKind, Side
 from counterpoise.exchange.modes import PositionSide
-from counterpoise.exchange.orders import OrderRefused, RefusalReason, TriggerForm, TriggerSource
-from counterpoise.exchange.triggers import NewTrigger, TriggerDirection
+from counterpoise.exchange.orders import (
+    OrderRefused,
+    RefusalReason,
+    TriggerDirection,
+    TriggerForm,
+    TriggerSource,
+)
+from counterpoise.exchange.triggers import NewTrigger
 from counterpoise.simulator.okx.calls import decimal_field
 from counterpoise.simulator.okx.errors import Code, Refusal
 from counterpoise.simulator.okx.order_entry import Fields, refusal

@@ -128,8 +128,6 @@ class TriggerSource(StrEnum):
     LAST = "last"
 
 
-class TriggerForm(StrEnum):
-    """What the owner of a trigger order calls it; venues list the forms apart."""
 class TriggerDirection(StrEnum):
     """Which way the price must come."""
 
@@ -145,6 +143,8 @@ class TriggerDirection(StrEnum):
         return price <= trigger_price
 
 
+class TriggerForm(StrEnum):
+    """What the owner of a trigger order calls it; venues list the forms apart."""
 
     #: Reached when the position loses.
     STOP_LOSS = "stop_loss"
@@ -166,10 +166,10 @@ class TriggerOrigin:
     trigger_price: Decimal
     #: Which price reached it.
     source: TriggerSource
-    #: What its owner called it.
-    form: TriggerForm
     #: Which way it came.
     direction: TriggerDirection
+    #: What its owner called it.
+    form: TriggerForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

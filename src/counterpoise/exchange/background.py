@@ -27,6 +27,8 @@ class MarketFrame:
     depth: Depth
     #: Background trade per market: lots, + a buy at the ask, - a sell at the bid, 0 = none.
     print_lots: list[int]
+    #: Whether that trade is of somebody who is forced out.
+    forced: list[bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class Standing:
     absent: tuple[Floats, Floats] | None
     #: Signed quote notional of the step's background trades; None = no trades.
     print_quote: Floats | None
+    #: Whether forced orders are what trades; None = nowhere.
+    forced: npt.NDArray[np.bool_] | None
 
 
 class Background:
@@ -80,6 +84,7 @@ class Background:
             index_ticks=_ticks(index, constants.tick),
             depth=depth,
             print_lots=lots.tolist(),
+            forced=[False] * len(lots) if standing.forced is None else standing.forced.tolist(),
         )
 
     def _touch(self, middle: Floats, half: Floats) -> tuple[Integers, Integers]:

@@ -16,6 +16,7 @@ from counterpoise.exchange.book import Match, OrderBook, Resting, Sweep
 from counterpoise.exchange.clearing import ZERO, Clearing
 from counterpoise.exchange.events import (
     ExchangeEvent,
+    LiquidationPrinted,
     OrderChanged,
     PositionChanged,
     TradePrinted,
@@ -181,12 +182,25 @@ class Desk:
                     book.take(side, met)
                     self._fill_maker(resting, met.lots)
 
-    def print_background(self, instrument_id: str, side: Side, lots: int) -> None:
-        """Let a background taker trade: better-priced client orders first, then the background."""
+    def print_background(
+        self, instrument_id: str, side: Side, lots: int, *, forced: bool = False
+    ) -> None:
+        """Let a background taker trade: better-priced client orders first, then the background.
+
+        `forced` = a position of somebody who ran out of margin is closed by it.
+        """
         book = self.books[instrument_id]
         best = book.best_background(side.opposite)
         if best is None:
             return
+        if forced:
+            grid = self.clearing.listing.grid(instrument_id)
+            self.tell(
+                LiquidationPrinted(
+                    instrument_id=instrument_id, side=side, quantity=lots * grid.lot_size,
+                    price=best * grid.tick_size, event_ns=self.now_ns,
+                )
+            )  # fmt: skip
         for resting in book.resting(side.opposite):
             better = side.sign * resting.ticks < side.sign * best
             if lots and better and resting.order_id in self._resting:

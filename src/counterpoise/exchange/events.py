@@ -144,8 +144,24 @@ class Liquidated:
     fee: Decimal
     #: Its row in the fills, with a negative trade counter.
     fill: ExchangeFill
+    #: The venue's own order, as it is after this fill.
+    order: ExchangeOrder
     event_ns: int
     position_side: PositionSide = PositionSide.NET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiquidationPrinted:
+    """The venue closed somebody's position: a trader of the background ran out of margin."""
+
+    instrument_id: str
+    #: Direction of the closing trade.
+    side: Side
+    #: Base units closed.
+    quantity: Decimal
+    #: Quote per base: what the book gave.
+    price: Decimal
+    event_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +177,10 @@ class Deleveraged:
     quantity: Decimal
     #: Quote per base.
     price: Decimal
-    #: Its row in the fills, with a negative trade counter; its order's category says why.
+    #: Its row in the fills, with a negative trade counter.
     fill: ExchangeFill
+    #: The venue's own order, as it is after this fill; its category says why.
+    order: ExchangeOrder
     event_ns: int
 
 
@@ -199,6 +217,7 @@ ExchangeEvent = (
     | WalletChanged
     | FundingCharged
     | Liquidated
+    | LiquidationPrinted
     | Deleveraged
     | InstrumentChanged
     | SettingsChanged

@@ -11,7 +11,7 @@ Commands of clients; a refusal is an `OrderRefused` and nothing happened:
     amend(account_id, *, order_id, client_order_id, quantity, price_limit) -> (PlacedOrder, events)
     cancel(account_id, *, order_id, client_order_id) -> events
     place_trigger, amend_trigger, cancel_trigger: orders held back, in `trigger_commands.py`
-    set_leverage(account_id, instrument_id, leverage)
+    set_leverage(account_id, instrument_id, leverage) -> events
     set_position_mode(account_id, mode, instrument_id=None) -> events
     set_self_trade_mode(account_id, mode)
 Commands of operators, in `operations.py`; those on settings are in `settings.py`:
@@ -46,6 +46,7 @@ from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
     FundingCharged,
+    LiquidationPrinted,
     TradePrinted,
 )
 from counterpoise.exchange.liquidator import Liquidator
@@ -65,6 +66,7 @@ from counterpoise.exchange.trigger_desk import TriggerDesk
 #: once at the end of them; account events are all told. Not in a scenario: there every step is
 #: walked, so that its moments are not passed over and its log is the same at any speed.
 FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
+_PRINTED: Final = (TradePrinted, LiquidationPrinted)
 #: Shape of what `save` returns; another shape is refused.
 SAVED_VERSION: Final = 1
 
@@ -282,7 +284,7 @@ class Exchange(TriggerCommands):
         events: list[ExchangeEvent] = []
         at_ns = (self._board.stepped_ns // NS_PER_MINUTE + 1) * NS_PER_MINUTE
         while at_ns <= until_ns:
-            events += [each for each in self._step(at_ns) if not isinstance(each, TradePrinted)]
+            events += [each for each in self._step(at_ns) if not isinstance(each, _PRINTED)]
             at_ns += NS_PER_MINUTE
         return [*events, *self._market_changes()]
 
@@ -297,7 +299,8 @@ class Exchange(TriggerCommands):
             lots = book.coarse_lots(board.frame.print_lots[place])
             if lots:
                 side = Side.BUY if lots > 0 else Side.SELL
-                desk.print_background(instrument_id, side, abs(lots))
+                forced = board.frame.forced[place]
+                desk.print_background(instrument_id, side, abs(lots), forced=forced)
         self._triggers.watch()
         events = desk.drain()
         for instrument_id, rate in board.funding_due(at_ns):

@@ -85,6 +85,8 @@ class OrderCategory(StrEnum):
 
     NORMAL = "normal"
     LIQUIDATION = "liquidation"
+    #: A step of a liquidation that leaves some of the position.
+    PARTIAL_LIQUIDATION = "partial_liquidation"
     #: Auto-deleveraging by the venue.
     ADL = "adl"
     #: Settled because the instrument was delisted.

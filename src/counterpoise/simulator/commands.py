@@ -217,8 +217,7 @@ def carry_out(
         case PlaceTrigger() | AmendTrigger() | CancelTrigger() | ForceCancelTrigger():
             return _trigger_acts(exchange, command)
         case SetLeverage(account_id, instrument_id, leverage):
-            exchange.set_leverage(account_id, instrument_id, leverage)
-            events = []
+            events = exchange.set_leverage(account_id, instrument_id, leverage)
         case SetPositionMode(account_id, mode, instrument_id):
             events = exchange.set_position_mode(account_id, mode, instrument_id)
         case OpenAccount(account_id, wallet):

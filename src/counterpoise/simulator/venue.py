@@ -271,6 +271,12 @@ class RunningVenue:
         assert answer is not None, "an amendment is answered"
         return answer
 
+    def place_trigger(self, account_id: str, trigger: NewTrigger) -> PlacedOrder | OrderRefused:
+        """Hold an order back until its price is reached; the refusal is returned."""
+        (answer,) = self._do([commands.PlaceTrigger(account_id, trigger)])
+        assert answer is not None, "a trigger order is answered"
+        return answer
+
     def set_position_mode(
         self, account_id: str, mode: PositionMode, instrument_id: str | None = None
     ) -> OrderRefused | None:
@@ -286,12 +292,6 @@ class RunningVenue:
     def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
         """Move a market by a fraction of its price over some seconds."""
         self._do([commands.Shock(instrument_id, fraction, seconds)])
-    def place_trigger(self, account_id: str, trigger: NewTrigger) -> PlacedOrder | OrderRefused:
-        """Hold an order back until its price is reached; the refusal is returned."""
-        (answer,) = self._do([commands.PlaceTrigger(account_id, trigger)])
-        assert answer is not None, "a trigger order is answered"
-        return answer
-
 
     def arm_deadline(self, account_id: str, deadline_ns: int) -> None:
         """Cancel everything of the account at an instant unless re-armed; 0 = disarm."""

@@ -72,7 +72,9 @@ class AccountStreams:
             elif isinstance(event, TriggerChanged):
                 self._push("order", conditional.trigger_push(event.trigger))
             elif isinstance(event, Liquidated | Deleveraged):
-                self._push_forced(event.fill)
+                # The venue's own orders are told once, with their execution.
+                self._push("order", order_rows.order_push(event.order))
+                self._push_fill(event.fill, event.order)
             elif isinstance(event, FundingCharged):
                 self._push_funding(event)
             elif isinstance(event, PositionChanged):
@@ -80,13 +82,6 @@ class AccountStreams:
                 self._push("position", position_push(row))
         if not all(isinstance(event, TriggerChanged) for event in own):
             self._push("wallet", account.balance_row(self._desk))
-
-    def _push_forced(self, fill: ExchangeFill) -> None:
-        # The venue's own orders are told once, with their execution.
-        order = self._desk.venue.exchange.order(self._desk.account_id, order_id=fill.order_id)
-        if order is not None:
-            self._push("order", order_rows.order_push(order))
-        self._push_fill(fill, order)
 
     def _push_funding(self, event: FundingCharged) -> None:
         exchange, account_id = self._desk.venue.exchange, self._desk.account_id

@@ -15,7 +15,6 @@ from counterpoise.exchange.events import (
     TriggerChanged,
     WalletChanged,
 )
-from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
 from counterpoise.simulator.okx import account, algo_rows, algos, order_rows
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import Channels, both_position, wants
@@ -60,10 +59,7 @@ class AccountStreams:
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened to the account, orders first, in the order it happened."""
-        listened = (
-            *self._sessions.listening("private"),
-            *(each for each in self._sessions.listening("business") if each.private),
-        )
+        listened = self._sessions.listening("private")
         if not listened:
             return
         own = [
@@ -74,17 +70,7 @@ class AccountStreams:
         if not own:
             return
         for event in own:
-            if isinstance(event, OrderChanged):
-                topics = [each for each in listened if each.channel == "orders"]
-                self._push_order(event.order, event.fill, topics)
-            elif isinstance(event, Liquidated | Deleveraged):
-                topics = [each for each in listened if each.channel == "orders"]
-                self._push_seizure(event, topics)
-            elif isinstance(event, TriggerChanged):
-                self._push_algo(event, [e for e in listened if e.channel == "orders-algo"])
-            elif isinstance(event, PositionChanged):
-                topics = [each for each in listened if each.channel == "positions"]
-                self._push_position(event, topics)
+            self._tell(event, listened)
         if all(isinstance(event, TriggerChanged) for event in own):
             # Neither cash nor margin moved.
             return
@@ -93,6 +79,15 @@ class AccountStreams:
                 self._sessions.push(topic, self._channels.account_frame(topic, "event_update"))
             elif topic.channel == "balance_and_position":
                 self._push_both(own, topic)
+
+    def _tell(self, event: _AccountEvent, listened: Sequence[Topic]) -> None:
+        # The venue's own orders are told like any other; their `category` says what they are.
+        if isinstance(event, OrderChanged | Liquidated | Deleveraged):
+            self._push_order(event, [each for each in listened if each.channel == "orders"])
+        elif isinstance(event, TriggerChanged):
+            self._push_algo(event, [each for each in listened if each.channel == "orders-algo"])
+        elif isinstance(event, PositionChanged):
+            self._push_position(event, [each for each in listened if each.channel == "positions"])
 
     def tick(self) -> None:
         """Push balance and positions if it is time again."""
@@ -106,19 +101,14 @@ class AccountStreams:
                     self._sessions.push(topic, push)
 
     def _push_order(
-        self, order: ExchangeOrder, fill: ExchangeFill | None, topics: Sequence[Topic]
+        self, event: OrderChanged | Liquidated | Deleveraged, topics: Sequence[Topic]
     ) -> None:
+        order = event.order
         mark = self._desk.venue.display.mark(order.instrument_id)
-        row = order_rows.order_push(order, fill, mark)
+        row = order_rows.order_push(order, event.fill, mark)
         for topic in topics:
             if wants(topic, order.instrument_id):
                 self._sessions.push(topic, self._channels.order_frame(topic, row))
-
-    def _push_seizure(self, event: Liquidated | Deleveraged, topics: Sequence[Topic]) -> None:
-        # The venue's own order, told with each execution; its `category` says what it is.
-        order = self._desk.venue.exchange.order(event.account_id, order_id=event.fill.order_id)
-        if order is not None:
-            self._push_order(order, event.fill, topics)
 
     def _push_algo(self, event: TriggerChanged, topics: Sequence[Topic]) -> None:
         instrument_id = event.trigger.instrument_id

@@ -49,6 +49,15 @@ _SOURCES: Final = {
     TriggerForm.TAKE_PROFIT: "7",
 }
 
+#: `category` of an order.
+_CATEGORIES: Final = {
+    OrderCategory.NORMAL: "normal",
+    OrderCategory.LIQUIDATION: "full_liquidation",
+    OrderCategory.PARTIAL_LIQUIDATION: "partial_liquidation",
+    OrderCategory.ADL: "adl",
+    OrderCategory.DELISTING: "delivery",
+}
+
 # Order fields of products and features the simulator does not have.
 _ORDER_EMPTY: Final[Row] = {
     "attachAlgoClOrdId": "",
@@ -93,7 +102,6 @@ def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
     """Return an order as REST lists it; `fill` is its last execution, None = none yet."""
     contract = BY_INSTRUMENT[order.instrument_id]
     origin = order.trigger
-    liquidated = order.category is OrderCategory.LIQUIDATION
     row: Row = {
         **_ORDER_EMPTY,
         "accFillSz": text(contract.contracts(order.filled_quantity)),
@@ -102,7 +110,7 @@ def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
         "avgPx": "" if order.average_price is None else text(order.average_price),
         "cTime": milliseconds(order.created_ns),
         "cancelSource": _CANCEL_SOURCES[order.cancel_cause],
-        "category": "full_liquidation" if liquidated else "normal",
+        "category": _CATEGORIES[order.category],
         "clOrdId": order.client_order_id or "",
         "fee": text(-order.fee),
         "fillPx": "" if fill is None else text(fill.price),

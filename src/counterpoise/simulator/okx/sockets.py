@@ -28,13 +28,12 @@ CLOSE_IDLE: Final = 4004
 class Topic:
     """One subscribed channel with its arguments, as a key."""
 
-    #: "public", "private" or "business".
+    #: "public", "private" or "business"; what tells of an account is "private" on any path.
     path: str
     #: "books", "orders", ...
     channel: str
     #: The argument's other fields, sorted.
     fields: tuple[tuple[str, str], ...]
-
     # Looked up for every push, so it is computed once.
     _hash: int = dataclasses.field(init=False, compare=False, repr=False)
 
@@ -44,10 +43,6 @@ class Topic:
     def __hash__(self) -> int:
         return self._hash
 
-    @property
-    def private(self) -> bool:
-        """Whether it tells of an account."""
-        return self.path == "private" or self.channel == "orders-algo"
     def field(self, name: str) -> str:
         """Return one field; "" = not given."""
         return dict(self.fields).get(name, "")
@@ -122,7 +117,7 @@ class Sessions:
 
     def push(self, topic: Topic, frame: bytes) -> None:
         """Send one frame, serialised once, to a topic's subscribers."""
-        private = topic.private
+        private = topic.path == "private"
         for session in tuple(self._subscribers.get(topic, ())):
             session.link.push(frame, topic=topic.channel, private=private)
 
@@ -201,7 +196,7 @@ class Sessions:
         asked = {name: value for name, value in arg.items() if isinstance(value, str)}
         try:
             topic = self._channels.topic(session.path, asked)
-            if topic.private and not session.logged_in:
+            if topic.path == "private" and not session.logged_in:
                 raise LoginNeeded
         except ChannelUnknown:
             named = ",".join(f"{name}:{value}" for name, value in asked.items())

@@ -29,6 +29,27 @@ async def _bybit_amend(desk: Desk, symbol: str, order_id: str, price: Decimal) -
     await desk.exchange.edit_order(order_id, symbol, "market", "sell", None, None, changes)
 
 
+async def _okx_closing(desk: Desk, symbol: str, price: Decimal) -> None:
+    wanted = {
+        "stopLossPrice": str(price), "closeFraction": "1", "reduceOnly": True,
+        "slTriggerPxType": "mark",
+    }  # fmt: skip
+    await desk.exchange.create_order(symbol, "conditional", "sell", "1", None, wanted)
+
+
+async def _binance_closing(desk: Desk, symbol: str, price: Decimal) -> None:
+    wanted = {
+        "stopLossPrice": str(price), "closePosition": True, "timeInForce": "GTE_GTC",
+        "workingType": "MARK_PRICE",
+    }  # fmt: skip
+    await desk.exchange.create_order(symbol, "market", "sell", None, None, wanted)
+
+
+async def _bybit_closing(desk: Desk, symbol: str, price: Decimal) -> None:
+    wanted = {"stopLossPrice": str(price), "tradingStopEndpoint": True, "slTriggerBy": "MarkPrice"}
+    await desk.exchange.create_order(symbol, "market", "sell", "0", None, wanted)
+
+
 def _digest(desk: Desk, text: str) -> bytes:
     return hmac.new(desk.process.ready["secret"].encode(), text.encode(), hashlib.sha256).digest()
 
@@ -99,8 +120,10 @@ class TriggerRow:
     cancel_name: str
     #: Moves the trigger price; None = the venue has no amendment of such orders.
     amend: Callable[[Desk, str, str, Decimal], Awaitable[None]] | None
-    #: Parameters that make it close whatever is held.
-    closing: dict[str, Any] | None
+    #: Rests one at a price that closes whatever is held and ends with the position.
+    place_closing: Callable[[Desk, str, Decimal], Awaitable[None]]
+    #: State told of that one when the position is gone.
+    gone_state: str
     #: Raised by a client id in use, with the venue's code.
     duplicate_error: tuple[type[Exception], str]
     #: Raised by a price that is reached already, with the venue's code.
@@ -131,7 +154,8 @@ TRIGGER_ROWS = {
         canceling={"trigger": True},
         cancel_name="clientOrderId",
         amend=_okx_amend,
-        closing=None,
+        place_closing=_okx_closing,
+        gone_state="canceled",
         duplicate_error=(ccxt.ExchangeError, "51068"),
         at_once_error=(ccxt.ExchangeError, "51304"),
         over_error=(ccxt.OrderNotFound, "51400"),
@@ -150,7 +174,8 @@ TRIGGER_ROWS = {
         canceling={"trigger": True},
         cancel_name="clientOrderId",
         amend=None,
-        closing={"closePosition": True, "workingType": "MARK_PRICE"},
+        place_closing=_binance_closing,
+        gone_state="EXPIRED",
         duplicate_error=(ccxt.InvalidOrder, "-4116"),
         at_once_error=(ccxt.OrderImmediatelyFillable, "-2021"),
         over_error=(ccxt.OrderNotFound, "-2011"),
@@ -169,7 +194,8 @@ TRIGGER_ROWS = {
         canceling={},
         cancel_name="orderLinkId",
         amend=_bybit_amend,
-        closing=None,
+        place_closing=_bybit_closing,
+        gone_state="Deactivated",
         duplicate_error=(ccxt.InvalidOrder, "110072"),
         at_once_error=(ccxt.InvalidOrder, "110093"),
         over_error=(ccxt.InvalidOrder, "110010"),

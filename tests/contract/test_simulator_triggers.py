@@ -244,3 +244,32 @@ async def test_a_stop_without_its_position_fails_and_opens_nothing(
     assert await stops.open() == []
     await stream.read()
     assert stream.states(order_id) == stops.row.failed_states
+
+
+async def test_one_for_all_that_is_held_closes_it_or_ends_with_it(
+    stops: Stops, stream: StopStream
+) -> None:
+    desk, lot = stops.desk, stops.desk.lot(BTC)
+    for fallen in (True, False):
+        await desk.place(BTC, "buy", 50 * lot)
+        await stops.row.place_closing(desk, BTC, stops.under("0.01"))
+        placed = desk.process.state()["trigger_orders"][-1]
+        assert (placed["closes_position"], placed["with_position"]) == (True, True)
+        await desk.place(BTC, "buy", 7 * lot)
+        if fallen:
+            stops.fall("0.02")
+        else:
+            await desk.place(BTC, "sell", 57 * lot, reduceOnly=True)
+        assert stops.position() == 0
+        truth = stops.truth(placed["trigger_order_id"])
+        if fallen:
+            assert truth["state"] == "triggered"
+            orders = desk.process.state()["orders"]
+            (child,) = (each for each in orders if each["order_id"] == truth["order_id"])
+            assert Decimal(child["filled_quantity"]) == 57 * lot
+        else:
+            assert (truth["state"], truth["cancel_cause"]) == ("canceled", "position_gone")
+            await stream.read()
+            told = stream.states(placed["trigger_order_id"])
+            assert told[-1] == stops.row.gone_state
+        assert await stops.open() == []

@@ -38,6 +38,9 @@ def rehearse(
     speed: Annotated[
         float, typer.Option("--speed", help="Market seconds per second; 0 = lock-step.")
     ] = 1.0,
+    pace: Annotated[
+        float, typer.Option("--pace", help="Divides the scenario's times; the clock stays.")
+    ] = 1.0,
     start_at: Annotated[
         float,
         typer.Option("--start-at", min=0, max=86_400, help="Seconds into the scenario."),
@@ -69,7 +72,7 @@ def rehearse(
             seed=seed,
             wallet=rehearse.money(wallet),
             speed=rehearse.market_speed(speed),
-            scenario=rehearse.played(scenario, bars),
+            scenario=rehearse.played(scenario, bars, pace),
             start_at_seconds=start_at,
             ephemeral=state_dir is None,
             event_log=event_log,

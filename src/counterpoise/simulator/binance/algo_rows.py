@@ -46,6 +46,12 @@ def client_algo_id(order: TriggerOrder) -> str:
     return order.client_order_id or f"{_UNNAMED}{order.trigger_order_id}"
 
 
+def named_by_venue(name: str | None) -> str | None:
+    """Return the algo id in a name the venue gave; None = the client gave it."""
+    number = (name or "").removeprefix(_UNNAMED)
+    return number if name != number and number.isdecimal() else None
+
+
 def algo_type(order: TriggerOrder) -> str:
     """Return `orderType`."""
     profit = order.terms.form is TriggerForm.TAKE_PROFIT

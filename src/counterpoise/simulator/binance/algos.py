@@ -171,7 +171,7 @@ def _find(desk: Desk, call: Call) -> TriggerOrder | None:
         )
     order = desk.venue.exchange.trigger_order(
         desk.account_id,
-        order_id=None if algo_id is None else str(algo_id),
+        order_id=algo_rows.named_by_venue(name) if algo_id is None else str(algo_id),
         client_order_id=name if algo_id is None else None,
     )
     if order is None or order.instrument_id not in instruments_of(desk, call):

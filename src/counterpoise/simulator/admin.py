@@ -38,8 +38,8 @@ def _answer(body: object, status: int = 200) -> web.Response:
 class Pace(Protocol):
     """Who runs the market."""
 
-    def turn(self) -> None:
-        """Bring everything up to the present of the venue's clock."""
+    def turn(self) -> bool:
+        """Bring everything up to the present of the venue's clock; return whether it is there."""
         ...
 
     def grant(self, seconds: float) -> int:

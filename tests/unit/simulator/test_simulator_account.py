@@ -1,4 +1,4 @@
-"""What a client learns of a liquidation and of funding, which send it no order update."""
+"""What a client learns of a liquidation and of funding, and how it is held back."""
 
 from decimal import Decimal
 
@@ -170,3 +170,19 @@ def test_the_regular_push_comes_every_five_seconds(desk, listeners):
 def test_channels_that_are_not_there(desk, path, arg):
     with pytest.raises(ChannelUnknown):
         Channels(desk, Sequencer(1)).topic(path, arg)
+
+
+def test_the_accounts_own_limit_is_told_by_its_own_code(desk):
+    while desk.limits.grant_account():
+        pass
+    body = {"instId": "BTC-USDT-SWAP", "tdMode": "cross", "side": "buy", "ordType": "market"}
+    call = Call(query={}, body={**body, "sz": "1"}, expires_ms=None, received_ns=OPENED_NS)
+    answer = msgspec.json.decode(trade.WRITES["/api/v5/trade/order"](desk, call).body)
+    assert (answer["code"], answer["data"][0]["sCode"]) == ("1", "50061")
+    assert answer["data"][0]["sMsg"].startswith("You've reached the maximum order rate limit")
+    named = {"instId": "BTC-USDT-SWAP", "ordId": "1"}
+    # Cancels are not counted.
+    call = Call(query={}, body=named, expires_ms=None, received_ns=OPENED_NS)
+    answer = msgspec.json.decode(trade.WRITES["/api/v5/trade/cancel-order"](desk, call).body)
+    assert answer["data"][0]["sCode"] == "51400"
+    assert desk.venue.exchange.orders(UID) == ()

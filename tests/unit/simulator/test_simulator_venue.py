@@ -17,6 +17,8 @@ from counterpoise.exchange.orders import (
 )
 from counterpoise.exchange.triggers import NewTrigger, TriggerState
 from counterpoise.simulator import commands
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.store import StateUnreadable, Store
 from counterpoise.simulator.venue import KEEP_EVERY_NS, RunningVenue
 
@@ -246,3 +248,26 @@ def test_a_stop_that_rests_outlives_a_kill_and_still_closes(venue, path):
     found = fallen.exchange.trigger_order(ACCOUNT, client_order_id="stop")
     assert found is not None
     assert (found.state, found.trigger_order_id) == (TriggerState.TRIGGERED, placed.order_id)
+
+
+def test_late_steps_are_told_one_by_one_unless_very_late(tmp_path, monkeypatch):
+    clock = Clock(opened_ns=OPENED_NS)
+    store = Store(tmp_path / "state.sqlite")
+    venue = RunningVenue.open(store, seed=3, now_ns=OPENED_NS, faults=FaultPlan(clock))
+    step_ns = venue.exchange.parameters.step_ms * 1_000_000
+    told = []
+    venue.listeners.append(
+        lambda _events: told.append((venue.exchange.now_ns - OPENED_NS) / step_ns)
+    )
+    late = {"steps": 2.5}
+    monkeypatch.setattr(clock, "now_ns", lambda: OPENED_NS + int(late["steps"] * step_ns))
+    assert not venue.catch_up(steps_max=1)
+    assert told == [1.0]
+    assert venue.catch_up(steps_max=1)
+    assert told == [1.0, 2.0]
+    assert venue.exchange.now_ns == OPENED_NS + int(2.5 * step_ns)
+    # Half a second is two steps: what is older than that is told at once.
+    late["steps"] = 40.5
+    assert venue.catch_up()
+    assert told == [1.0, 2.0, 38.5, 39.0, 40.0]
+    store.close()

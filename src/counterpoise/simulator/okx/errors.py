@@ -25,6 +25,7 @@ class Code(StrEnum):
     ENDPOINT_TIMEOUT = "50004"
     SYSTEM = "50026"
     EXPIRED = "50036"
+    ACCOUNT_RATE = "50061"
     TIMESTAMP_OLD = "50102"
     HEADER_KEY = "50103"
     HEADER_PASSPHRASE = "50104"  # noqa: S105  (an error code)
@@ -76,6 +77,7 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.ENDPOINT_TIMEOUT: "API endpoint request timeout (does not mean that the request was"
     " successful or failed, please check the request result)",
     Code.SYSTEM: "System error. Try again later",
+    Code.ACCOUNT_RATE: "You've reached the maximum order rate limit for this account.",
     Code.EXPIRED: "The expTime can't be earlier than the current system time",
     Code.TIMESTAMP_OLD: "Timestamp request expired",
     Code.HEADER_KEY: "Request header OK-ACCESS-KEY cannot be empty",

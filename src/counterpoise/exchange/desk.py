@@ -171,6 +171,8 @@ class Desk:
 
     def meet_background(self, instrument_id: str) -> None:
         """Fill resting orders the background has moved across, at their own price."""
+        if not self._resting:
+            return
         book = self.books[instrument_id]
         for side in (Side.BUY, Side.SELL):
             for resting in book.resting(side):

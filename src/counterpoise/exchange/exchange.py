@@ -296,8 +296,8 @@ class Exchange(TriggerCommands):
         self._refresh_books(seconds)
         for place, (instrument_id, book) in enumerate(desk.books.items()):
             desk.meet_background(instrument_id)
-            lots = book.coarse_lots(board.frame.print_lots[place])
-            if lots:
+            lots = board.frame.print_lots[place]
+            if lots and (lots := book.coarse_lots(lots)):
                 side = Side.BUY if lots > 0 else Side.SELL
                 forced = board.frame.forced[place]
                 desk.print_background(instrument_id, side, abs(lots), forced=forced)

@@ -6,7 +6,8 @@ import pytest
 import pytest_asyncio
 
 from ccxt_venues import ROWS, SEED, pointed_at
-from fault_venues import FAULT_ROWS, FaultDesk
+from fault_rows import FAULT_ROWS
+from fault_venues import FaultDesk
 from venue_process import VenueProcess, venue_process
 
 BTC = "BTC/USDT:USDT"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from counterpoise.simulator.fault_kinds import RULES, FaultKind
 from counterpoise.simulator.venues import VenueName
-from fault_venues import FAULT_ROWS
+from fault_rows import FAULT_ROWS
 
 HERE = Path(__file__).parent
 

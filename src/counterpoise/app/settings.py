@@ -59,6 +59,8 @@ class Settings(RuleSettings):
     core_side: Literal["long", "short"] = "long"
     #: Instruments a hedge may be held in, separated by commas in a variable.
     hedge_candidates: Annotated[tuple[str, ...], NoDecode] = ()
+    #: How it is decided what to hold: "counterpoise", or a baseline of `strategy.policies`.
+    policy: str = "counterpoise"
 
     # -- when --------------------------------------------------------------------------------
     #: Seconds from one decision to the next; divides a day.

@@ -66,6 +66,11 @@ class RuleSettings(BaseSettings):
     regime_calm_cycles: int = 4
     cascade_hold_cycles: int = 2
 
+    # The baselines (strategy.parameters).
+    policy_hedge_fraction: float = 2 / 3
+    price_correlation_raise: float = 1.5
+    hold_less_fraction: float = 0.5
+
     # Targets and bands (strategy.parameters).
     leverage_soft: float = 2.7
     leg_band: float = 0.15

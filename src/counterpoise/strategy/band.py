@@ -35,13 +35,20 @@ def trade_reason(
     return _demand(inputs, book, wanted, urgency) or _band(inputs, book, wanted)
 
 
+def band_reason(
+    inputs: DecisionInputs, book: Book, wanted: Mapping[str, float], demanded: tuple[str, ...]
+) -> Reason:
+    """Return why all legs trade by the band or by `demanded` alone, or BAND_NOT_REACHED."""
+    return _must_go(demanded) or _band(inputs, book, wanted)
+
+
 def _demand(
     inputs: DecisionInputs, book: Book, wanted: Mapping[str, float], urgency: Urgency
 ) -> Reason | None:
     # What trades inside the band; None = nothing demands it.
-    if urgency.demanded:
-        names = ", ".join(urgency.demanded)
-        return reason(ReasonCode.LIMIT_DEMANDS, f"{names} must be reduced.", legs=names)
+    must_go = _must_go(urgency.demanded)
+    if must_go is not None:
+        return must_go
     broken = _broken_limit(inputs, book, urgency.volatility)
     if broken:
         return reason(ReasonCode.LIMIT_DEMANDS, f"The held book breaks {broken}.", limit=broken)
@@ -50,10 +57,17 @@ def _demand(
     return None
 
 
+def _must_go(demanded: tuple[str, ...]) -> Reason | None:
+    if not demanded:
+        return None
+    names = ", ".join(demanded)
+    return reason(ReasonCode.LIMIT_DEMANDS, f"{names} must be reduced.", legs=names)
+
+
 def _band(inputs: DecisionInputs, book: Book, wanted: Mapping[str, float]) -> Reason:
     parameters = inputs.parameters
     gaps = {name: wanted.get(name, 0.0) - book.held(name) for name in sorted({*wanted, *book.legs})}
-    widest = max(sorted(gaps), key=lambda name: abs(gaps[name]))
+    widest = max(gaps, key=lambda name: abs(gaps[name]))
     net = net_beta(gaps, book.betas)
     fall = _downsizing(inputs, book, wanted)
     if abs(gaps[widest]) >= parameters.leg_band:

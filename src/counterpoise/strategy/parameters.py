@@ -5,7 +5,22 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 #: Stored with every decision; changed whenever a change of code can change a decision.
-STRATEGY_VERSION: Final = "1.0.0"
+STRATEGY_VERSION: Final = "1.1.0"
+
+#: The policy that is the strategy; all others are baselines to hold beside it.
+COUNTERPOISE: Final = "counterpoise"
+
+#: What `policy` may be.
+POLICY_NAMES: Final = (
+    COUNTERPOISE,
+    "flat",
+    "unhedged",
+    "static_hedge",
+    "price_correlation",
+    "constant_mix",
+    "minimum_variance",
+    "hold_less",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +37,8 @@ class StrategyParameters:
     core_side: str = "long"
     #: Instruments a hedge may be held in, in order of preference at equal scores.
     hedge_candidates: tuple[str, ...] = ()
+    #: How it is decided what to hold, one of `POLICY_NAMES`.
+    policy: str = COUNTERPOISE
 
     #: Share of equity given to the core.
     core_allocation: float = 0.6
@@ -135,6 +152,13 @@ class StrategyParameters:
     #: Rise of net beta, fraction of equity, that lot rounding may cause in a reducing set.
     net_beta_rounding: float = 0.005
 
+    #: Hedge notional per unit of core notional in the policies with one hedge of fixed size.
+    policy_hedge_fraction: float = 2 / 3
+    #: Multiplier of that hedge at a price correlation of `correlation_restore` or less.
+    price_correlation_raise: float = 1.5
+    #: Part of the core's base that the policy `hold_less` holds.
+    hold_less_fraction: float = 0.5
+
     #: Taker fee.
     fee_bps: float = 5.0
     #: Expected slippage.
@@ -213,6 +237,9 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "downsize_wait": (0.0, 3.0),
     "limit_slack": (0.0, 0.1),
     "net_beta_rounding": (0.0, 0.1),
+    "policy_hedge_fraction": (0.0, 2.0),
+    "price_correlation_raise": (0.0, 3.0),
+    "hold_less_fraction": (0.01, 1.0),
     "fee_bps": (-100.0, 1000.0),
     "slippage_bps": (0.0, 1000.0),
     "latency_ms_warn": (0.0, 1e6),
@@ -256,6 +283,8 @@ def _check_range(name: str, value: float) -> None:
 def _check_names(parameters: StrategyParameters) -> None:
     if parameters.core_side not in ("long", "short"):
         raise ValueError(f"core_side={parameters.core_side!r}: allowed is 'long' or 'short'")
+    if parameters.policy not in POLICY_NAMES:
+        raise ValueError(f"policy={parameters.policy!r}: allowed is {', '.join(POLICY_NAMES)}")
     if not parameters.core_instrument:
         raise ValueError("core_instrument='': allowed is an instrument id")
     names = parameters.hedge_candidates

@@ -10,6 +10,7 @@ from counterpoise import __version__
 from counterpoise.app.cli import (
     configure,
     control,
+    data,
     database,
     decisions,
     explain,
@@ -64,6 +65,7 @@ app.add_typer(control.high_water, name="high-water")
 app.add_typer(configure.config, name="config")
 app.add_typer(simulate.simulator, name="simulator")
 app.add_typer(database.database, name="database")
+app.add_typer(data.data, name="data")
 
 
 def main() -> None:

@@ -20,31 +20,32 @@ Times = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """What a policy's account looked like at every decision instant, after its fills.
+    """What a policy's account looked like, one row per decision.
 
-    All arrays have one row per instant; `*_low`, `*_high` and `*_max` speak of the bars between
-    the instant before and this one, at the points of their path.
+    A row speaks of the block of bars that starts with its decision: `*_low`, `*_high`, `*_max` and
+    `drawdown` of every point of the path within it, the other figures of its end, before the next
+    decision.
     """
 
-    #: The instants, ns.
+    #: Ends of the blocks, ns.
     times_ns: Times
     #: Equity at mark, quote.
     equity: Floats
-    #: Lowest equity on the way there, quote.
+    #: Lowest equity in the block, quote.
     equity_low: Floats
-    #: Highest equity on the way there, quote.
+    #: Highest equity in the block, quote.
     equity_high: Floats
-    #: 1 - equity / the highest equity so far, at the worst point on the way there.
+    #: 1 - equity / the highest equity so far, at the worst point of the block.
     drawdown: Floats
-    #: Gross / equity at the instant; 0 = flat.
+    #: Gross / equity; 0 = flat.
     leverage: Floats
-    #: Highest gross / equity on the way there; inf = equity was zero or less.
+    #: Highest gross / equity in the block; inf = equity was zero or less.
     leverage_max: Floats
-    #: The same with the core at its worst while every hedge is at its worst.
+    #: The same if the core stood at its worst while every hedge stood at its worst.
     leverage_max_adverse: Floats
-    #: Net beta exposure / equity at the instant.
+    #: Net beta exposure / equity.
     net_beta: Floats
-    #: Signed notional / equity, shape (instants, instruments).
+    #: Signed notional / equity, shape (blocks, instruments).
     legs: Floats
     #: Fees paid so far, quote.
     fees: Floats
@@ -52,7 +53,9 @@ class Series:
     slippage: Floats
     #: Funding received so far, quote; negative = paid.
     funding: Floats
-    #: Level of the regime, 0 calm to 3 cascade; -1 = no regime.
+    #: Notional traded so far, quote.
+    traded_notional: Floats
+    #: Level of the regime the decision found, 0 calm to 3 cascade.
     regime: NDArray[np.int8]
 
 

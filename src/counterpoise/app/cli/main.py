@@ -14,6 +14,7 @@ from counterpoise.app.cli import (
     database,
     decisions,
     explain,
+    laboratory,
     positions,
     replay,
     run,
@@ -57,6 +58,8 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("backtest")(laboratory.backtest)
+app.command("compare")(laboratory.compare)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)

@@ -122,7 +122,12 @@ class Walk:
             )
         latency = 250.0 if self._random.random() < 0.02 else 20.0
         return MarketView(
-            now_ns=self._now_ns, instruments=views, latency_ms_p50=5.0, latency_ms_p99=latency
+            now_ns=self._now_ns,
+            instruments=views,
+            latency_ms_p50=5.0,
+            latency_ms_p99=latency,
+            liquidations_quote=None if latency > 200.0 else round(1_000.0 * self._stress, 2),
+            liquidations_quote_high=3_950.0,
         )
 
     def _signals(self) -> SignalsView:

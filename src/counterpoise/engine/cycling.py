@@ -123,6 +123,7 @@ def _without(account: AccountView, missing: str) -> AccountView:
         transfers=account.transfers,
         age_ms=account.age_ms,
         missing=(*account.missing, missing),
+        adl_ranks=account.adl_ranks,
     )
 
 

@@ -52,7 +52,8 @@ def _demand(
     broken = _broken_limit(inputs, book, urgency.volatility)
     if broken:
         return reason(ReasonCode.LIMIT_DEMANDS, f"The held book breaks {broken}.", limit=broken)
-    if urgency.regime_raised and gross(wanted) < gross(book.legs):
+    raised = urgency.regime_raised and inputs.parameters.on("regime_demand")
+    if raised and gross(wanted) < gross(book.legs):
         return reason(ReasonCode.REGIME_DEMANDS)
     return None
 
@@ -70,7 +71,7 @@ def _band(inputs: DecisionInputs, book: Book, wanted: Mapping[str, float]) -> Re
     widest = max(gaps, key=lambda name: abs(gaps[name]))
     net = net_beta(gaps, book.betas)
     fall = _downsizing(inputs, book, wanted)
-    if abs(gaps[widest]) >= parameters.leg_band:
+    if abs(gaps[widest]) >= (parameters.leg_band if parameters.on("trade_band") else 0.0):
         text = f"{widest} is {gaps[widest]:+.3f} of equity off its target."
         return reason(ReasonCode.BAND_LEG, text, leg=widest, gap=gaps[widest])
     if abs(net) >= parameters.net_beta_band:
@@ -88,7 +89,7 @@ def _downsizing(inputs: DecisionInputs, book: Book, wanted: Mapping[str, float])
     # every drift of 0.03 costs 2 to 10 % a year (strategy specification, section 9).
     core = inputs.parameters.core_instrument
     before, now = inputs.memory.core_fraction, abs(wanted.get(core, 0.0))
-    if before is None:
+    if before is None or not inputs.parameters.on("downsizing"):
         return 0.0
     return min(before - now, abs(book.held(core)) - now)
 
@@ -97,11 +98,14 @@ def _broken_limit(inputs: DecisionInputs, book: Book, volatility: float) -> str:
     # Name of a limit the held book is beyond, by more than the slack; "" = none.
     parameters = inputs.parameters
     slack = 1.0 + parameters.limit_slack
-    if gross(book.legs) > parameters.leverage_soft * slack:
+    if parameters.on("leverage_soft") and gross(book.legs) > parameters.leverage_soft * slack:
         return "leverage_soft"
-    net = limits.credited_net(book.legs, book.betas, uncredited(inputs), parameters)
-    if net > parameters.core_unhedged_max * slack:
-        return "core_unhedged_max"
+    if parameters.on("unhedged_limit"):
+        net = limits.credited_net(book.legs, book.betas, uncredited(inputs), parameters)
+        if net > parameters.core_unhedged_max * slack:
+            return "core_unhedged_max"
+    if not parameters.on("liquidation_distance"):
+        return ""
     legs = limits.margin_legs(book.legs, book.equity, inputs.market, inputs.signals, parameters)
     if legs is None:
         return ""

@@ -171,3 +171,6 @@ def _entry_refusals(
     least, depth = parameters.depth_quote_min, view.depth_quote
     if least > 0.0 and (depth is None or float_from_decimal(depth) < least):
         yield f"depth below {least}"
+    least, volume = parameters.volume_quote_min, view.volume_quote
+    if least > 0.0 and (volume is None or volume < least):
+        yield f"24 h volume below {least}"

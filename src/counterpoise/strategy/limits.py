@@ -45,6 +45,8 @@ def unhedged_factor(net: float, parameters: StrategyParameters) -> float:
 
 def soft_factor(legs: Mapping[str, float], parameters: StrategyParameters) -> float:
     """Return the factor that brings gross exposure to the soft limit, at most 1."""
+    if not parameters.on("leverage_soft"):
+        return 1.0
     now = gross(legs)
     return min(parameters.leverage_soft / now, 1.0) if now > 0.0 else 1.0
 

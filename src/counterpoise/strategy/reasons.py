@@ -55,6 +55,8 @@ class ReasonCode(StrEnum):
     BELOW_MINIMUM = "BELOW_MINIMUM"
     ABOVE_MAXIMUM = "ABOVE_MAXIMUM"
     ON_TARGET = "ON_TARGET"
+    HEDGE_REENTRY = "HEDGE_REENTRY"
+    HEDGE_UNCREDITED = "HEDGE_UNCREDITED"
     POLICY_CHANGED = "POLICY_CHANGED"
     POLICY_SET = "POLICY_SET"
     POLICY_WAITS = "POLICY_WAITS"
@@ -112,6 +114,8 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     ReasonCode.BELOW_MINIMUM: "A change is below the venue's minimum: left out.",
     ReasonCode.ABOVE_MAXIMUM: "A change is above the venue's maximum: cut to it.",
     ReasonCode.ON_TARGET: "Nothing is to be done: the book is on target.",
+    ReasonCode.HEDGE_REENTRY: "The stress is over: a leg whose profit was taken may grow again.",
+    ReasonCode.HEDGE_UNCREDITED: "A hedge leg's offset counts nothing: data, book or ADL rank.",
     ReasonCode.POLICY_CHANGED: "Another policy decided before: what it remembered is dropped.",
     ReasonCode.POLICY_SET: "The policy set its quantities, once.",
     ReasonCode.POLICY_WAITS: "The policy cannot set its quantities yet: everything is held.",

@@ -49,6 +49,8 @@ def close_legs(memory: Memory, signals: SignalsView, parameters: StrategyParamet
 
     Only the side that failed is closed. An unknown correlation changes nothing.
     """
+    if not parameters.on("correlation_close"):
+        return Closings(closed={}, close_counts={}, closed_now=(), reasons=())
     closed = {name: memory.closed[name] for name in sorted(memory.closed)}
     counts: dict[str, int] = {}
     now: list[str] = []
@@ -153,11 +155,12 @@ def _kept(
         if same is None:
             # A closed side gives its place up; the other side may enter like any candidate.
             continue
-        if other is None or other.score <= same.score + parameters.incumbency:
+        lead, cycles = _incumbency(parameters)
+        if other is None or other.score <= same.score + lead:
             kept.append(same)
             continue
         count = memory.challenger_counts.get(name, 0) + 1
-        if count >= parameters.incumbency_cycles:
+        if count >= cycles:
             kept.append(other)
         else:
             counts[name] = count
@@ -176,23 +179,37 @@ def _challenged(
     # The best challenger meets the weakest leg, the next one the next; both lists are ranked.
     standing = _ranked(kept, parameters)
     weakest = len(standing) - 1
+    lead, cycles = _incumbency(parameters)
     for challenger in challengers:
         if weakest < 0:
             break
         leg = standing[weakest]
-        if challenger.score <= leg.score + parameters.incumbency:
+        if challenger.score <= leg.score + lead:
             break
         name = challenger.instrument_id
         count = memory.challenger_counts.get(name, 0) + 1
-        if count < parameters.incumbency_cycles:
+        if count < cycles:
             counts[name] = count
             weakest -= 1
             continue
         standing[weakest] = challenger
         weakest -= 1
         text = f"{leg.instrument_id} loses its place to {name}."
-        reasons.append(reason(ReasonCode.HEDGE_REPLACED, text, leg=leg.instrument_id, by=name))
+        figures: dict[str, float | str] = {
+            "leg": leg.instrument_id,
+            "score": leg.score,
+            "by": name,
+            "by_score": challenger.score,
+        }
+        reasons.append(reason(ReasonCode.HEDGE_REPLACED, text, **figures))
     return standing
+
+
+def _incumbency(parameters: StrategyParameters) -> tuple[float, int]:
+    # By how much and for how many cycles an incumbent must be beaten.
+    if not parameters.on("incumbency"):
+        return 0.0, 1
+    return parameters.incumbency, parameters.incumbency_cycles
 
 
 def _best(sides: dict[int, Candidate]) -> Candidate:

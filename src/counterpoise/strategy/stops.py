@@ -27,7 +27,8 @@ def standing_stops(inputs: DecisionInputs) -> tuple[Reason, ...]:
     if inputs.trading_state is TradingState.REDUCING:
         found.append(reason(ReasonCode.TRADING_REDUCING))
     latency = inputs.market.latency_ms_p99
-    if latency is not None and latency > parameters.latency_ms_max:
+    slow = latency is not None and latency > parameters.latency_ms_max
+    if latency is not None and slow and parameters.on("latency"):
         text = f"Feed latency p99 {latency:.0f} ms is above {parameters.latency_ms_max:.0f} ms."
         found.append(reason(ReasonCode.LATENCY_HIGH, text, latency_ms_p99=latency))
     return tuple(found)
@@ -42,10 +43,11 @@ def increase_stops(
     """Return everything that forbids an increase in this cycle; empty = nothing does."""
     parameters, found = inputs.parameters, list(standing_stops(inputs))
     since = state.cycles_since_cascade
-    if since is not None and since < parameters.cascade_hold_cycles:
+    held = parameters.on("cascade_hold")
+    if held and since is not None and since < parameters.cascade_hold_cycles:
         found.append(reason(ReasonCode.CASCADE_HOLD, cycles=float(since)))
     names = [item.instrument_id for item in chosen.chosen if item.instrument_id in book.legs]
-    for name in sorted({*names, *chosen.frozen}):
+    for name in sorted({*names, *chosen.frozen}) if parameters.on("hedge_data") else ():
         missing = inputs.market.instruments[name].missing
         if missing or name in chosen.frozen:
             codes = ", ".join(missing) or "signals"

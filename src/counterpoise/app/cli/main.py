@@ -20,6 +20,7 @@ from counterpoise.app.cli import (
     run,
     simulate,
     status,
+    stress,
 )
 from counterpoise.domain.errors import CounterpoiseError, SettingsError
 
@@ -60,6 +61,7 @@ app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
+app.command("stress")(stress.stress)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)

@@ -50,6 +50,7 @@ def policy(name, seed):
         fees=np.linspace(0, 40, COUNT),
         slippage=np.linspace(0, 20, COUNT),
         funding=np.linspace(0, -12, COUNT),
+        traded_notional=np.linspace(0, 90_000, COUNT),
         regime=np.zeros(COUNT, dtype=np.int8),
     )
     return PolicyResult(

@@ -19,6 +19,8 @@ from counterpoise.lab.result import LabFill
 
 #: Steps of one liquidation at most; the deepest table has ten tiers per position.
 STEPS_MAX: Final = 200
+#: An account left with less than this is at zero, quote: a quotient has only so many digits.
+DUST: Final = Decimal("0.01")
 
 _ZERO: Final = Decimal(0)
 
@@ -73,7 +75,7 @@ class LabVenue:
             if not self.must_liquidate(account, marks):
                 break
             fills.append(self._step(account, marks, core_id, row, time_ns))
-        if account.flat and account.wallet <= 0:
+        if account.flat and account.wallet < DUST:
             account.wipe_out()
         return fills
 

@@ -24,6 +24,8 @@ from counterpoise.risk.guard import GuardParameters
 CEILING: Final = float(LEVERAGE_MAX)
 #: Floats look this much farther than exact figures, fraction.
 SLACK: Final = 1e-9
+#: A crossing is looked at this far behind it, so that exact figures see it too, share of the way.
+BEHIND: Final = 1e-9
 #: A position's margin fraction is taken at this multiple of its notional now.
 GROWTH: Final = Decimal(3)
 
@@ -144,7 +146,7 @@ class Watch:
             low = sign * start[exposure] - limit * start[0]
             high = sign * end[exposure] - limit * end[0]
             if high >= 0.0 > low:
-                found = min(found, -low / (high - low))
+                found = min(found, -low / (high - low) + BEHIND)
             elif low >= 0.0:
                 found = 0.0
         return found

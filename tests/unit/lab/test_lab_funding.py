@@ -84,5 +84,5 @@ def test_what_cannot_be_charged_is_refused(tmp_path):
     write_rates(tmp_path / "funding", "BTCUSDT", [(START_MS, float("nan"))])
     with pytest.raises(DataError, match="allowed is a finite fraction"):
         read_funding(tmp_path, None, ("BTCUSDT",), Decimal(0))
-    with pytest.raises(DataError, match="--funding .*allowed is a directory"):
+    with pytest.raises(DataError, match=r"--funding .*allowed is a directory"):
         read_funding(tmp_path, tmp_path / "none", ("BTCUSDT",), Decimal(0))

@@ -181,9 +181,10 @@ class Signals:
             self._daily.close(previous_ns // NS_PER_DAY)
         self._sampled_ns = time_ns
         self._viewed = None
-        for name, log in zip(self._ids, logs.tolist(), strict=True):
-            if not isnan(log):
-                self._first_ns.setdefault(name, time_ns)
+        if len(self._first_ns) < len(self._ids):
+            for name, log in zip(self._ids, logs.tolist(), strict=True):
+                if not isnan(log):
+                    self._first_ns.setdefault(name, time_ns)
         horizon = self._parameters.horizon_seconds
         elapsed = 0.0 if previous_ns is None else (time_ns - previous_ns) / NS_PER_SECOND
         # After a hole a return still speaks for its own horizon only.
@@ -191,7 +192,9 @@ class Signals:
         returns = self._history.returns(time_ns, logs, horizon)
         volatility, change = self._sample_core(time_ns, elapsed, span, float(returns[self._core]))
         self._history.add(time_ns, logs, volatility)
-        self._pending.append((elapsed, span, np.append(returns, change)))
+        row = np.empty(len(returns) + 1)
+        row[:-1], row[-1] = returns, change
+        self._pending.append((elapsed, span, row))
         if len(self._pending) >= BLOCK_ROWS_MAX:
             self._flush()
 

@@ -101,15 +101,22 @@ def _broken_limit(inputs: DecisionInputs, book: Book, volatility: float) -> str:
     if parameters.on("leverage_soft") and gross(book.legs) > parameters.leverage_soft * slack:
         return "leverage_soft"
     if parameters.on("unhedged_limit"):
-        net = limits.credited_net(book.legs, book.betas, uncredited(inputs), parameters)
+        net = limits.credited_net(book.legs, book.betas, uncredited(inputs, book.legs), parameters)
         if net > parameters.core_unhedged_max * slack:
             return "core_unhedged_max"
-    if not parameters.on("liquidation_distance"):
-        return ""
-    legs = limits.margin_legs(book.legs, book.equity, inputs.market, inputs.signals, parameters)
-    if legs is None:
-        return ""
-    limit = limits.distance_limit(volatility, parameters)
-    if limits.liquidation_distance(legs, book.equity) * slack < limit:
+    if parameters.on("liquidation_distance") and _too_near(inputs, book, volatility):
         return "liquidation_distance"
     return ""
+
+
+def _too_near(inputs: DecisionInputs, book: Book, volatility: float) -> bool:
+    # The held book's liquidation is nearer than its limit, by more than the slack.
+    parameters = inputs.parameters
+    limit = limits.distance_limit(volatility, parameters)
+    given = (book.legs, book.equity, inputs.market, inputs.signals, parameters)
+    if limits.surely_distant(*given, limit):
+        return False
+    legs = limits.margin_legs(*given)
+    if legs is None:
+        return False
+    return limits.liquidation_distance(legs, book.equity) * (1.0 + parameters.limit_slack) < limit

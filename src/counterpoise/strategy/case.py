@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from counterpoise.strategy import nav, regime
 from counterpoise.strategy.book import Book, Waterfall, held_book
@@ -122,8 +123,8 @@ def foreign_reasons(case: Case) -> tuple[Reason, ...]:
     )
 
 
-def remembered(case: Case) -> Memory:
-    """Return the memory that any policy leaves: account and market, and nothing of its own."""
+def remembered(case: Case, **own: Any) -> Memory:
+    """Return the memory a policy leaves: account and market, and fields of its own."""
     return Memory(
         policy=case.inputs.parameters.policy,
         regime=case.regime.regime,
@@ -133,4 +134,5 @@ def remembered(case: Case) -> Memory:
         unit_nav=case.nav.unit_nav,
         nav_high_water=case.nav.nav_high_water,
         equity=case.book.equity,
+        **own,
     )

@@ -17,11 +17,13 @@ class Regime(StrEnum):
     @property
     def level(self) -> int:
         """0 for CALM to 3 for CASCADE."""
-        return LEVELS.index(self)
+        return _LEVEL[self]
 
 
 #: Regimes from calm to violent.
 LEVELS: Final = (Regime.CALM, Regime.ELEVATED, Regime.STRESSED, Regime.CASCADE)
+
+_LEVEL: Final = {regime: level for level, regime in enumerate(LEVELS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

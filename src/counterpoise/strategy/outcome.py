@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain.orders import LegChange, LegRole
+from counterpoise.domain.rounding import quantize_toward_zero
 from counterpoise.strategy.book import Book, quantity_of
 from counterpoise.strategy.candidates import leg_correlation
 from counterpoise.strategy.case import Case, Wish
-from counterpoise.strategy.changes import LegGap, after_changes, grid_target, leg_changes, ordered
+from counterpoise.strategy.changes import LegGap, after_changes, leg_changes, ordered
 from counterpoise.strategy.decision import DecisionAction, DecisionInputs, TargetLeg
 from counterpoise.strategy.memory import Memory
 from counterpoise.strategy.numbers import gross, net_beta
@@ -42,14 +43,15 @@ def targets(case: Case, wish: Wish) -> dict[str, TargetLeg]:
     result: dict[str, TargetLeg] = {}
     for name in sorted({*legs, *book.legs}):
         leg = legs.get(name, 0.0)
-        gap = _gap(inputs, book, name, leg, exact.get(name))
+        instrument = inputs.market.instruments[name].instrument
+        wanted = _wanted(inputs, book, name, leg, exact.get(name))
         side = wish.sides.get(name)
         rho = None
         if side is not None:
             rho = leg_correlation(name, side, inputs.signals, inputs.parameters)
         result[name] = TargetLeg(
-            role=gap.role,
-            quantity=grid_target(gap),
+            role=_role(inputs, name),
+            quantity=quantize_toward_zero(wanted, instrument.lot_size),
             notional_fraction=leg,
             held_fraction=book.held(name),
             beta=book.betas.get(name),
@@ -99,19 +101,28 @@ def _gap(
 ) -> LegGap:
     view = inputs.market.instruments[name]
     assert view.mark is not None, "only instruments with a mark are sized or held"
-    held = book.quantities.get(name, _ZERO)
-    if exact is not None:
-        wanted = exact
-    elif leg == book.held(name):
-        # A leg that no rule changed keeps its exact quantity: no trip through a float.
-        wanted = held
-    else:
-        wanted = quantity_of(leg, book.equity, view.mark)
-    core = name == inputs.parameters.core_instrument
     return LegGap(
         instrument=view.instrument,
-        role=LegRole.CORE if core else LegRole.HEDGE,
-        held=held,
-        wanted=wanted,
+        role=_role(inputs, name),
+        held=book.quantities.get(name, _ZERO),
+        wanted=_wanted(inputs, book, name, leg, exact),
         mark=view.mark,
     )
+
+
+def _role(inputs: DecisionInputs, name: str) -> LegRole:
+    return LegRole.CORE if name == inputs.parameters.core_instrument else LegRole.HEDGE
+
+
+def _wanted(
+    inputs: DecisionInputs, book: Book, name: str, leg: float, exact: Decimal | None
+) -> Decimal:
+    # Signed base units off the grid.
+    if exact is not None:
+        return exact
+    if leg == book.held(name):
+        # A leg that no rule changed keeps its exact quantity: no trip through a float.
+        return book.quantities.get(name, _ZERO)
+    mark = inputs.market.instruments[name].mark
+    assert mark is not None, "only instruments with a mark are sized or held"
+    return quantity_of(leg, book.equity, mark)

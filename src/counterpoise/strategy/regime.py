@@ -1,6 +1,6 @@
 """How violent the market is: entered at once, left one step at a time (section 2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,10 +75,11 @@ def observe(
 
 def book_regime(view: InstrumentView, parameters: StrategyParameters) -> Regime | None:
     """Return what one book alone says: CALM, STRESSED or CASCADE; None = nothing measured yet."""
+    if view.depth_fraction_high is None and view.spread_ratio is None:
+        return None
     depth, spread = depth_regime(view, parameters), spread_regime(view, parameters)
-    if depth is None:
-        return spread
-    return depth if spread is None or spread.level < depth.level else spread
+    # A spread is CALM or CASCADE, and CASCADE is the highest there is.
+    return spread if depth is None or spread is Regime.CASCADE else depth
 
 
 def depth_regime(view: InstrumentView, parameters: StrategyParameters) -> Regime | None:
@@ -105,16 +106,18 @@ def spread_regime(view: InstrumentView, parameters: StrategyParameters) -> Regim
 
 
 def stressed_instruments(
-    market: MarketView, regime: Regime, parameters: StrategyParameters
+    names: Iterable[str], market: MarketView, regime: Regime, parameters: StrategyParameters
 ) -> frozenset[str]:
-    """Return the instruments in STRESSED or CASCADE: all of them, or those with such a book."""
-    everywhere = regime.level >= Regime.STRESSED.level
-    calm = (None, Regime.CALM)
-    return frozenset(
-        name
-        for name, view in market.instruments.items()
-        if everywhere or book_regime(view, parameters) not in calm
-    )
+    """Return those of `names` in STRESSED or CASCADE: all of them, or those with such a book."""
+    if regime in (Regime.STRESSED, Regime.CASCADE):
+        return frozenset(name for name in names if name in market.instruments)
+    found = []
+    for name in names:
+        view = market.instruments.get(name)
+        told = None if view is None else book_regime(view, parameters)
+        if told is not None and told is not Regime.CALM:
+            found.append(name)
+    return frozenset(found)
 
 
 def advance(memory: Memory, seen: Observation, parameters: StrategyParameters) -> RegimeState:

@@ -1,5 +1,6 @@
 """From signals to wanted legs: the core, its hedges, the limits. Legs are multiples of equity."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from counterpoise.strategy import hedge, limits, regime, scale
@@ -177,8 +178,9 @@ def _limit_net_beta(inputs: DecisionInputs, book: Book, waterfall: Waterfall) ->
     parameters, reasons = inputs.parameters, []
     if not parameters.on("unhedged_limit"):
         return []
-    without = uncredited(inputs)
-    for name in sorted(without.keys() & waterfall.legs.keys() - {parameters.core_instrument}):
+    without = uncredited(inputs, waterfall.legs)
+    without.pop(parameters.core_instrument, None)
+    for name in sorted(without):
         text = f"The offset of {name} counts nothing: {without[name]}."
         reasons.append(reason(ReasonCode.HEDGE_UNCREDITED, text, leg=name, cause=without[name]))
     net = limits.credited_net(waterfall.legs, book.betas, without, parameters)
@@ -196,13 +198,14 @@ def _limit_distance(
     parameters = inputs.parameters
     if not parameters.on("liquidation_distance"):
         return []
-    legs = limits.margin_legs(
-        waterfall.legs, book.equity, inputs.market, inputs.signals, parameters
-    )
+    limit = limits.distance_limit(volatility, parameters)
+    given = (waterfall.legs, book.equity, inputs.market, inputs.signals, parameters)
+    if limits.surely_distant(*given, limit):
+        return []
+    legs = limits.margin_legs(*given)
     if legs is None:
         text = "A leg's volatility or margin tiers are unknown: liquidation distance not checked."
         return [reason(ReasonCode.RULE_SKIPPED, text, rule="liquidation_distance")]
-    limit = limits.distance_limit(volatility, parameters)
     factor = limits.distance_factor(legs, book.equity, limit)
     if factor >= 1.0:
         return []
@@ -211,15 +214,18 @@ def _limit_distance(
     return [reason(ReasonCode.LIQUIDATION_DISTANCE, text, limit=limit, factor=factor)]
 
 
-def uncredited(inputs: DecisionInputs) -> dict[str, str]:
-    """Return the instruments whose offset counts nothing, and why.
+def uncredited(inputs: DecisionInputs, names: Iterable[str]) -> dict[str, str]:
+    """Return those of `names` whose offset counts nothing, and why.
 
     A missing input, a book in CASCADE, or a place near the front of the venue's queue for
     auto-deleveraging: such a hedge may be gone when it is wanted. An unknown place counts.
     """
     parameters, ranks = inputs.parameters, inputs.account.adl_ranks
     found: dict[str, str] = {}
-    for name, view in inputs.market.instruments.items():
+    for name in names:
+        view = inputs.market.instruments.get(name)
+        if view is None:
+            continue
         if view.missing:
             found[name] = ", ".join(view.missing)
         elif regime.book_regime(view, parameters) is Regime.CASCADE:

@@ -6,7 +6,7 @@ import pytest
 
 from counterpoise.strategy import regime
 from counterpoise.strategy.memory import Memory, Regime
-from strategy_world import CORE, ETH, PARAMETERS, grown, market, market_view, signals
+from strategy_world import CORE, ETH, MARKS, PARAMETERS, grown, market, market_view, signals
 
 
 def seen(views: dict[str, Any] | None = None, **changes: Any) -> regime.Observation:
@@ -59,9 +59,9 @@ def test_the_core_book_alone_cascades_the_market(
 def test_another_book_marks_its_instrument_alone() -> None:
     views = {ETH: market_view(ETH, depth_fraction=0.5)}
     assert seen(views).regime is Regime.CALM
-    stressed = regime.stressed_instruments(market(views), Regime.CALM, PARAMETERS)
+    stressed = regime.stressed_instruments(MARKS, market(views), Regime.CALM, PARAMETERS)
     assert stressed == {ETH}
-    everywhere = regime.stressed_instruments(market(views), Regime.STRESSED, PARAMETERS)
+    everywhere = regime.stressed_instruments(MARKS, market(views), Regime.STRESSED, PARAMETERS)
     assert everywhere == set(market().instruments)
 
 

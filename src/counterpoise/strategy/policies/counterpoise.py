@@ -1,6 +1,5 @@
 """The strategy itself: sections 2 to 5, one rule after the other."""
 
-from dataclasses import replace
 from typing import TypeVar
 
 from counterpoise.strategy import hedge, regime, selection, sizing
@@ -26,7 +25,8 @@ def wish(case: Case) -> Wish:
     reasons.extend(closings.reasons)
     chosen = selection.choose(memory, closings, book.quantities, market, signals, parameters)
     reasons.extend(chosen.reasons)
-    stressed = regime.stressed_instruments(market, case.regime.regime, parameters)
+    asked = {*book.legs, *memory.profit_taken}
+    stressed = regime.stressed_instruments(asked, market, case.regime.regime, parameters)
     profit = hedge.profit_rule(book.legs, book.profits, book.betas, memory, stressed, parameters)
     reasons.extend(profit.reasons)
     reasons.extend(foreign_reasons(case))
@@ -83,8 +83,8 @@ def _memory(
     before, rule, frozen = case.inputs.memory, sized.correlation, chosen.frozen
     sides = {item.instrument_id: item.side for item in chosen.chosen}
     sides |= {name: before.incumbent_sides[name] for name in frozen}
-    return replace(
-        remembered(case),
+    return remembered(
+        case,
         scale=scale,
         scale_ns=case.inputs.now_ns,
         correlation_multiplier={

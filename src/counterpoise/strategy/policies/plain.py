@@ -1,7 +1,6 @@
 """What the baselines share: legs of fixed size, and quantities that are set once."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -87,7 +86,7 @@ def exactly(case: Case, quantities: dict[str, Decimal], stops: tuple[Reason, ...
         trade=trade,
         stops=stops,
         sides=_sides(case, legs),
-        memory=replace(remembered(case), policy_quantities=quantities),
+        memory=remembered(case, policy_quantities=quantities),
         exact={name: quantities[name] for name in legs},
     )
 

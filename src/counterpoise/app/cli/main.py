@@ -21,6 +21,7 @@ from counterpoise.app.cli import (
     simulate,
     status,
     stress,
+    sweep,
 )
 from counterpoise.domain.errors import CounterpoiseError, SettingsError
 
@@ -62,6 +63,7 @@ app.command("replay")(replay.replay)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)
+app.command("sweep")(sweep.sweep)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)

@@ -81,7 +81,7 @@ class Estimates:
             scale = means[column][column] * own
             if known[column] and scale > 0.0:
                 correlation = means[column][other] / sqrt(scale)
-                result[name] = max(-1.0, min(1.0, correlation))
+                result[name] = _within(correlation, 1.0)
         return result
 
     def covariance(self, reading: Reading) -> Floats | None:
@@ -132,11 +132,17 @@ class Estimates:
             return {}
         clip, with_core, core = self.parameters.beta_clip, correlation[core_id], sigma[core_id]
         beta = {
-            name: max(-clip, min(clip, with_core[name] * value / core))
-            for name, value in sigma.items()
+            name: _within(with_core[name] * value / core, clip) for name, value in sigma.items()
         }
         beta[core_id] = 1.0
         return beta
+
+
+def _within(value: float, bound: float) -> float:
+    # Written out: two calls of built-in functions take three times as long.
+    if -bound <= value <= bound:
+        return value
+    return bound if value > bound else -bound
 
 
 def _block(matrix: Floats, chosen: list[int]) -> Floats:

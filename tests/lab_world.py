@@ -80,12 +80,11 @@ def tape_of(
 
 def charged(times_ns: list[int], rates: list[str]) -> FundingHistory:
     """Return a recorded funding history."""
-    times = np.array(times_ns, dtype=np.int64)
     return FundingHistory(
         source="venue",
-        times_ns=times,
+        times_ns=np.array(times_ns, dtype=np.int64),
         rates=tuple(Decimal(rate) for rate in rates),
-        intervals_ns=np.full(len(times), 8 * 3_600 * NS_PER_SECOND, dtype=np.int64),
+        intervals_ns=np.full(len(times_ns), 8 * 3_600 * NS_PER_SECOND, dtype=np.int64),
     )
 
 

@@ -26,7 +26,7 @@ class LabAccount:
         self.funding = _ZERO
         #: Notional traded so far, at fill prices.
         self.traded_notional = _ZERO
-        #: Counts every change of a position.
+        #: Counts every change of positions and cash.
         self.version = 0
         self._holdings: dict[str, Holding] = {}
 
@@ -54,10 +54,10 @@ class LabAccount:
         assert found is not None, "what is held has a mark and an entry"
         return found
 
-    def view(self, marks: Mapping[str, Decimal]) -> AccountView:
-        """Return the account as a decision sees it."""
+    def view(self, equity: Decimal) -> AccountView:
+        """Return the account as a decision sees it; `equity` is at the decision's marks, quote."""
         return AccountView(
-            equity=self.equity(marks),
+            equity=equity,
             wallet_balance=self.wallet,
             quantities=self.quantities(),
             entry_prices=self.entry_prices(),
@@ -97,6 +97,7 @@ class LabAccount:
         received = sum((funding_payment(quantity, mark, rate) for rate in rates), _ZERO)
         self.wallet += received
         self.funding += received
+        self.version += 1
         return received
 
     def wipe_out(self) -> None:

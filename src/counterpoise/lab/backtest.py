@@ -22,7 +22,7 @@ from counterpoise.engine.cycle import CycleInputs, CycleOutputs, recompute
 from counterpoise.lab.account import LabAccount
 from counterpoise.lab.assumptions import Assumptions
 from counterpoise.lab.bars import Floats
-from counterpoise.lab.fills import Desk, Place, at_price, rules
+from counterpoise.lab.fills import Desk, Place, at_price
 from counterpoise.lab.path import POINTS
 from counterpoise.lab.recorder import Recorder
 from counterpoise.lab.result import LabFill
@@ -64,8 +64,7 @@ class PolicyRun:
         self._tape = tape
         self._assumptions = assumptions
         self._guard = guard_parameters
-        self._rules = rules(tape)
-        self._venue = LabVenue(assumptions.exchange, self._rules, tape.costs)
+        self._venue = LabVenue(assumptions.exchange, tape.rules, tape.costs)
         self._desk = Desk(tape, self.account, assumptions)
         watched = guard_parameters if assumptions.guard else None
         self.watch = Watch(tape, watched, self._venue.fee_counts_bps)
@@ -73,51 +72,50 @@ class PolicyRun:
         self._sequence = 0
         self._funded_ns = int(tape.times_ns[0])
         seconds = tape.path.stretch_ms / 1_000.0
-        self._stretches = np.full(POINTS, seconds)
-        self._stretches[0] = 0.0
+        longest = int(np.diff(np.append(tape.rows, tape.row_end)).max()) + 1
+        # Seconds to each point from an open on.
+        self._stretches = np.tile([0.0, seconds, seconds, seconds], longest + 1)
 
     def step(self, instant: Instant) -> None:
         """Live through an instant and the block of bars after it."""
         self._charge_funding(instant)
-        self.watch.look_from(instant)
-        marks = self._tape.closes[instant.row - 1]
-        self.watch.take(self.account, marks)
-        self.watch.restart(marks)
-        outputs = self.decide(instant)
-        held = self.account.quantities() if self.recorder.details else {}
         equity = self.account.equity(instant.marks_last)
+        marks = self._tape.closes[instant.row - 1]
+        self.watch.look_from(instant, self.account, marks, float_from_decimal(equity))
+        outputs = self.decide(instant, equity)
+        held = self.account.quantities() if self.recorder.details else {}
         start = instant.row * POINTS - 1
         place = Place(point=start, fraction=0.0, time_ns=instant.now_ns)
         fills, notes = self._carry_out(instant, outputs, place)
         self.recorder.cycle(instant, outputs, equity, held, fills, notes)
+        self.recorder.decided(instant, self)
         self._walk(instant, place, self._tape.row_after(instant.index) * POINTS - 1)
-        self._record_adverse(instant)
-        self.recorder.account(instant, self)
+        self.recorder.ended(instant, self)
 
-    def inputs(self, instant: Instant) -> CycleInputs:
-        """Return what the live cycle would be given."""
+    def inputs(self, instant: Instant, equity: Decimal) -> CycleInputs:
+        """Return what the live cycle would be given; `equity` is at the instant's marks, quote."""
         decision_id = identity.decision_id(ACCOUNT_ID, EPOCH, self._sequence, instant.now_ns)
         return CycleInputs(
             decision=DecisionInputs(
                 decision_id=decision_id,
                 now_ns=instant.now_ns,
                 market=instant.market,
-                account=self.account.view(instant.marks_last),
+                account=self.account.view(equity),
                 signals=instant.signals,
                 memory=self.memory,
                 parameters=self.parameters,
                 trading_state=TradingState.ACTIVE,
             ),
-            risk=self.risk_view(instant, instant.marks, instant.marks_last, instant.now_ns),
+            risk=self._risk(instant, equity, instant.marks, instant.marks_last, instant.now_ns),
             account_id=ACCOUNT_ID,
             slippage_bps_increase=self._assumptions.slippage_bps_increase,
             slippage_bps_reduction=self._assumptions.slippage_bps_reduction,
         )
 
-    def decide(self, instant: Instant) -> CycleOutputs:
+    def decide(self, instant: Instant, equity: Decimal) -> CycleOutputs:
         """Make the live decision and remember what it says."""
         self._sequence += 1
-        outputs = recompute(self.inputs(instant))
+        outputs = recompute(self.inputs(instant, equity))
         self.memory = outputs.decision.memory
         return outputs
 
@@ -129,11 +127,21 @@ class PolicyRun:
         now_ns: int,
     ) -> RiskView:
         """Return the account as risk sees it, built as the engine builds it."""
+        return self._risk(instant, self.account.equity(marks_last), marks, marks_last, now_ns)
+
+    def _risk(
+        self,
+        instant: Instant,
+        equity: Decimal,
+        marks: dict[str, Decimal],
+        marks_last: dict[str, Decimal],
+        now_ns: int,
+    ) -> RiskView:
         return RiskView(
             now_ns=now_ns,
             trading_state=TradingState.ACTIVE,
             core_id=self.parameters.core_instrument,
-            equity=self.account.equity(marks_last),
+            equity=equity,
             quantities=self.account.quantities(),
             marks=marks,
             marks_last=marks_last,
@@ -309,9 +317,10 @@ class PolicyRun:
 
     def _seconds(self, place: Place, count: int) -> Floats:
         # How long the way to each of the next `count` points takes.
-        places = (place.point + 1 + np.arange(count)) % POINTS
-        seconds = self._stretches[places]
-        if count:
+        first = (place.point + 1) % POINTS
+        seconds = self._stretches[first : first + count]
+        if place.fraction > 0.0 and count:
+            seconds = seconds.copy()
             seconds[0] *= 1.0 - place.fraction
         return seconds
 
@@ -329,11 +338,6 @@ class PolicyRun:
         place.time_ns = instant.now_ns + bars * self._tape.bars.step_ns + int(within)
         if point < row * POINTS:
             place.time_ns = instant.now_ns
-
-    def _record_adverse(self, instant: Instant) -> None:
-        if not self.watch.flat:
-            rows = slice(instant.row, self._tape.row_after(instant.index))
-            self.watch.record_adverse(self._tape.path.highs[rows], self._tape.path.lows[rows])
 
 
 def run_policies(tape: Tape, runs: Sequence[PolicyRun]) -> None:

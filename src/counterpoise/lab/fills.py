@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import ApprovedOrder, IntentSource, LegChange, OrderIntent
 from counterpoise.domain.rounding import (
     decimal_from_float,
@@ -199,8 +198,3 @@ class Desk:
 def at_price(view: InstrumentView, mark: Decimal) -> InstrumentView:
     """Return a market at another mark, whose book is not known then."""
     return replace(view, mark=mark, bid=None, ask=None)
-
-
-def rules(tape: Tape) -> dict[str, Instrument]:
-    """Return the instruments' rules by id."""
-    return {each.instrument_id: each for each in tape.instruments}

@@ -54,7 +54,7 @@ class FundingHistory:
         """
         if self.assumed is not None:
             return self.assumed, (now_ns // INTERVAL_NS + 1) * INTERVAL_NS, INTERVAL_NS
-        place = int(np.searchsorted(self.times_ns, now_ns, side="right")) - 1
+        place = int(self.times_ns.searchsorted(now_ns, side="right")) - 1
         if place < 0:
             return None
         interval_ns = int(self.intervals_ns[place])
@@ -66,8 +66,8 @@ class FundingHistory:
         if self.assumed is not None:
             count = until_ns // INTERVAL_NS - after_ns // INTERVAL_NS
             return [self.assumed] * count
-        low = int(np.searchsorted(self.times_ns, after_ns, side="right"))
-        high = int(np.searchsorted(self.times_ns, until_ns, side="right"))
+        low = int(self.times_ns.searchsorted(after_ns, side="right"))
+        high = int(self.times_ns.searchsorted(until_ns, side="right"))
         return list(self.rates[low:high])
 
 
@@ -113,5 +113,5 @@ def _read(path: Path, source: str) -> FundingHistory:
         source=source,
         times_ns=times_ns,
         rates=tuple(decimal_from_float(float(rate)) for rate in rates.tolist()),
-        intervals_ns=np.concatenate(([first], steps)).astype(np.int64),
+        intervals_ns=np.array([first, *steps.tolist()], dtype=np.int64),
     )

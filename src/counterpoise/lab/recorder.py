@@ -8,8 +8,10 @@ import numpy as np
 
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.engine.cycle import CycleOutputs
+from counterpoise.lab.bars import Floats
 from counterpoise.lab.result import LabDecision, LabFill, Series
 from counterpoise.lab.tape import Instant, Tape
+from counterpoise.lab.watch import leverages
 from counterpoise.risk.guard import GuardVerdict
 
 if TYPE_CHECKING:
@@ -31,8 +33,12 @@ class Recorder:
         #: Decisions that traded.
         self.trades = 0
         self._decisions: list[LabDecision] = []
-        self._figures = np.zeros((count, 12))
-        self._legs = np.zeros((count, columns))
+        self._figures = np.zeros((count, 9))
+        # Positions and cash after a decision's fills, and at the end of its block.
+        self._held_from = np.zeros((count, columns))
+        self._cash_from = np.zeros(count)
+        self._held = np.zeros((count, columns))
+        self._betas = np.zeros((count, columns))
         self._regime = np.zeros(count, dtype=np.int8)
         self._times_ns = np.append(tape.times_ns[1:], _end_ns(tape))
 
@@ -123,24 +129,23 @@ class Recorder:
             )
         )
 
-    def account(self, instant: Instant, run: "PolicyRun") -> None:
+    def decided(self, instant: Instant, run: "PolicyRun") -> None:
+        """Keep the book that goes into an instant's block, after its fills."""
+        self._held_from[instant.index] = run.watch.quantities
+        self._cash_from[instant.index] = run.watch.cash
+
+    def ended(self, instant: Instant, run: "PolicyRun") -> None:
         """Keep the account at the end of an instant's block."""
         self.acted_now = False
-        tape, watch, account = self._tape, run.watch, run.account
-        marks = tape.closes[tape.row_after(instant.index) - 1]
-        extremes = watch.extremes
-        equity, gross, net_beta, notionals = watch.at(marks)
-        divisor = equity if equity > 0.0 else float("inf")
-        self._legs[instant.index] = notionals / divisor
-        self._figures[instant.index] = (
-            equity,
-            min(extremes.equity_low, equity),
-            max(extremes.equity_high, equity),
+        index, watch, account, extremes = instant.index, run.watch, run.account, run.watch.extremes
+        self._held[index] = watch.quantities
+        self._betas[index] = watch.betas
+        self._figures[index] = (
+            watch.cash,
+            extremes.equity_low,
+            extremes.equity_high,
             extremes.drawdown,
-            gross / divisor,
             extremes.leverage_max,
-            max(extremes.leverage_max_adverse, extremes.leverage_max),
-            net_beta / divisor,
             float_from_decimal(account.fees),
             float_from_decimal(account.slippage),
             float_from_decimal(account.funding),
@@ -149,24 +154,44 @@ class Recorder:
 
     def series(self) -> Series:
         """Return the rows."""
-        columns = self._figures.T
+        tape = self._tape
+        ends = np.append(tape.rows[1:], tape.row_end) - 1
+        # What is not held may have no price yet.
+        notionals = np.where(self._held == 0.0, 0.0, tape.closes[ends] * self._held)
+        cash, low, high, drawdown, leverage_max, fees, slippage, funding, traded = self._figures.T
+        equity = cash + notionals.sum(axis=1)
+        divisor = np.where(equity > 0.0, equity, np.inf)
+        gross = np.abs(notionals).sum(axis=1)
         return Series(
             times_ns=self._times_ns,
-            equity=columns[0],
-            equity_low=columns[1],
-            equity_high=columns[2],
-            drawdown=columns[3],
-            leverage=columns[4],
-            leverage_max=columns[5],
-            leverage_max_adverse=columns[6],
-            net_beta=columns[7],
-            legs=self._legs,
-            fees=columns[8],
-            slippage=columns[9],
-            funding=columns[10],
-            traded_notional=columns[11],
+            equity=equity,
+            equity_low=np.minimum(low, equity),
+            equity_high=np.maximum(high, equity),
+            drawdown=drawdown,
+            leverage=gross / divisor,
+            leverage_max=leverage_max,
+            leverage_max_adverse=np.maximum(self._adverse(), leverage_max),
+            net_beta=(notionals * self._betas).sum(axis=1) / divisor,
+            legs=notionals / divisor[:, None],
+            fees=fees,
+            slippage=slippage,
+            funding=funding,
+            traded_notional=traded,
             regime=self._regime,
         )
+
+    def _adverse(self) -> Floats:
+        # Highest leverage of each block with every leg at its worst within the same bar.
+        tape = self._tape
+        counts = np.diff(np.append(tape.rows, tape.row_end))
+        blocks = np.repeat(np.arange(len(counts)), counts)
+        rows = slice(int(tape.rows[0]), tape.row_end)
+        held = self._held_from[blocks]
+        bought = (np.maximum(held, 0.0) * tape.path.lows[rows]).sum(axis=1)
+        sold = (np.minimum(held, 0.0) * tape.path.highs[rows]).sum(axis=1)
+        found = leverages(bought - sold, self._cash_from[blocks] + bought + sold)
+        most: Floats = np.maximum.reduceat(found, np.concatenate(([0], np.cumsum(counts)[:-1])))
+        return most
 
     def decisions(self) -> tuple[LabDecision, ...]:
         """Return the decisions in their order of time, the guard's after the cycle's."""

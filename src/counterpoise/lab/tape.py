@@ -6,7 +6,7 @@ live `Signals` fed with them, funding that had been charged. Nothing later can r
 
 from dataclasses import dataclass
 from decimal import Decimal
-from math import isnan
+from math import ceil, floor, isnan
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from counterpoise.domain.errors import DataError
 from counterpoise.domain.instruments import Instrument
-from counterpoise.domain.rounding import decimal_from_float, quantize_down, quantize_up
+from counterpoise.domain.rounding import decimal_from_float, float_from_decimal
 from counterpoise.domain.units import (
     BPS_PER_ONE,
     NS_PER_DAY,
@@ -106,6 +106,11 @@ class Tape:
         """Return the number of decisions."""
         return len(self.times_ns)
 
+    @property
+    def rules(self) -> dict[str, Instrument]:
+        """Rules by instrument id."""
+        return {each.instrument_id: each for each in self.instruments}
+
     def signals_view(self, index: int) -> SignalsView:
         """Return the signals at an instant."""
         return _DECODER.decode(self.signals[index])
@@ -143,7 +148,7 @@ class Tape:
                 latency_ms_p99=self.feed_latency_ms,
             ),
             signals=signals,
-            instruments={each.instrument_id: each for each in self.instruments},
+            instruments=self.rules,
             marks=marks,
             marks_last=marks_last,
             missing=missing,
@@ -165,9 +170,11 @@ class Tape:
             volume = float(self.volume_day_quote[row - 1, column])
             age_ms = self.bars.step_seconds * 1_000 if stale else 0
             if not stale:
-                half = mark * self.half_spreads_bps[column] / BPS_PER_ONE
-                bid = quantize_down(mark - half, instrument.tick_size)
-                ask = quantize_up(mark + half, instrument.tick_size)
+                tick = instrument.tick_size
+                half = close * float_from_decimal(self.half_spreads_bps[column]) / BPS_PER_ONE
+                ticks = float_from_decimal(tick)
+                bid = floor((close - half) / ticks) * tick
+                ask = ceil((close + half) / ticks) * tick
         known = self.funding[column].known(now_ns)
         if known is not None:
             rate, next_ns, interval_ns = known

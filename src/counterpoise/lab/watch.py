@@ -38,7 +38,6 @@ class Extremes:
     equity_high: float = 0.0
     drawdown: float = 0.0
     leverage_max: float = 0.0
-    leverage_max_adverse: float = 0.0
 
 
 class Watch:
@@ -48,48 +47,65 @@ class Watch:
         self._tape = tape
         self._guard = guard
         self._fee = float_from_decimal(fee_counts_bps) / BPS_PER_ONE
-        self._tiers = tuple(each.tiers for each in tape.instruments)
         columns = len(tape.instruments)
-        self._weights = np.zeros((columns, 4))
-        self._cash = 0.0
-        self._version = -1
-        self._betas = np.zeros(columns)
-        self._reach = np.zeros(columns)
-        self._margin = np.zeros(columns)
-        self._quantities = np.zeros(columns)
+        #: Signed base units held.
+        self.quantities = np.zeros(columns)
+        #: Equity with every held instrument at price zero, quote.
+        self.cash = 0.0
+        #: Slope on the core of every instrument, 0 = unknown.
+        self.betas = np.zeros(columns)
         #: Highest equity so far, quote.
         self.peak = 0.0
         #: Seconds with gross / equity above the ceiling, and how often a jump led there.
         self.above_seconds = 0.0
         self.above_jumps = 0
         self.extremes = Extremes()
-        self._leverage = 0.0
         self.flat = True
-
-    def look_from(self, instant: Instant) -> None:
-        """Take the betas and volatilities of a decision over and start new extremes."""
-        ids = self._tape.instrument_ids
-        signals = instant.signals
-        self._betas = np.array([signals.beta.get(name, 0.0) for name in ids])
-        self._betas[0] = 1.0
-        core = signals.volatility_covariance.get(ids[0], 0.0)
-        if self._guard is not None and core > 0.0:
-            trigger = float_from_decimal(self._guard.distance_trigger)
-            volatilities = [signals.volatility_covariance.get(name, 0.0) for name in ids]
-            self._reach = trigger * np.array(volatilities) / core
-        else:
-            self._reach = np.zeros(len(ids))
-        self.extremes = Extremes()
+        self._sizes = np.zeros(columns)
+        self._margin = np.zeros(columns)
+        self._reach = np.zeros(columns)
+        # Equity less cash, gross, net beta exposure, and what must not exceed equity.
+        self._weights = np.zeros((columns, 4))
         self._version = -1
+        self._leverage = 0.0
+        # Gross, net beta exposure and need are compared with equity after these factors.
+        self._nearness = np.array([0.0, 0.0, 1.0 + SLACK])
+        if guard is not None:
+            self._nearness[0] = (1.0 + SLACK) / float_from_decimal(guard.leverage_trigger)
+            self._nearness[1] = (1.0 + SLACK) / float_from_decimal(guard.net_beta_trigger)
+
+    def look_from(
+        self, instant: Instant, account: LabAccount, marks: Floats, equity: float
+    ) -> None:
+        """Start a block: its betas and volatilities, its positions, new extremes."""
+        self.peak = max(self.peak, equity)
+        self.extremes = Extremes(
+            equity_low=equity,
+            equity_high=equity,
+            drawdown=1.0 - equity / self.peak,
+            leverage_max=self._leverage,
+        )
+        ids, signals = self._tape.instrument_ids, instant.signals
+        self.betas = np.array([signals.beta.get(name, 0.0) for name in ids])
+        self.betas[0] = 1.0
+        core = signals.volatility_covariance.get(ids[0], 0.0)
+        self._reach = np.zeros(len(ids))
+        if self._guard is not None and core > 0.0:
+            trigger = float_from_decimal(self._guard.distance_trigger) / core
+            volatilities = [signals.volatility_covariance.get(name, 0.0) for name in ids]
+            self._reach = trigger * np.array(volatilities)
+        if account.version == self._version:
+            self._weigh()
+        self.take(account, marks)
 
     def take(self, account: LabAccount, marks: Floats) -> None:
-        """Take the positions over if they changed."""
+        """Take the positions over if they changed; `marks` are about their prices, quote."""
         if account.version == self._version:
             return
         self._version = account.version
         self.flat = account.flat
         quantities, entries = account.quantities(), account.entry_prices()
-        held = np.zeros(len(self._betas))
+        held = np.zeros(len(self.betas))
         cash = float_from_decimal(account.wallet)
         for column, instrument in enumerate(self._tape.instruments):
             quantity = quantities.get(instrument.instrument_id)
@@ -99,32 +115,24 @@ class Watch:
             held[column] = float_from_decimal(quantity)
             cash -= held[column] * float_from_decimal(entries[instrument.instrument_id])
             self._margin[column] = self._fraction(instrument, abs(held[column]) * marks[column])
-        sizes = np.abs(held)
-        self._quantities, self._cash = held, cash
+        self.quantities, self._sizes, self.cash = held, np.abs(held), cash
+        self._weigh()
+
+    def _weigh(self) -> None:
         # Upper bound of what is lost and must be kept at the guard's distance, per quote held.
         bound = self._margin * (1.0 + self._reach) + self._reach
-        self._weights = np.stack((held, sizes, held * self._betas, sizes * bound), axis=1)
-
-    def at(self, prices: Floats) -> tuple[float, float, float, Floats]:
-        """Return equity, gross, net beta exposure and every signed notional at prices."""
-        # What is not held may have no price yet.
-        notionals = np.where(self._quantities == 0.0, 0.0, prices * self._quantities)
-        equity = self._cash + float(notionals.sum())
-        net_beta = float(notionals @ self._betas)
-        return equity, float(np.abs(notionals).sum()), net_beta, notionals
+        weights = self._weights
+        weights[:, 0] = self.quantities
+        weights[:, 1] = self._sizes
+        weights[:, 2] = self.quantities * self.betas
+        weights[:, 3] = self._sizes * bound
 
     def figures(self, prices: Floats) -> tuple[Floats, Floats, Flags]:
         """Return equity, gross and whether to look closely, at each row of prices."""
         sums = prices @ self._weights
-        equity = sums[:, 0] + self._cash
-        gross = sums[:, 1]
-        near = sums[:, 3] * (1.0 + SLACK) >= equity
-        if self._guard is not None:
-            trigger = float_from_decimal(self._guard.leverage_trigger) * (1.0 - SLACK)
-            near |= gross >= trigger * equity
-            trigger = float_from_decimal(self._guard.net_beta_trigger) * (1.0 - SLACK)
-            near |= np.abs(sums[:, 2]) >= trigger * equity
-        return equity, gross, near
+        equity = sums[:, 0] + self.cash
+        near = (np.abs(sums[:, 1:]) * self._nearness >= equity[:, None]).any(axis=1)
+        return equity, sums[:, 1], near
 
     def crossing(self, before: Floats, after: Floats) -> float:
         """Return how far from `before` to `after` leverage or net beta crosses its trigger.
@@ -134,8 +142,8 @@ class Watch:
         if self._guard is None:
             return 1.0
         start, end = before @ self._weights, after @ self._weights
-        start[0] += self._cash
-        end[0] += self._cash
+        start[0] += self.cash
+        end[0] += self.cash
         found = 1.0
         for exposure, trigger in (
             (1, self._guard.leverage_trigger),
@@ -163,28 +171,17 @@ class Watch:
             peaks = np.maximum(np.maximum.accumulate(equity), self.peak)
             extremes.drawdown = max(extremes.drawdown, float((1.0 - equity / peaks).max()))
             self.peak = float(peaks[-1])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            leverage = np.where(equity > 0.0, gross / equity, np.where(gross > 0.0, np.inf, 0.0))
+        leverage = gross / equity if low > 0.0 else leverages(gross, equity)
         most = float(leverage.max())
         extremes.leverage_max = max(extremes.leverage_max, most)
         if most > CEILING or self._leverage > CEILING:
             self._count_above(leverage, seconds)
         self._leverage = float(leverage[-1])
 
-    def record_adverse(self, highs: Floats, lows: Floats) -> None:
-        """Count the core and all hedges at their worst within the same bar."""
-        longs, shorts = np.maximum(self._quantities, 0.0), np.minimum(self._quantities, 0.0)
-        bought, sold = lows @ longs, highs @ shorts
-        equity, gross = self._cash + bought + sold, bought - sold
-        with np.errstate(divide="ignore", invalid="ignore"):
-            leverage = np.where(equity > 0.0, gross / equity, np.where(gross > 0.0, np.inf, 0.0))
-        if len(leverage):
-            most = float(leverage.max())
-            self.extremes.leverage_max_adverse = max(self.extremes.leverage_max_adverse, most)
-
     def restart(self, prices: Floats) -> None:
         """Start from these prices after positions changed: leverage jumped without a move."""
-        equity, gross, _, _ = self.at(prices)
+        equity = self.cash + float(prices @ self.quantities)
+        gross = float(prices @ self._sizes)
         self._leverage = gross / equity if equity > 0.0 else float("inf") if gross > 0.0 else 0.0
         self.extremes.leverage_max = max(self.extremes.leverage_max, self._leverage)
         self.extremes.equity_low = min(self.extremes.equity_low, equity)
@@ -209,3 +206,10 @@ class Watch:
     def _fraction(self, instrument: Instrument, notional: float) -> float:
         tier = margin.tier_of(instrument.tiers, Decimal(notional) * GROWTH)
         return float_from_decimal(tier.maintenance_margin_fraction) + self._fee
+
+
+def leverages(gross: Floats, equity: Floats) -> Floats:
+    """Return gross / equity; inf where something is held on no equity."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = np.where(equity > 0.0, gross / equity, np.where(gross > 0.0, np.inf, 0.0))
+    return found

@@ -7,7 +7,6 @@ import pytest
 
 from counterpoise.lab.account import LabAccount
 from counterpoise.lab.assumptions import Assumptions
-from counterpoise.lab.fills import rules
 from counterpoise.lab.metrics import daily_returns
 from counterpoise.lab.venue import LabVenue
 from lab_world import DAY_NS, START_NS, quiet, ran, table, tape_of
@@ -87,7 +86,7 @@ def world(wallet, positions, rows=2):
     names = tuple(positions)
     bars = table({name: quiet(100.0, 288 + rows) for name in names})
     tape = tape_of(bars, ASSUMPTIONS)
-    venue = LabVenue(ASSUMPTIONS.exchange, rules(tape), tape.costs)
+    venue = LabVenue(ASSUMPTIONS.exchange, tape.rules, tape.costs)
     account = LabAccount(Decimal(wallet))
     for name, (quantity, entry) in positions.items():
         price = Decimal(entry)

@@ -86,7 +86,8 @@ def lab_cycle(bars, positions, parameters):
         price = Decimal(entry)
         run.account.trade(name, Decimal(quantity), price, Decimal(0), price, START_NS)
     instant = tape.instant(int(index))
-    return run.inputs(instant), run.decide(instant)
+    equity = run.account.equity(instant.marks_last)
+    return run.inputs(instant, equity), run.decide(instant, equity)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

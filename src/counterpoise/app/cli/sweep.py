@@ -164,7 +164,9 @@ def _run(
 
     count = workers or workers_usable()
     started, worked = time.monotonic(), 0.0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Nobody watches a pipe: it gets the last line only.
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("sweep", total=len(tasks))
         progress.advance(bar, sum(task.key in results.rows for task in tasks))
 
@@ -177,7 +179,7 @@ def _run(
             prepared, request, tasks, results, workers=count, scheduler=scheduler, told=told
         )
     taken = time.monotonic() - started
-    line = f"{ran} of {len(tasks)} ran, the others were there"
+    line = f"{ran} of {len(tasks)} ran, {len(tasks) - ran} were there"
     if ran:
         line += f"; {taken:.1f} s"
         if scheduler is None:

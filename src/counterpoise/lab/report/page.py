@@ -71,7 +71,7 @@ def _chart(figure: Any, at: int) -> str:
             full_html=False,
             include_plotlyjs=False,
             div_id=f"chart-{at}",
-            config={"displaylogo": False, "responsive": True},
+            config={"displayModeBar": False, "responsive": True},
         )
     )
 

@@ -47,6 +47,10 @@ COMMANDS = [
     "simulator stop",
     "database upgrade",
     "database url",
+    "data fetch",
+    "data check",
+    "stress",
+    "sweep",
 ]
 
 

@@ -28,6 +28,8 @@ def test_version(counterpoise):
 
 
 COMMANDS = [
+    "backtest",
+    "compare",
     "run",
     "status",
     "decisions",

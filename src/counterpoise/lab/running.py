@@ -295,6 +295,8 @@ def _value(name: str, kind: object, text: str) -> object:
         if text not in {"true", "false"}:
             raise ValueError(f"{name}={text}: allowed is true or false")
         return text == "true"
+    if kind == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
     try:
         return readers[kind](text)  # type: ignore[index]
     except (ValueError, InvalidOperation):

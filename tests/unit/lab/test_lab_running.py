@@ -148,6 +148,7 @@ def test_numbers_are_changed_by_name(data):
             changes={
                 "hedge_ratio": "1.0",
                 "hedge_legs": "2",
+                "rules_off": "stress, drawdown",
                 "leverage_trigger": "2.5",
                 "leverage_target": "2.4",
                 "venue": "bybit",
@@ -157,6 +158,7 @@ def test_numbers_are_changed_by_name(data):
     )
 
     assert (found.strategy.hedge_ratio, found.strategy.hedge_legs) == (1.0, 2)
+    assert found.strategy.rules_off == ("stress", "drawdown")
     assert found.guard.leverage_trigger == Decimal("2.5")
     assert (found.assumptions.venue, found.assumptions.guard) == ("bybit", False)
 

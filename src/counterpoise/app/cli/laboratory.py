@@ -197,7 +197,7 @@ def _cell(policy: Any, figure: str, form: str) -> str:
     interval = policy.intervals.get(figure)
     if interval is None:
         return said
-    return f"{said} [{form.format(interval.low)}, {form.format(interval.high)}]"
+    return f"{said}\n[{form.format(interval.low)}, {form.format(interval.high)}]"
 
 
 def _sources(funding: dict[str, str], assumptions: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Carries tasks out on dask: a cluster of this machine's processes, or any by its address."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -75,6 +76,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=None,
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -1,12 +1,14 @@
 """No decision knows anything that happened after it."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.lab.assumptions import Assumptions
+from counterpoise.risk.guard import GuardParameters
 from lab_world import START_NS, charged, ran, tape_of, walk
 
 NAMES = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -27,8 +29,8 @@ def changed(bars, row, factor):
     return replace(bars, **parts)
 
 
-def decided(bars, funding):
-    done = ran(tape_of(bars, ASSUMPTIONS, funding), ASSUMPTIONS)
+def decided(bars, funding, guard=None, **changes):
+    done = ran(tape_of(bars, ASSUMPTIONS, funding), ASSUMPTIONS, guard, **changes)
     return [each for each in done.recorder.decisions() if each.kind == "cycle"]
 
 
@@ -48,16 +50,34 @@ def test_changing_the_future_changes_no_earlier_decision(seed, row, factor):
     one = decided(bars, (before,) * 3)
     two = decided(changed(bars, row, factor), (after,) * 3)
 
+    same_until(one, two, boundary_ns)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**16), row=st.integers(FIRST_ROW + 3, ROWS - 1))
+def test_a_busy_guard_tells_no_decision_of_later_prices(seed, row):
+    bars = walk(NAMES, ROWS, seed, scale=0.006)
+    guard = GuardParameters(leverage_trigger=Decimal("1.52"), leverage_target=Decimal("1.5"))
+    none = (charged([START_NS], ["0"]),) * 3
+
+    one = decided(bars, none, guard, policy="unhedged")
+    two = decided(changed(bars, row, 0.9), none, guard, policy="unhedged")
+
+    same_until(one, two, int(bars.open_ns[row]))
+
+
+def same_until(one, two, boundary_ns):
     # What is decided at or before the change is the same; what is filled lies in the bars after.
     known = [
         (left, right) for left, right in zip(one, two, strict=True) if left.time_ns <= boundary_ns
     ]
     assert known
     for left, right in known:
-        assert (left.reasons, left.targets, left.summary) == (
+        assert (left.reasons, left.targets, left.summary, left.equity) == (
             right.reasons,
             right.targets,
             right.summary,
+            right.equity,
         )
 
 

@@ -85,11 +85,12 @@ class PolicyRun:
         outputs = self.decide(instant, equity)
         held = self.account.quantities() if self.recorder.details else {}
         start = instant.row * POINTS - 1
+        self._desk.last_point = self._tape.row_after(instant.index) * POINTS - 1
         place = Place(point=start, fraction=0.0, time_ns=instant.now_ns)
         fills, notes = self._carry_out(instant, outputs, place)
         self.recorder.cycle(instant, outputs, equity, held, fills, notes)
         self.recorder.decided(instant, self)
-        self._walk(instant, place, self._tape.row_after(instant.index) * POINTS - 1)
+        self._walk(instant, place, self._desk.last_point)
         self.recorder.ended(instant, self)
 
     def inputs(self, instant: Instant, equity: Decimal) -> CycleInputs:

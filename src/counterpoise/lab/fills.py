@@ -44,6 +44,8 @@ class Desk:
     """Sends a plan's orders and books their fills."""
 
     def __init__(self, tape: Tape, account: LabAccount, assumptions: Assumptions) -> None:
+        #: Nothing fills later than here: the next decision must not know of it.
+        self.last_point = len(tape.path.points) - 1
         self._tape = tape
         self._account = account
         self._assumptions = assumptions
@@ -84,6 +86,8 @@ class Desk:
         point, fraction = self._tape.path.later(
             place.point, place.fraction, self._assumptions.latency_ms
         )
+        if point >= self.last_point:
+            point, fraction = self.last_point, 0.0
         place.point, place.fraction = point, fraction
         place.time_ns += self._assumptions.latency_ms * 1_000_000
 

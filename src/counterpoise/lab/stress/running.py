@@ -84,7 +84,9 @@ def stress(
 ) -> list[Outcome]:
     """Return the outcome of every seed, in the order of the seeds; `told` hears of each batch."""
     seeds = range(plan.first_seed, plan.first_seed + plan.count)
-    batches = [tuple(seeds[at : at + BATCH_SEEDS]) for at in range(0, len(seeds), BATCH_SEEDS)]
+    # Few seeds are shared out as well: every process gets some.
+    each = min(BATCH_SEEDS, -(-plan.count // max(plan.workers, 1)))
+    batches = [tuple(seeds[at : at + each]) for at in range(0, len(seeds), each)]
     if plan.workers <= 1 or len(batches) <= 1:
         found = []
         for batch in batches:

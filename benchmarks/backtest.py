@@ -1,6 +1,7 @@
 """A year of 1-minute bars of 10 symbols, decided every 15 minutes: ours beside its peers, one run.
 
-Only the ratios carry over. The peers run in an interpreter that has them:
+Only the ratios carry over; times are of the processor, so that other work beside it counts little.
+The peers run in an interpreter that has them:
 `COUNTERPOISE_BENCH_PYTHON=/path/to/python`, or the first argument; without one they are left out.
 `COUNTERPOISE_BENCH_DAYS` shortens the year. Peers are given their orders; ours decides, with the
 live strategy, gate and guard, and checks margins within every bar.
@@ -59,11 +60,11 @@ def make_bars(seed: int) -> BarTable:
 def watched(tape: Tape) -> float:
     """Return seconds for the margin checks of every bar alone, without a decision."""
     watch = Watch(tape, GuardParameters(), ASSUMPTIONS.taker_fee_bps)
-    began = time.perf_counter()
+    began = time.process_time()
     for index in range(len(tape)):
         first, last = int(tape.rows[index]) * POINTS, tape.row_after(index) * POINTS
         watch.figures(tape.path.points[first:last])
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def lived(tape: Tape, policy: str) -> float:
@@ -71,9 +72,9 @@ def lived(tape: Tape, policy: str) -> float:
     parameters = StrategyParameters(
         core_instrument=NAMES[0], hedge_candidates=NAMES[1:], policy=policy
     )
-    began = time.perf_counter()
+    began = time.process_time()
     run_policies(tape, [PolicyRun(tape, parameters, ASSUMPTIONS, GuardParameters())])
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def rivals(python: str, bars: BarTable) -> dict[str, float]:
@@ -93,9 +94,9 @@ def main() -> None:
     bars = make_bars(seed=7)
     symbol_bars = DAYS * MINUTES_PER_DAY * len(NAMES)
     frame = make_frame(bars, None, None)
-    began = time.perf_counter()
+    began = time.process_time()
     views = signal_views(frame, 1, 0, len(frame.times_ns))
-    signals = time.perf_counter() - began
+    signals = time.process_time() - began
     funding = tuple(assumed_funding(ASSUMPTIONS.funding_rate) for _ in NAMES)
     tape = make_tape(frame, views, 1, funding, ASSUMPTIONS)
     seconds = {

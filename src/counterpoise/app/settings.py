@@ -59,6 +59,10 @@ class Settings(RuleSettings):
     core_side: Literal["long", "short"] = "long"
     #: Instruments a hedge may be held in, separated by commas in a variable.
     hedge_candidates: Annotated[tuple[str, ...], NoDecode] = ()
+    #: How it is decided what to hold: "counterpoise", or a baseline of `strategy.policies`.
+    policy: str = "counterpoise"
+    #: Rules of the strategy that are switched off, separated by commas in a variable.
+    rules_off: Annotated[tuple[str, ...], NoDecode] = ()
 
     # -- when --------------------------------------------------------------------------------
     #: Seconds from one decision to the next; divides a day.
@@ -124,7 +128,7 @@ class Settings(RuleSettings):
         """Take nothing but what `app.configuration` read, so that each value has one source."""
         return (init_settings,)
 
-    @field_validator("hedge_candidates", mode="before")
+    @field_validator("hedge_candidates", "rules_off", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

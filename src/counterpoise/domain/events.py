@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
-from counterpoise.domain.orders import Fill, OrderState
+from counterpoise.domain.orders import Fill, OrderState, Side
 
 
 class StreamName(StrEnum):
@@ -89,6 +89,21 @@ class FundingRate:
     funding_ns: int
     #: Hours from one funding to the next.
     interval_hours: Decimal
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiquidationPrinted:
+    """The venue liquidated somebody's position and said so in public."""
+
+    instrument_id: str
+    #: Side of the venue's order: SELL closes a long position.
+    side: Side
+    #: Base units.
+    quantity: Decimal
+    #: Quote per base it was taken over or traded at.
+    price: Decimal
     event_ns: int
     received_ns: int
 
@@ -280,6 +295,7 @@ Event = (
     | BookGap
     | MarkPrice
     | FundingRate
+    | LiquidationPrinted
     | StreamAlive
     | StreamDown
     | PositionUpdate

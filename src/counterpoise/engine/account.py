@@ -94,6 +94,11 @@ class Account:
             transfers=ZERO,
             age_ms=age_ms,
             missing=tuple(missing),
+            adl_ranks={
+                i: p.adl_rank
+                for i, p in self.positions.items()
+                if p.quantity != 0 and p.adl_rank is not None
+            },
         )
 
     def told_position(self, position: Position) -> bool:
@@ -242,4 +247,5 @@ def after_fill(position: Position, fill: Fill) -> Position:
         entry_price=entry,
         event_ns=fill.event_ns,
         trade_sequence=trade_sequence(fill),
+        adl_rank=position.adl_rank,
     )

@@ -27,7 +27,7 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
         case events.MarkPrice():
             state.market.apply(event)
             return guarding.watch(state)
-        case events.FundingRate():
+        case events.FundingRate() | events.LiquidationPrinted():
             state.market.apply(event)
             return []
         case events.StreamAlive() | events.StreamDown():

@@ -1,5 +1,6 @@
 """Positions, cash and equity follow what the venue tells, in whatever order it arrives."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from counterpoise.domain.account import Position
@@ -116,3 +117,12 @@ def test_a_losing_close_never_overstates_equity_before_the_balance_arrives() -> 
     account.told_fill(a_fill(Side.SELL, "0.1", "50000", ns=START_NS + 5))
     assert before == Decimal(9_800)
     assert account.equity(MARKS) == Decimal("9799.75")
+
+
+def test_the_place_in_the_adl_queue_reaches_the_decision_and_outlives_a_fill() -> None:
+    known = replace(held("0.1", "50000"), adl_rank=5)
+    account = Account(positions={"BTCUSDT": known, "ETHUSDT": flat("ETHUSDT")})
+    assert account.view(START_NS, {}, 15_000).adl_ranks == {"BTCUSDT": 5}
+    after = after_fill(known, a_fill(Side.SELL, "0.04", "51000", ns=2))
+    assert after.adl_rank == 5
+    assert Account(positions={"BTCUSDT": held("1", "1")}).view(START_NS, {}, 1).adl_ranks == {}

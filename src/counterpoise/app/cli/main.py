@@ -10,14 +10,18 @@ from counterpoise import __version__
 from counterpoise.app.cli import (
     configure,
     control,
+    data,
     database,
     decisions,
     explain,
+    laboratory,
     positions,
     replay,
     run,
     simulate,
     status,
+    stress,
+    sweep,
 )
 from counterpoise.domain.errors import CounterpoiseError, SettingsError
 
@@ -56,6 +60,10 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("backtest")(laboratory.backtest)
+app.command("compare")(laboratory.compare)
+app.command("stress")(stress.stress)
+app.command("sweep")(sweep.sweep)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)
@@ -64,6 +72,7 @@ app.add_typer(control.high_water, name="high-water")
 app.add_typer(configure.config, name="config")
 app.add_typer(simulate.simulator, name="simulator")
 app.add_typer(database.database, name="database")
+app.add_typer(data.data, name="data")
 
 
 def main() -> None:

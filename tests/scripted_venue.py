@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from counterpoise.domain.account import AccountSnapshot, Attestation, Balance, OpenOrder
+from counterpoise.domain.account import AccountSnapshot, Attestation, Balance, OpenOrder, Position
 from counterpoise.domain.errors import VenueError
 from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.orders import Fill, JournaledOrder, OrderState, Side
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR
 from counterpoise.ports import Candle
 
 
@@ -67,6 +68,8 @@ class ScriptedVenue:
     """`ports.Venue` with answers from lists; an exception in a list is raised."""
 
     name = "scripted"
+    history_ns = 2 * NS_PER_HOUR
+    executions_ns = 90 * NS_PER_DAY
 
     def __init__(self) -> None:
         self.submitted: list[JournaledOrder] = []
@@ -76,6 +79,8 @@ class ScriptedVenue:
         self.fills: tuple[Fill, ...] = ()
         self.payments: tuple[FundingPaid, ...] = ()
         self.open_orders: tuple[OpenOrder, ...] = ()
+        self.positions: tuple[Position, ...] = ()
+        self.ended: OrderUpdate | VenueError | None = None
         self.account_error: VenueError | None = None
 
     async def open(self) -> None:
@@ -119,7 +124,7 @@ class ScriptedVenue:
                 maintenance_margin=None,
                 event_ns=1,
             ),
-            positions=(),
+            positions=self.positions,
             open_orders=self.open_orders,
             event_ns=1,
             received_ns=1,
@@ -148,6 +153,14 @@ class ScriptedVenue:
         if isinstance(found, VenueError):
             raise found
         return found
+
+    async def find_ended(
+        self, instrument_id: str, client_order_id: str, since_ns: int
+    ) -> OrderUpdate | None:
+        """Return the ended order set."""
+        if isinstance(self.ended, VenueError):
+            raise self.ended
+        return self.ended
 
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
         """Return the executions set."""

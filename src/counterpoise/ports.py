@@ -62,6 +62,10 @@ class Venue(Protocol):
 
     #: "okx", "binance", "bybit" or "paper".
     name: str
+    #: How long the venue lists an order that ended, filled or not, ns.
+    history_ns: int
+    #: How long it lists executions, ns.
+    executions_ns: int
 
     async def open(self) -> None:
         """Load instruments and clock offset; VenueUnreachable or StartRefused."""
@@ -111,6 +115,15 @@ class Venue(Protocol):
 
     async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
         """Return what the venue knows of an order by our id; None = it says it knows none."""
+        ...
+
+    async def find_ended(
+        self, instrument_id: str, client_order_id: str, since_ns: int
+    ) -> OrderUpdate | None:
+        """Return an order made since then from the list of orders that ended; None = not there.
+
+        The list reaches `history_ns` back; it may have what a query by id does not find.
+        """
         ...
 
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:

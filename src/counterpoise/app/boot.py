@@ -17,12 +17,14 @@ from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder, Position
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.instruments import Instrument
-from counterpoise.domain.orders import OrderState, Side
+from counterpoise.domain.orders import IntentSource, OrderState, Side, TimeInForce
 from counterpoise.domain.records import DecisionEnded
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_SECOND
 from counterpoise.engine.account import Account
 from counterpoise.engine.order_tracker import OrderTracker
+from counterpoise.engine.pairing import Pair
+from counterpoise.engine.plan import PairProgress, Plan, attempts_after
 from counterpoise.engine.run import Run
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
@@ -205,9 +207,44 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
             reduce_only=row["reduce_only"],
             state=OrderState.UNKNOWN,
         )
-        state.orders.adopt(order, created_ns=row["created_ns"], expires_ns=row["expires_ns"])
+        state.orders.adopt(
+            order,
+            created_ns=row["created_ns"],
+            expires_ns=row["expires_ns"],
+            rests=row["time_in_force"] == TimeInForce.GTC.value,
+        )
         count += 1
     return count
+
+
+def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Go on with decisions that were cut off between their legs; return their ids.
+
+    Each is completed or unwound once its orders' ends and the account are known. In observe mode
+    nothing is sent, so nothing is taken up.
+    """
+    taken: set[str] = set()
+    for row in () if state.run.observe else rows:
+        pair = codec.decode(str(row["body"]), Pair)
+        if not pair.planned.keys() <= state.instruments.keys():
+            log.warning("pair.not_followed", decision=row["decision_id"])
+            continue
+        plan = Plan(
+            decision_id=row["decision_id"],
+            source=IntentSource.CYCLE,
+            phases=[],
+            started_ns=state.now_ns,
+            attempts_from=attempts_after(row["attempt_last"]),
+            order_ids=list(row["client_order_ids"]),
+            orders_sent=len(row["client_order_ids"]),
+            orders_filled=row["orders_filled"],
+            pair=PairProgress(
+                pair=pair, budget=pair.notional * row["naked_leg_seconds"], resumed=True
+            ),
+        )
+        state.plans[plan.decision_id] = plan
+        taken.add(plan.decision_id)
+    return taken
 
 
 def interrupted(run_id: str, row: Mapping[str, Any], now_ns: int) -> DecisionEnded:

@@ -170,7 +170,10 @@ async def _trade(
         ledger.journal.append(record)
     with LedgerReader(ledger.database.dsn) as reader:
         account_id = state.run.account_id
+        taken = boot.take_up_pairs(state, reader.unfinished_pairs(account_id))
         for row in reader.unfinished_decisions(account_id):
+            if row["decision_id"] in taken:
+                continue
             ended = boot.interrupted(state.run.run_id, row, clock.now_ns())
             ledger.journal.append(ended)
         last_fill_ns = reader.last_fill_ns(account_id)
@@ -236,6 +239,7 @@ async def _prepare(
         account_age_ms_max=settings.account_ms_max,
         clock_offset_ms=attestation.clock_offset_ms,
         limits=parameters.risk_limits(settings),
+        execution=parameters.execution_parameters(settings),
     )
     state = boot.new_state(settings, run_, instruments, memory)
     state.causes |= causes

@@ -7,6 +7,7 @@ from typing import Any, Final
 from counterpoise.app.settings import Settings
 from counterpoise.app.settings_rules import RuleSettings
 from counterpoise.domain.rounding import quantize_up
+from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.market.freshness import FreshnessLimits
 from counterpoise.risk import ceiling
 from counterpoise.risk.guard import GuardParameters
@@ -35,6 +36,11 @@ def signal_parameters(settings: Settings) -> SignalParameters:
 def guard_parameters(settings: Settings) -> GuardParameters:
     """Return when the guard acts and where it stops. Raises ValueError."""
     return GuardParameters(**_of_same_name(settings, GuardParameters))
+
+
+def execution_parameters(settings: Settings) -> ExecutionParameters:
+    """Return how orders are worked. Raises ValueError."""
+    return ExecutionParameters(**_of_same_name(settings, ExecutionParameters))
 
 
 def risk_limits(settings: Settings) -> RiskLimits:
@@ -83,6 +89,7 @@ def check(settings: Settings) -> None:
     signal_parameters(settings)
     leverage_ceiling(settings)
     guard_parameters(settings)
+    execution_parameters(settings)
     risk_limits(settings)
     freshness_limits(settings)
     okx_endpoints(settings)

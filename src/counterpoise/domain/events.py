@@ -158,6 +158,8 @@ class OrderUpdate:
     #: Venue clock, ns; our clock where the source is LOCAL.
     event_ns: int
     received_ns: int
+    #: True = refused because the position is not what the order took it for.
+    position_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,16 @@ class OrderAbsent:
 
     client_order_id: str
     #: What was asked and what it said, in words for the record.
+    evidence: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUnresolved:
+    """The venue's evidence neither finds an order nor proves it absent; it counts in full."""
+
+    client_order_id: str
+    #: What was asked, what it said, and why that is no proof.
     evidence: str
     received_ns: int
 
@@ -286,6 +298,7 @@ Event = (
     | BalanceUpdate
     | OrderUpdate
     | OrderAbsent
+    | OrderUnresolved
     | FillReported
     | FundingPaid
     | AccountReconciled

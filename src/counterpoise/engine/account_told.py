@@ -68,6 +68,7 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     reduce_only = ours is not None and ours.open_order.reduce_only
     if not state.account.told_fill(fill, reduce_only=reduce_only):
         return []
+    state.orders.executed(fill.instrument_id, fill.client_order_id, fill.quantity)
     done: list[actions.Action] = [recording.fill(state, event)]
     if ours is None and _hedge_shrank(state, fill.instrument_id, before):
         done += vanished(

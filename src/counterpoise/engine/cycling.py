@@ -108,6 +108,7 @@ def _inputs(state: State, missing: str | None) -> CycleInputs:
         account_id=state.run.account_id,
         slippage_bps_increase=state.run.slippage_bps_increase,
         slippage_bps_reduction=state.run.slippage_bps_reduction,
+        slippage_bps_regimes=state.run.execution.slippage_bps(state.run.slippage_bps_increase),
     )
 
 

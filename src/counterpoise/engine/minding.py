@@ -22,7 +22,13 @@ from counterpoise.engine import (
     views,
     working,
 )
-from counterpoise.engine.run import ASK_AFTER_NS, ASK_JOURNALED_NS, POLL_NS, RECONCILE_NS_MAX
+from counterpoise.engine.run import (
+    ASK_AFTER_NS,
+    ASK_JOURNALED_NS,
+    ASK_UNRESOLVED_NS,
+    POLL_NS,
+    RECONCILE_NS_MAX,
+)
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -100,15 +106,9 @@ def _ask_about_orders(state: State) -> list[actions.Action]:
         patience_ns = ASK_AFTER_NS
         if order.state is OrderState.JOURNALED and order.decision_id is not None:
             patience_ns = ASK_JOURNALED_NS
+        elif order.unresolved:
+            patience_ns = ASK_UNRESOLVED_NS
         if state.now_ns - since_ns < patience_ns:
             continue
-        state.orders.asked(key, state.now_ns)
-        asked.append(
-            actions.Resolve(
-                instrument_id=order.open_order.instrument_id,
-                client_order_id=key,
-                created_ns=order.created_ns,
-                expires_ns=order.expires_ns,
-            )
-        )
+        asked.append(state.orders.ask(key, state.now_ns))
     return asked

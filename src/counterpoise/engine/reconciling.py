@@ -27,6 +27,8 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     before = dict(state.account.positions)
     quiet = _is_quiet(state)
     drift = state.account.reconciled(snapshot, views.marks(state))
+    if event.cause == "rejected":
+        state.doubted.clear()
     done = _positions(state, before, "start" if first else event.cause)
     done += _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
@@ -69,15 +71,7 @@ def _orders(state: State, listed: tuple[OpenOrder, ...], received_ns: int) -> li
     for lost in state.orders.reconciled(listed, received_ns - ANSWER_AGE_NS):
         client_order_id = lost.open_order.client_order_id
         assert client_order_id is not None, "our orders have an id of ours"
-        state.orders.asked(client_order_id, state.now_ns)
-        asked.append(
-            actions.Resolve(
-                instrument_id=lost.open_order.instrument_id,
-                client_order_id=client_order_id,
-                created_ns=lost.created_ns,
-                expires_ns=lost.expires_ns,
-            )
-        )
+        asked.append(state.orders.ask(client_order_id, state.now_ns))
     return asked
 
 

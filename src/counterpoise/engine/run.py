@@ -5,7 +5,9 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.risk.view import RiskLimits
+from counterpoise.strategy.memory import Regime
 
 #: An order whose end is not told this long after it was sent is asked about.
 ASK_AFTER_NS: Final = 2 * NS_PER_SECOND
@@ -15,8 +17,29 @@ ASK_JOURNALED_NS: Final = 10 * NS_PER_SECOND
 FLATTEN_GAP_NS: Final = 2 * NS_PER_SECOND
 #: While the account stream is down, REST is asked this often.
 POLL_NS: Final = 5 * NS_PER_SECOND
-#: A phase that is not over by then ends its plan as incomplete.
+#: A phase that is not over by then ends its plan as incomplete, or has its pair looked at.
 PHASE_NS_MAX: Final = 15 * NS_PER_SECOND
+#: An order of a pair that has no end this long after the last phase is not waited for.
+ORDER_END_NS_MAX: Final = 15 * NS_PER_SECOND
+#: Two tries to complete a pair are this far apart.
+COMPLETE_GAP_NS: Final = 2 * NS_PER_SECOND
+#: Two tries to unwind one are this far apart at first, then twice as far up to the maximum.
+UNWIND_GAP_NS: Final = NS_PER_SECOND
+UNWIND_GAP_NS_MAX: Final = 4 * NS_PER_SECOND
+#: A pair that is neither complete nor unwound by then is left to the next cycle and the guard.
+REPAIR_NS_MAX: Final = 120 * NS_PER_SECOND
+#: After a restart, completing waits this long for market data.
+RESUME_DATA_NS_MAX: Final = 10 * NS_PER_SECOND
+#: A resting order that does not end is canceled again after this.
+CANCEL_AGAIN_NS: Final = 2 * NS_PER_SECOND
+#: A reduction waits this long at most for a resting order that reserves its position.
+RESERVED_NS_MAX: Final = NS_PER_SECOND
+#: ... and this long at most for a position that the venue says is another one.
+DOUBTED_NS_MAX: Final = 2 * NS_PER_SECOND
+#: An order that the evidence does not resolve is asked about this often.
+ASK_UNRESOLVED_NS: Final = 30 * NS_PER_SECOND
+#: Doublings of a reduction's cap from mid.
+CAP_DOUBLINGS_MAX: Final = 6
 #: Without an answer to a cycle's reconciliation by then, the cycle is decided without one.
 RECONCILE_NS_MAX: Final = 8 * NS_PER_SECOND
 #: A stop that waits for orders to end gives up after this.
@@ -61,3 +84,9 @@ class Run:
     clock_offset_ms: float
     #: The gate's other limits.
     limits: RiskLimits
+    #: How orders are worked.
+    execution: ExecutionParameters = ExecutionParameters()
+
+    def slippage_cap_bps(self, regime: Regime) -> Decimal:
+        """Return how far from mid an increase may be priced, bps."""
+        return self.execution.slippage_bps(self.slippage_bps_increase)[regime]

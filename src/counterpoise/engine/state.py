@@ -63,6 +63,8 @@ class State:
     causes: set[Cause] = field(default_factory=set)
     #: Decisions under way, by decision id.
     plans: dict[str, Plan] = field(default_factory=dict)
+    #: Instruments whose position the venue denied, and when, ns: read again before a reduction.
+    doubted: dict[str, int] = field(default_factory=dict)
     #: Decisions made in this run.
     sequence: int = 0
     #: Records that need an id of their own, made in this run.

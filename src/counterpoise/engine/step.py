@@ -44,6 +44,8 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
             return orders_told.update(state, event)
         case events.OrderAbsent():
             return orders_told.absent(state, event)
+        case events.OrderUnresolved():
+            return orders_told.unresolved(state, event)
         case events.AccountReconciled():
             return reconciling.reconciled(state, event)
         case events.ReconciliationFailed():

@@ -168,6 +168,31 @@ class LedgerReader:
             account=account_id,
         )
 
+    def unfinished_pairs(self, account_id: str) -> list[Row]:
+        """Return pairs of decisions without an outcome, oldest first, with what was sent for them.
+
+        `attempt_last` is the highest number of an order, None = none was sent;
+        `client_order_ids` are all of them and `orders_filled` counts those with an execution.
+        """
+        return self._rows(
+            """
+            SELECT p.*, i.attempt_last, coalesce(i.client_order_ids, '{}') AS client_order_ids,
+              coalesce(i.orders_filled, 0) AS orders_filled
+            FROM audit.pair p
+            LEFT JOIN audit.decision_outcome o USING (decision_id)
+            LEFT JOIN LATERAL (
+              SELECT max(attempt) AS attempt_last,
+                array_agg(client_order_id ORDER BY created_ns, spool_seq) AS client_order_ids,
+                count(*) FILTER (WHERE EXISTS (
+                  SELECT FROM audit.fill f WHERE f.client_order_id = n.client_order_id
+                )) AS orders_filled
+              FROM audit.order_intent n WHERE n.decision_id = p.decision_id) i ON true
+            WHERE p.account_id = %(account)s AND o.decision_id IS NULL
+            ORDER BY p.opened_ns, p.spool_seq
+            """,
+            account=account_id,
+        )
+
     # -- orders and fills --------------------------------------------------------------------
 
     def open_intents(self, account_id: str) -> list[Row]:

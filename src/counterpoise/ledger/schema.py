@@ -111,6 +111,7 @@ _CLASSES: Final[tuple[tuple[str, type[Record], tuple[str, ...]], ...]] = (
     ("signals", records.SignalsSeen, ("decision_id", "instrument_id")),
     ("decision", records.DecisionMade, ("decision_id",)),
     ("decision_outcome", records.DecisionEnded, ("decision_id",)),
+    ("pair", records.PairOpened, ("decision_id",)),
     ("order_intent", records.IntentWritten, ("client_order_id",)),
     ("order_denial", records.OrderDenied, ()),
     ("order_event", records.OrderEventSeen, ("event_id",)),

@@ -30,6 +30,8 @@ class OkxVenue:
     """One account on OKX, swaps margined in `settle`, cross margin, net mode."""
 
     name: str = "okx"
+    history_ns: int = reads.HISTORY_NS
+    executions_ns: int = reads.EXECUTIONS_NS
 
     def __init__(
         self,
@@ -165,7 +167,8 @@ class OkxVenue:
         }
         session = self._opened
         try:
-            await session.change(lambda: session.orders.privatePostTradeCancelOrder(body))
+            async with session.lanes.cancel():
+                await session.change(lambda: session.orders.privatePostTradeCancelOrder(body))
         except VenueRejected as error:
             if error.code not in errors.ALREADY_OVER:
                 raise
@@ -174,6 +177,15 @@ class OkxVenue:
         """Return what OKX knows of an order by our id; None = it says it knows none."""
         contract = self._known_order(instrument_id)
         return await reads.find_order(self._opened, contract, client_order_id, self._clock)
+
+    async def find_ended(
+        self, instrument_id: str, client_order_id: str, since_ns: int
+    ) -> OrderUpdate | None:
+        """Return an order of ours from the list of orders that ended since then."""
+        contract = self._known_order(instrument_id)
+        return await reads.find_ended(
+            self._opened, contract, client_order_id, since_ns, self._clock
+        )
 
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
         """Return executions of the account since then, oldest first."""
@@ -226,7 +238,7 @@ class OkxVenue:
 
     def _order_request(self, order: JournaledOrder, contract: Contract) -> dict[str, Any]:
         intent = order.intent
-        okx_type = convert.order_type(intent.kind, intent.time_in_force)
+        okx_type = convert.order_type(intent.kind, intent.time_in_force, post_only=intent.post_only)
         contracts = convert.plain(convert.contracts_from_base(order.approved.quantity, contract))
         fields: dict[str, Any] = {
             "clOrdId": intent.client_order_id,

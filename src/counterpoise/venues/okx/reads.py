@@ -11,7 +11,7 @@ from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Pos
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
 from counterpoise.domain.orders import Fill
-from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues.okx import errors, rows
 from counterpoise.venues.okx.convert import (
@@ -38,6 +38,12 @@ PAGES_MAX: Final = 50
 
 #: How far back trade/fills goes; it is the fresher of the two lists.
 _RECENT_FILLS_NS: Final = 3 * NS_PER_DAY
+
+#: An order cancelled without a fill is forgotten after this, ns; others are listed for 7 days.
+HISTORY_NS: Final = 2 * NS_PER_HOUR
+
+#: trade/fills-history goes back three months, ns.
+EXECUTIONS_NS: Final = 90 * NS_PER_DAY
 
 #: account/bills: a funding payment.
 _BILL_FUNDING: Final = "8"
@@ -96,7 +102,26 @@ async def find_order(
         if error.code in errors.NOT_FOUND:
             return None
         raise
-    found = [row for row in _read(answer, OrderRow) if row.cl_ord_id == client_order_id]
+    return _named(_read(answer, OrderRow), contract, client_order_id, clock)
+
+
+async def find_ended(
+    session: OkxSession, contract: Contract, client_order_id: str, since_ns: int, clock: Clock
+) -> OrderUpdate | None:
+    """Return an order by our id among those that ended since then, None if it is not there."""
+    parameters = {
+        "instType": "SWAP",
+        "instId": contract.inst_id,
+        "begin": str(since_ns // NS_PER_MS),
+    }
+    answer = await _pages(session, "privateGetTradeOrdersHistory", "ordId", parameters)
+    return _named(_read(answer, OrderRow), contract, client_order_id, clock)
+
+
+def _named(
+    listed: list[OrderRow], contract: Contract, client_order_id: str, clock: Clock
+) -> OrderUpdate | None:
+    found = [row for row in listed if row.cl_ord_id == client_order_id]
     if not found:
         return None
     if found[0].state not in ORDER_STATES:

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, Balance, OpenOrder, Position
 from counterpoise.domain.errors import VenueError
-from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
-from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
+from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import Fill, JournaledOrder, OrderState, Side
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR
 from counterpoise.ports import Candle
@@ -81,6 +81,12 @@ class ScriptedVenue:
         self.open_orders: tuple[OpenOrder, ...] = ()
         self.positions: tuple[Position, ...] = ()
         self.ended: OrderUpdate | VenueError | None = None
+        self.transfers: tuple[Transferred, ...] = ()
+        self.named = "acc1"
+        self.offset_ns: int | VenueError = 0
+        self.states: dict[str, InstrumentState] = {}
+        self.armed: list[int] = []
+        self.arm_error: VenueError | None = None
         self.account_error: VenueError | None = None
 
     async def open(self) -> None:
@@ -169,3 +175,28 @@ class ScriptedVenue:
     async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
         """Return the payments set."""
         return self.payments
+
+    async def transfers_since(self, since_ns: int) -> tuple[Transferred, ...]:
+        """Return the transfers set."""
+        return self.transfers
+
+    async def account_id(self) -> str:
+        """Return the name set."""
+        return self.named
+
+    async def clock_offset_ns(self) -> int:
+        """Return the offset set."""
+        if isinstance(self.offset_ns, VenueError):
+            raise self.offset_ns
+        return self.offset_ns
+
+    async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
+        """Return the states set, LIVE where none is."""
+        return {i: self.states.get(i, InstrumentState.LIVE) for i in instrument_ids}
+
+    async def arm_dead_man(self, seconds: int) -> bool:
+        """Take the time."""
+        if self.arm_error is not None:
+            raise self.arm_error
+        self.armed.append(seconds)
+        return True

@@ -6,6 +6,7 @@ up orders whose end is not recorded. Nothing is closed or canceled here.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from counterpoise.engine.account import Account
 from counterpoise.engine.order_tracker import OrderTracker
 from counterpoise.engine.pairing import Pair
 from counterpoise.engine.plan import PairProgress, Plan, attempts_after
-from counterpoise.engine.run import Run
+from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
 from counterpoise.ledger import codec
@@ -69,33 +70,66 @@ def check_attestation(attestation: Attestation, clock_offset_ms_max: float) -> N
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Universe:
+    """The instruments a run follows."""
+
+    #: All of them, the core first.
+    instrument_ids: tuple[str, ...]
+    #: Those followed only to be counted: what is held or ordered in them is somebody else's.
+    unmanaged: frozenset[str]
+
+
 def universe(
-    settings: Settings, snapshot: AccountSnapshot, recorded: Mapping[str, Decimal]
-) -> tuple[str, ...]:
+    settings: Settings, snapshot: AccountSnapshot, ours: Mapping[str, Decimal]
+) -> Universe:
     """Return the instruments to follow: configured ones and those this account still holds.
 
-    A held instrument that is neither configured nor in the ledger is not ours, nor is an open
-    order without our kind of id: StartRefused. Appearing later, either one means REDUCING.
+    `ours` is what the ledger says was held in instruments we ordered in. Any other held one that
+    is not configured is foreign, and so is an open order without our kind of id. The setting `foreign` says what that means: StartRefused,
+    taken over, or counted and left alone.
     """
     configured = (settings.core_instrument, *settings.hedge_candidates)
     held = [p.instrument_id for p in snapshot.positions]
-    strange = [i for i in held if i not in configured and not recorded.get(i)]
+    strange = [i for i in held if i not in configured and not ours.get(i)]
+    foreign = [
+        order
+        for order in snapshot.open_orders
+        if order.client_order_id is None or not identity.is_ours(order.client_order_id)
+    ]
+    policy = ForeignPolicy(settings.foreign)
+    if policy is ForeignPolicy.REFUSE:
+        _refuse_foreign(strange, foreign)
+    ordered = [o.instrument_id for o in foreign]
+    followed = dict.fromkeys((*configured, *held, *ordered))
+    unmanaged: frozenset[str] = frozenset()
+    if policy is ForeignPolicy.IGNORE:
+        unmanaged = frozenset(
+            i for i in (*strange, *ordered) if i not in configured and not ours.get(i)
+        )
+    if strange or foreign:
+        log.warning(
+            "foreign.found",
+            policy=policy.value,
+            positions=strange,
+            orders=[order.venue_order_id for order in foreign],
+        )
+    return Universe(instrument_ids=tuple(followed), unmanaged=unmanaged)
+
+
+def _refuse_foreign(strange: Sequence[str], foreign: Sequence[OpenOrder]) -> None:
     if strange:
         raise StartRefused(
             f"the account holds {', '.join(strange)}, which neither the configuration nor the "
-            "ledger knows; close it or add it to COUNTERPOISE_HEDGE_CANDIDATES"
+            "ledger knows; close it, add it to COUNTERPOISE_HEDGE_CANDIDATES, or set "
+            "COUNTERPOISE_FOREIGN=adopt or ignore"
         )
-    foreign = [
-        f"{o.instrument_id} {o.venue_order_id}"
-        for o in snapshot.open_orders
-        if o.client_order_id is None or not identity.is_ours(o.client_order_id)
-    ]
     if foreign:
+        named = ", ".join(f"{o.instrument_id} {o.venue_order_id}" for o in foreign)
         raise StartRefused(
-            f"open orders that are not ours stand on the account ({', '.join(foreign)}); cancel "
-            "them, or give the daemon an account of its own"
+            f"open orders that are not ours stand on the account ({named}); cancel them, give "
+            "the daemon an account of its own, or set COUNTERPOISE_FOREIGN=adopt or ignore"
         )
-    return (*configured, *(i for i in held if i not in configured))
 
 
 async def prepare_leverage(
@@ -265,9 +299,14 @@ def interrupted(run_id: str, row: Mapping[str, Any], now_ns: int) -> DecisionEnd
     )
 
 
-def first_fill_ns(rows_last_fill_ns: int | None, clock: Clock) -> int:
-    """Return from when on executions are asked for at start: the last one in the ledger."""
-    return clock.now_ns() - NS_PER_SECOND if rows_last_fill_ns is None else rows_last_fill_ns
+def asked_from_ns(last_fill_ns: int | None, memory_kept_ns: int | None, clock: Clock) -> int:
+    """Return from when on executions, funding and transfers are asked for at start.
+
+    The earlier of the last execution and the last decision on record: cash may have moved
+    between them. Without a record, from now on.
+    """
+    known = [moment for moment in (last_fill_ns, memory_kept_ns) if moment is not None]
+    return min(known, default=clock.now_ns() - NS_PER_SECOND)
 
 
 def _warm(candle: Candle) -> WarmCandle:

@@ -30,7 +30,7 @@ from counterpoise.domain.account import AccountSnapshot, Attestation
 from counterpoise.domain.errors import LedgerUnavailable, StartRefused
 from counterpoise.domain.records import RunEnded
 from counterpoise.engine import actions
-from counterpoise.engine.run import Run
+from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.state import State
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger import controls
@@ -176,10 +176,16 @@ async def _trade(
                 continue
             ended = boot.interrupted(state.run.run_id, row, clock.now_ns())
             ledger.journal.append(ended)
-        last_fill_ns = reader.last_fill_ns(account_id)
+        kept = reader.memory_last(account_id)
+        asked_from_ns = boot.asked_from_ns(
+            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
+        )
+        state.account.transfers = reader.transfers_since_memory(account_id)
+        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
+            state.transfers_seen[row["transfer_id"]] = None
         for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
             state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
-    performer.reconciler.since(boot.first_fill_ns(last_fill_ns, clock))
+    performer.reconciler.since(asked_from_ns)
     narrator = Narrator(runner, settings, clock)
     runner.watch(narrator.told)
     # Asked anew: the first answer is as old as the lease and the warm-up took.
@@ -218,7 +224,11 @@ async def _prepare(
         memory = boot.restore_memory(reader.memory_last(account_id))
         causes = boot.restore_causes(reader.trading_state_last(account_id))
         intents = reader.open_intents(account_id)
-    instrument_ids = boot.universe(settings, snapshot, recorded)
+        # A foreign position is on record too; only where we ever ordered is one ours.
+        ordered = reader.instruments_ordered(account_id)
+    ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
+    universe = boot.universe(settings, snapshot, ours)
+    instrument_ids = universe.instrument_ids
     attestation = await venue.attest(instrument_ids)
     boot.check_attestation(attestation, settings.clock_offset_ms_max)
     setting = boot.leverage_setting(parameters.leverage_ceiling(settings))
@@ -240,6 +250,8 @@ async def _prepare(
         clock_offset_ms=attestation.clock_offset_ms,
         limits=parameters.risk_limits(settings),
         execution=parameters.execution_parameters(settings),
+        foreign=ForeignPolicy(settings.foreign),
+        unmanaged=universe.unmanaged,
     )
     state = boot.new_state(settings, run_, instruments, memory)
     state.causes |= causes

@@ -47,6 +47,9 @@ class Settings(RuleSettings):
     environment: Literal["demo", "production"] = "demo"
     #: Account that may trade real money; refused by this release.
     live_trading: str | None = None
+    #: Orders and positions that are not the daemon's: "refuse" the start and only reduce while
+    #: they are there, "adopt" them into the book, or "ignore" them. They count in the ceiling.
+    foreign: Literal["refuse", "adopt", "ignore"] = "refuse"
     #: "observe" decides and records and never sends.
     mode: Literal["trade", "observe"] = "trade"
     #: True = the built-in venue and its record start from nothing; the old ones are set aside.

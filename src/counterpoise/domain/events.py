@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill, OrderState
 
 
@@ -204,6 +205,36 @@ class FundingPaid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred:
+    """Cash was deposited or withdrawn by somebody: neither profit nor loss."""
+
+    #: The venue's bill id.
+    transfer_id: str
+    #: Quote, positive = into the account.
+    transfer: Decimal
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockMeasured:
+    """The venue's clock was asked for."""
+
+    #: Venue clock minus ours, ns; None = the venue did not answer.
+    offset_ns: int | None
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentStateTold:
+    """The venue says whether it takes orders in an instrument."""
+
+    instrument_id: str
+    state: InstrumentState
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReconciled:
     """The venue's REST answered for the whole account; it is truth."""
 
@@ -301,6 +332,9 @@ Event = (
     | OrderUnresolved
     | FillReported
     | FundingPaid
+    | Transferred
+    | ClockMeasured
+    | InstrumentStateTold
     | AccountReconciled
     | ReconciliationFailed
     | CycleDue

@@ -300,6 +300,33 @@ class FundingSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSeen:
+    """A deposit or withdrawal (table `transfer`), positive = into the account."""
+
+    account_id: str
+    #: The venue's id: the same transfer is one row, however often it is told.
+    transfer_id: str
+    run_id: str
+    transfer: Decimal
+    event_ns: int
+    #: When the engine took it; the decisions after it count it.
+    recorded_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSeen:
+    """The venue's clock against ours (table `clock`)."""
+
+    clock_event_id: str
+    run_id: str
+    #: Venue clock minus ours, ms; None = not measured for too long.
+    offset_ms: float | None
+    #: True = too far off for anything to increase.
+    refused: bool
+    measured_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlHandled:
     """What the daemon did with an operator's wish (table `control_ack`)."""
 
@@ -372,6 +399,8 @@ Record = (
     | PositionSeen
     | EquitySeen
     | FundingSeen
+    | TransferSeen
+    | ClockSeen
     | ControlHandled
     | TradingStateChanged
     | IncidentOpened

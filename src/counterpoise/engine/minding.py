@@ -14,10 +14,13 @@ from counterpoise.domain.orders import OrderState
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.engine import (
     actions,
+    clocking,
     controls,
     cycling,
+    delisting,
     flattening,
     guarding,
+    reconciling,
     recording,
     views,
     working,
@@ -48,6 +51,8 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
     done = _ask_about_orders(state)
     if state.waiting is not None and state.now_ns - state.waiting.asked_ns > RECONCILE_NS_MAX:
         done += cycling.decide(state, missing="RECONCILIATION_LATE")
+    done += clocking.look(state)
+    done += reconciling.look_again(state)
     if Cause.ACCOUNT in state.causes and state.now_ns - state.polled_ns >= POLL_NS:
         # Without its stream, and until REST has told what it missed, the account is only known
         # by asking; the guard acts on the answers.
@@ -55,6 +60,7 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
         done.append(actions.Reconcile(cause="stream_down"))
     done += working.advance_all(state)
     done += flattening.go_on(state)
+    done += delisting.close_hedges(state)
     done += guarding.watch(state)
     return done + controls.continue_stop(state)
 

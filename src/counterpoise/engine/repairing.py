@@ -113,18 +113,21 @@ def _repair(
     changes = pairing.completing(progress.pair, quantities, state.instruments)
     increases = any(not change.reduce_only for change in changes)
     if changes and (not increases or _may_complete(state, plan, progress)):
-        if state.now_ns < progress.next_ns and not progress.used_up:
+        # The last try for an increase comes at once; a reduction is tried until it is filled.
+        early = state.now_ns < progress.next_ns and not (increases and progress.used_up)
+        if early or (increases and _waits_for_data(state, progress, changes)):
             return WAIT
-        if increases and _waits_for_data(state, progress, changes):
-            return WAIT
-        if increases:
-            progress.last_tried = progress.used_up
-        elif state.now_ns < progress.next_ns:
-            return WAIT
+        progress.last_tried = increases and progress.used_up
         progress.next_ns = state.now_ns + COMPLETE_GAP_NS
         progress.completings += 1
         plan.repair(changes, state.now_ns, misses_max=1 if increases else MISSES_MAX)
         return Round(begun=True)
+    return _unwind(state, plan, progress, quantities)
+
+
+def _unwind(
+    state: State, plan: Plan, progress: PairProgress, quantities: Mapping[str, Decimal]
+) -> Round:
     if progress.unwindings and state.now_ns < progress.next_ns:
         return WAIT
     changes = pairing.unwinding(progress.pair, quantities, state.instruments)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
@@ -52,6 +53,29 @@ GUARD_GAP_NS: Final = 250 * NS_PER_MS
 GUARD_GAP_NS_MAX: Final = 4 * NS_PER_SECOND
 #: Cash that nothing explains, as a fraction of equity, before it is called drift.
 CASH_TOLERANCE_FRACTION: Final = Decimal("0.0005")
+#: The venue's equity less cash and its own positions at its own marks, as a fraction of equity:
+#: balance and positions are two answers, between which marks move.
+EQUITY_TOLERANCE_FRACTION: Final = Decimal("0.01")
+#: What does not add up is looked at again after this, before it is believed: venues list bills
+#: and executions a little after they happened.
+DOUBT_NS: Final = 3 * NS_PER_SECOND
+#: The venue's clock is not known once its last measurement is older than this.
+CLOCK_AGE_NS_MAX: Final = 300 * NS_PER_SECOND
+
+
+#: How orders are worked if nothing is said.
+DEFAULT_EXECUTION: Final = ExecutionParameters()
+
+
+class ForeignPolicy(StrEnum):
+    """What is done about orders and positions that are not ours. They count in the ceiling."""
+
+    #: The start is refused; while running, only reductions until they are gone.
+    REFUSE = "refuse"
+    #: Positions become legs of the book, which the strategy winds down; orders may stay.
+    ADOPT = "adopt"
+    #: Never traded; whatever exposure they have is not there for the strategy.
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +109,11 @@ class Run:
     #: The gate's other limits.
     limits: RiskLimits
     #: How orders are worked.
-    execution: ExecutionParameters = ExecutionParameters()
+    execution: ExecutionParameters = DEFAULT_EXECUTION
+    #: What is done about orders and positions that are not ours.
+    foreign: ForeignPolicy = ForeignPolicy.REFUSE
+    #: Instruments followed only because something foreign is held in them: counted, never traded.
+    unmanaged: frozenset[str] = frozenset()
 
     def slippage_cap_bps(self, regime: Regime) -> Decimal:
         """Return how far from mid an increase may be priced, bps."""

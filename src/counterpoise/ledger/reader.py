@@ -6,6 +6,7 @@ flushes its journal before it reads what the last run left.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -225,6 +226,14 @@ class LedgerReader:
         """Return executions, newest first."""
         return self._newest("audit.fill", "event_ns", limit, account_id)
 
+    def instruments_ordered(self, account_id: str) -> frozenset[str]:
+        """Return instruments the daemon ever wanted to trade; a position elsewhere is foreign."""
+        rows = self._rows(
+            "SELECT DISTINCT instrument_id FROM audit.order_intent WHERE account_id = %(account)s",
+            account=account_id,
+        )
+        return frozenset(row["instrument_id"] for row in rows)
+
     def last_fill_ns(self, account_id: str) -> int | None:
         """Return the venue's time of the newest fill on record; None = no fill."""
         rows = self._rows(
@@ -273,6 +282,23 @@ class LedgerReader:
     def memory_last(self, account_id: str) -> Row | None:
         """Return the strategy's newest memory; `body` is its canonical JSON; None = none."""
         return _first(self._newest("audit.memory", "kept_ns", 1, account_id))
+
+    def transfers(self, limit: int = 20, account_id: str | None = None) -> list[Row]:
+        """Return deposits and withdrawals, newest first."""
+        return self._newest("audit.transfer", "event_ns", limit, account_id)
+
+    def transfers_since_memory(self, account_id: str) -> Decimal:
+        """Return deposits less withdrawals that no kept memory of the strategy counts yet."""
+        rows = self._rows(
+            """
+            SELECT coalesce(sum(transfer), 0) AS total FROM audit.transfer
+            WHERE account_id = %(account)s AND recorded_ns > coalesce(
+              (SELECT max(kept_ns) FROM audit.memory WHERE account_id = %(account)s), 0)
+            """,
+            account=account_id,
+        )
+        total: Decimal = rows[0]["total"]
+        return total
 
     def trading_state_last(self, account_id: str) -> Row | None:
         """Return the newest trading state and its causes; None = none."""

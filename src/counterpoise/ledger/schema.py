@@ -119,6 +119,8 @@ _CLASSES: Final[tuple[tuple[str, type[Record], tuple[str, ...]], ...]] = (
     ("position", records.PositionSeen, ("position_event_id",)),
     ("equity", records.EquitySeen, ("equity_event_id",)),
     ("funding", records.FundingSeen, ("account_id", "payment_id")),
+    ("transfer", records.TransferSeen, ("account_id", "transfer_id")),
+    ("clock", records.ClockSeen, ("clock_event_id",)),
     ("control_ack", records.ControlHandled, ("control_id", "run_id")),
     ("trading_state", records.TradingStateChanged, ()),
     ("incident", records.IncidentOpened, ("incident_id",)),
@@ -137,7 +139,7 @@ TABLE_NAMES: Final[dict[type[Record], str]] = {record: name for name, record, _ 
 #: Tables whose records carry an id from outside (the venue's, or one derived from content), so
 #: that the same fact may arrive twice: by stream and by REST, before and after a restart.
 REPEATABLE: Final = frozenset(
-    {"configuration", "instrument", "order_event", "fill", "funding", "control_ack"}
+    {"configuration", "instrument", "order_event", "fill", "funding", "transfer", "control_ack"}
 )
 
 #: An operator's wish. The daemon answers in `control_ack`.

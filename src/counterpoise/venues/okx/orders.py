@@ -12,8 +12,8 @@ from counterpoise.domain.errors import (
     VenueRejected,
     VenueUnreachable,
 )
-from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
-from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
+from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import Fill, JournaledOrder, OrderState
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle, Clock
@@ -194,6 +194,30 @@ class OkxVenue:
     async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
         """Return funding payments of the last seven days since then, oldest first."""
         return await reads.funding_since(self._opened, self._by_inst_id, since_ns, self._clock)
+
+    async def transfers_since(self, since_ns: int) -> tuple[Transferred, ...]:
+        """Return deposits and withdrawals of the last three months since then, oldest first."""
+        return await reads.transfers_since(self._opened, self._settle, since_ns, self._clock)
+
+    async def account_id(self) -> str:
+        """Return the account's uid as OKX says it now."""
+        return str((await attest.configuration(self._opened))["uid"])
+
+    async def clock_offset_ns(self) -> int:
+        """Measure OKX's clock minus ours and correct every stamp by it from now on."""
+        self._offset_ns = await attest.clock_offset_ns(self._opened, self._clock)
+        return self._offset_ns
+
+    async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
+        """Return each instrument's state; one that OKX no longer lists is DELISTED."""
+        return await reads.instrument_states(self._opened, self._settle, instrument_ids)
+
+    async def arm_dead_man(self, seconds: int) -> bool:
+        """Arm OKX's cancel-all-after; 0 disarms. Without an answer the old time runs on."""
+        session = self._opened
+        body = {"timeOut": str(seconds)}
+        await session.change(lambda: session.orders.privatePostTradeCancelAllAfter(body))
+        return True
 
     @property
     def _opened(self) -> OkxSession:

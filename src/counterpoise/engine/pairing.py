@@ -138,10 +138,11 @@ def unwinding(
 ) -> tuple[LegChange, ...]:
     """Return the reductions that take the naked part off; empty = nothing held makes it.
 
-    What the decision itself put on that side goes first, then the core, then its other legs.
+    It is taken back to the nearer end of the plan: what the decision itself put on that side goes
+    first, then the core, then its other legs.
     """
     now = exposure(quantities, pair.weights)
-    left = abs(now) - min(map(abs, _ends(pair)))
+    left = min(abs(now - end) for end in _ends(pair))
     names = sorted({*pair.planned, pair.core_id} & pair.weights.keys())
     sides = [n for n in names if quantities.get(n, ZERO) * pair.weights[n] * now > 0]
 

@@ -89,6 +89,11 @@ class PairProgress:
     resumed: bool = False
 
     @property
+    def rounds(self) -> int:
+        """Rounds of what is being done now."""
+        return self.unwindings or self.completings
+
+    @property
     def used_up(self) -> bool:
         """True = the legs stood alone for as long as they may; a restart cannot know how long."""
         return self.resumed or self.stood >= self.budget

@@ -94,6 +94,8 @@ def next_round(state: State, plan: Plan) -> Round:
         return Round(outcome=_plain_outcome(plan))
     if progress.repairs_ns is None:
         progress.repairs_ns = state.now_ns
+        if progress.resumed:
+            plan.note("taken up after a restart")
     quantities = _after_working(state)
     stands = not state.account.complete or pairing.is_naked(progress.pair, quantities)
     if _waits_for_orders(state, plan, progress, stands=stands):
@@ -204,12 +206,13 @@ def _outcome(plan: Plan, progress: PairProgress) -> str:
     if progress.unwindings:
         plan.note(f"unwound after {progress.seconds} naked-leg seconds")
         return "unwound"
-    if progress.resumed:
-        plan.note("taken up after a restart: nothing stands alone")
     if progress.completings:
         plan.note(f"completed after {progress.seconds} naked-leg seconds")
         return "done"
-    return "incomplete" if progress.resumed else _plain_outcome(plan)
+    if progress.resumed:
+        plan.note("nothing stands alone")
+        return "incomplete"
+    return _plain_outcome(plan)
 
 
 def _given_up(state: State, plan: Plan, progress: PairProgress, why: str) -> Round:

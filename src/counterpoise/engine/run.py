@@ -39,8 +39,8 @@ RESERVED_NS_MAX: Final = NS_PER_SECOND
 DOUBTED_NS_MAX: Final = 2 * NS_PER_SECOND
 #: An order that the evidence does not resolve is asked about this often.
 ASK_UNRESOLVED_NS: Final = 30 * NS_PER_SECOND
-#: Doublings of a reduction's cap from mid.
-CAP_DOUBLINGS_MAX: Final = 6
+#: Doublings of a reduction's cap from mid: beyond, venues refuse the price.
+CAP_DOUBLINGS_MAX: Final = 2
 #: Without an answer to a cycle's reconciliation by then, the cycle is decided without one.
 RECONCILE_NS_MAX: Final = 8 * NS_PER_SECOND
 #: A stop that waits for orders to end gives up after this.

@@ -134,8 +134,8 @@ def _wants_more(leg: LegProgress, view: InstrumentView) -> bool:
 def _next_intent(state: State, plan: Plan, leg: LegProgress, view: InstrumentView) -> OrderIntent:
     cap_bps = state.run.slippage_cap_bps(state.memory.regime)
     if leg.change.reduce_only:
-        rounds = plan.pair.unwindings if plan.pair and plan.repairing else 0
-        doublings = min(leg.misses + rounds, CAP_DOUBLINGS_MAX)
+        again = plan.repairing and plan.pair is not None and plan.pair.rounds > 1
+        doublings = CAP_DOUBLINGS_MAX if again else min(leg.misses, CAP_DOUBLINGS_MAX)
         cap_bps = state.run.slippage_bps_reduction * Decimal(2**doublings)
     intent = pricing.make_intent(
         leg.change,

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 from counterpoise import __version__
-from counterpoise.app import boot, parameters, recording, wiring
+from counterpoise.app import boot, parameters, recording, watches, wiring
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import Database, open_database
 from counterpoise.app.narrator import Narrator
@@ -149,6 +149,7 @@ async def _trade(
 ) -> int:
     state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
     runner = Runner(state, clock)
+    switch = watches.dead_man_of(settings, gateway.venue, runner)
     stopped: asyncio.Future[actions.StopDaemon] = asyncio.get_running_loop().create_future()
 
     def on_stop(action: actions.StopDaemon) -> None:
@@ -197,7 +198,10 @@ async def _trade(
     async with StatusServer(settings.status_host, settings.status_port, narrator.status) as status:
         _write_address(settings, status.port)
         narrator.started(status.port)
-        ended_by = await _until_stopped(gateway, runner, ledger, clock, stopped)
+        watched = watches.of_venue(settings, gateway.venue, runner, clock, switch)
+        ended_by = await _until_stopped(gateway, runner, ledger, clock, stopped, watched)
+    if switch is not None and not state.orders.active:
+        await switch.disarm()
     await performer.drain(DRAIN_SECONDS_MAX)
     ledger.journal.append(
         RunEnded(
@@ -270,6 +274,7 @@ async def _until_stopped(
     ledger: Ledger,
     clock: SystemClock,
     stopped: "asyncio.Future[actions.StopDaemon]",
+    watched: Mapping[str, Coroutine[Any, Any, None]],
 ) -> actions.StopDaemon:
     instrument_ids = tuple(runner.state.instruments)
     works = {
@@ -282,6 +287,7 @@ async def _until_stopped(
         "health": runner.mind_health(ledger.shipper, ledger.journal, ledger.lease),
         "ticks": runner.tick(),
         "cycles": runner.schedule(),
+        **watched,
     }
     tasks: dict[asyncio.Future[Any], str] = {
         asyncio.ensure_future(work): name for name, work in works.items()

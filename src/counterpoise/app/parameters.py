@@ -64,18 +64,20 @@ def leverage_setting(settings: Settings) -> Decimal:
 
 
 def okx_endpoints(settings: Settings) -> OkxEndpoints:
-    """Return OKX's demo addresses, or the ones that replace them.
+    """Return OKX's addresses of the environment, or the ones that replace them.
 
-    Raises ValueError if an order sent to one of them could cost money.
+    Raises ValueError if demo trading is configured and an order sent to one of them could cost
+    money.
     """
-    demo = OkxEndpoints.demo()
+    real = settings.environment == "production"
+    usual = OkxEndpoints.production() if real else OkxEndpoints.demo()
     found = OkxEndpoints(
-        rest_url=settings.okx_rest_url or demo.rest_url,
-        public_url=settings.okx_public_url or demo.public_url,
-        private_url=settings.okx_private_url or demo.private_url,
-        simulated_trading=True,
+        rest_url=settings.okx_rest_url or usual.rest_url,
+        public_url=settings.okx_public_url or usual.public_url,
+        private_url=settings.okx_private_url or usual.private_url,
+        simulated_trading=not real,
     )
-    if is_production(found):
+    if not real and is_production(found):
         raise ValueError(
             f"okx_public_url={found.public_url}, okx_private_url={found.private_url}: "
             "allowed are addresses of demo trading"

@@ -29,8 +29,8 @@ from engine_world import MARKS, World, ready
 #: Worlds before the decision, made once: warming the signals is what takes time.
 BOOKS: list[dict[str, tuple[str, str]]] = [
     {},
-    {"BTCUSDT": ("0.2", "50000"), "ETHUSDT": ("-3.6", "2500")},
-    {"BTCUSDT": ("0.5", "50000"), "ETHUSDT": ("-2", "2500")},
+    {"BTCUSDT": ("0.05", "50000"), "ETHUSDT": ("-0.9", "2500")},
+    {"BTCUSDT": ("0.28", "50000"), "ETHUSDT": ("-4.4", "2500")},
 ]
 
 
@@ -173,7 +173,8 @@ class PairMachine(RuleBasedStateMachine):
             for row in rows:
                 if row.decision_id != plan.decision_id:
                     continue
-                last = max(plan.attempts.values(), default=None)
+                sent = [s.intent for s in old.submits() if s.intent.decision_id == row.decision_id]
+                last = max((intent.attempt for intent in sent), default=None)
                 self.world.state.plans[plan.decision_id] = Plan(
                     decision_id=plan.decision_id,
                     source=IntentSource.CYCLE,

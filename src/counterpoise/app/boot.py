@@ -17,7 +17,7 @@ from counterpoise.app.settings import Settings
 from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder, Position
 from counterpoise.domain.errors import StartRefused
-from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import IntentSource, OrderState, Side, TimeInForce
 from counterpoise.domain.records import DecisionEnded
 from counterpoise.domain.rounding import float_from_decimal
@@ -177,6 +177,7 @@ def new_state(
     """Return the engine's state before the first event."""
     strategy = parameters.strategy_parameters(settings)
     rules = {i.instrument_id: i for i in instruments}
+    live = rules[strategy.core_instrument].state is InstrumentState.LIVE
     return State(
         run=run,
         strategy=strategy,
@@ -193,6 +194,7 @@ def new_state(
         orders=OrderTracker(),
         memory=memory,
         encode=codec.encode,
+        causes=set() if live else {Cause.CORE},
     )
 
 

@@ -7,7 +7,16 @@ from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, OpenOrder, Position
 from counterpoise.domain.events import AccountReconciled, ReconciliationFailed
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.engine import actions, controls, cycling, guarding, recording, views, working
+from counterpoise.engine import (
+    actions,
+    controls,
+    cycling,
+    delisting,
+    guarding,
+    recording,
+    views,
+    working,
+)
 from counterpoise.engine.account import flat
 from counterpoise.engine.account_told import foreign, is_strange, tolerated, vanished
 from counterpoise.engine.run import (
@@ -47,6 +56,9 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         done += _first(state, snapshot, before)
     elif quiet:
         done += _balance(state, snapshot, drift)
+    else:
+        # What is under way may explain it; the next quiet look begins anew.
+        state.doubt_ns, state.doubt_asked = None, False
     done += guarding.watch(state)
     if event.cause == "cycle" and state.waiting is not None and state.doubt_ns is None:
         done += cycling.decide(state)
@@ -109,6 +121,10 @@ def _is_quiet(state: State) -> bool:
 
 def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
     done: list[actions.Action] = []
+    core = state.strategy.core_instrument
+    before, after = drift.get(core, (Decimal(0), Decimal(0)))
+    if before != 0 and after == 0 and not state.orders.at_work(core):
+        done += delisting.core_vanished(state, str(before))
     for instrument_id, (ours, theirs) in drift.items():
         managed = instrument_id not in state.run.unmanaged
         hedge = managed and instrument_id != state.strategy.core_instrument

@@ -47,7 +47,8 @@ def truth(venue: RunningVenue, account_id: str) -> dict[str, object]:
     exchange = venue.exchange
     account = exchange.account(account_id)
     fills = exchange.fills(account_id, 0)
-    instrument_ids = [each.instrument.instrument_id for each in exchange.parameters.instruments]
+    # A delisted market has nothing left to tell.
+    instrument_ids = [each.instrument_id for each in exchange.instruments()]
     return {
         "account_id": account_id,
         "now_ns": exchange.now_ns,

@@ -1,5 +1,6 @@
 """From the venue's and the ledger's word to the first state; nothing is closed on the way."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -8,11 +9,12 @@ from counterpoise.app import boot, configuration
 from counterpoise.app.settings import Settings
 from counterpoise.domain.account import Attestation, OpenOrder
 from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.engine.trading_state import Cause
 from counterpoise.ledger import codec
 from counterpoise.strategy.memory import Memory
-from engine_world import START_NS, World, make_state
+from engine_world import INSTRUMENTS, START_NS, World, make_run, make_state
 from scripted_venue import SettableClock
 
 
@@ -149,3 +151,12 @@ def test_the_venue_is_told_the_ceiling_up_to_the_next_whole_number(
     ceiling: str, setting: str
 ) -> None:
     assert boot.leverage_setting(Decimal(ceiling)) == Decimal(setting)
+
+
+def test_a_core_that_is_not_live_at_the_start_holds_back_from_the_start(settings: Settings) -> None:
+    def causes(state: InstrumentState) -> set[Cause]:
+        rules = [replace(INSTRUMENTS[0], state=state), INSTRUMENTS[1]]
+        return boot.new_state(settings, make_run(), rules, Memory.first()).causes
+
+    assert causes(InstrumentState.LIVE) == set()
+    assert causes(InstrumentState.POST_ONLY) == {Cause.CORE}

@@ -107,7 +107,10 @@ def test_bybit_isolated_positions(side: int, equity: str, expected: str) -> None
 
 @pytest.mark.parametrize("signs", [(1, -1), (1, 1), (-1, -1), (-1, 1)])
 def test_a_crash_and_a_squeeze_are_measured_whichever_side_is_held(signs: tuple[int, int]) -> None:
-    legs = [leg(str(150 * signs[0]), tier("0.01")), leg(str(100 * signs[1]), tier("0.01"), "3")]
+    legs = [
+        leg(str(150 * signs[0]), tier("0.01")),
+        leg(str(100 * signs[1]), tier("0.01"), ratio="3"),
+    ]
     together = margin.liquidation_distance(Decimal(60), legs, JointMove.TOGETHER)
     independent = margin.liquidation_distance(Decimal(60), legs, JointMove.INDEPENDENT)
     # 150 + 300 lost per unit of move together, their root-sum-square when independent; the

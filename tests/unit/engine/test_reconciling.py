@@ -315,3 +315,27 @@ def test_an_ignored_position_leaves_the_strategy_less_room() -> None:
     world = ready(run, positions={"ETHUSDT": ("-4", "2500")})
     assert views.strategy_parameters(world.state).leverage_soft == pytest.approx(1.7)
     assert views.strategy_parameters(ready(positions=HELD).state).leverage_soft == 2.7
+
+
+def test_a_doubt_ends_where_trading_may_explain_it() -> None:
+    world = ready(positions=HELD)
+    world.after(1)
+    world.reconcile("reconnect", positions=HELD, wallet="9900")
+    assert world.state.doubt_ns is not None
+    # The guard trades meanwhile: the cycle is decided, and the next quiet look begins anew.
+    world.state.account.filled_ns = world.now_ns
+    world.market()
+    world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.after(1)))
+    world.reconcile("cycle", positions=HELD, wallet="9900")
+    assert world.state.waiting is None
+    assert world.state.doubt_ns is None
+    assert incidents(world) == []
+
+
+def test_a_core_that_only_rest_finds_gone_takes_its_hedges_along() -> None:
+    world = ready(positions=HELD)
+    world.after(20)
+    world.market()
+    world.reconcile("reconnect", positions={"ETHUSDT": ("-1", "2500")})
+    assert "core.vanished" in incidents(world)
+    assert [a.intent.instrument_id for a in world.submits()] == ["ETHUSDT"]

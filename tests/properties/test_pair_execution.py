@@ -57,7 +57,7 @@ class PairMachine(RuleBasedStateMachine):
     """One decision against a venue that does what it likes."""
 
     @initialize(passive=st.booleans(), book=st.integers(0, len(BOOKS) - 1))
-    def decide(self, passive: bool, book: int) -> None:
+    def decide(self, *, passive: bool, book: int) -> None:
         start = BOOKS[book]
         self.world = world_with(start, passive=passive)
         self.world.after(0.1)
@@ -141,7 +141,7 @@ class PairMachine(RuleBasedStateMachine):
             self.world.feed(Tick(now_ns=self.world.now_ns))
 
     @rule(off=st.booleans())
-    def the_clock_is_off(self, off: bool) -> None:
+    def the_clock_is_off(self, *, off: bool) -> None:
         self.world.state.clock_offset_ms = 9_000.0 if off else 0.0
 
     @precondition(lambda self: not self.held_back)

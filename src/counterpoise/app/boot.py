@@ -30,6 +30,7 @@ from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
 from counterpoise.ledger import codec
+from counterpoise.ledger.reader import LedgerReader
 from counterpoise.market.state import Market
 from counterpoise.ports import Candle, Clock, Venue
 from counterpoise.signals.state import Signals
@@ -253,7 +254,19 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
     return count
 
 
-def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]]) -> set[str]:
+def take_up_decisions(
+    state: State, reader: LedgerReader, account_id: str, clock: Clock
+) -> list[DecisionEnded]:
+    """Go on with the pairs the last run left; return the ends of its other decisions."""
+    taken = take_up_pairs(state, reader.unfinished_pairs(account_id), clock.now_ns())
+    return [
+        interrupted(state.run.run_id, row, clock.now_ns())
+        for row in reader.unfinished_decisions(account_id)
+        if row["decision_id"] not in taken
+    ]
+
+
+def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]], now_ns: int) -> set[str]:
     """Go on with decisions that were cut off between their legs; return their ids.
 
     Each is completed or unwound once its orders' ends and the account are known. In observe mode
@@ -269,7 +282,7 @@ def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]]) -> set[str]:
             decision_id=row["decision_id"],
             source=IntentSource.CYCLE,
             phases=[],
-            started_ns=state.now_ns,
+            started_ns=now_ns,
             attempts_from=attempts_after(row["attempt_last"]),
             order_ids=list(row["client_order_ids"]),
             orders_sent=len(row["client_order_ids"]),

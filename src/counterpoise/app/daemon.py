@@ -171,11 +171,7 @@ async def _trade(
         ledger.journal.append(record)
     with LedgerReader(ledger.database.dsn) as reader:
         account_id = state.run.account_id
-        taken = boot.take_up_pairs(state, reader.unfinished_pairs(account_id))
-        for row in reader.unfinished_decisions(account_id):
-            if row["decision_id"] in taken:
-                continue
-            ended = boot.interrupted(state.run.run_id, row, clock.now_ns())
+        for ended in boot.take_up_decisions(state, reader, account_id, clock):
             ledger.journal.append(ended)
         kept = reader.memory_last(account_id)
         asked_from_ns = boot.asked_from_ns(

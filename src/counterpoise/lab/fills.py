@@ -18,7 +18,7 @@ from counterpoise.domain.rounding import (
 )
 from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.engine import pricing
-from counterpoise.engine.plan import ATTEMPTS_MAX, LegProgress, Plan, enter_phase, make_plan
+from counterpoise.engine.plan import MISSES_MAX, LegProgress, Plan, enter_phase, make_plan
 from counterpoise.lab.account import LabAccount
 from counterpoise.lab.assumptions import Assumptions
 from counterpoise.lab.result import LabFill
@@ -74,7 +74,8 @@ class Desk:
                 fills += self._send(plan, leg, views, risk_view, place)
             plan.phase += 1
             if not plan.done:
-                enter_phase(plan, self._lots)
+                # Without betas the second phase follows the first one's least filled leg.
+                enter_phase(plan, self._lots, {})
         return fills, plan.notes
 
     def price(self, instrument_id: str, place: Place) -> float:
@@ -101,11 +102,11 @@ class Desk:
     ) -> list[LabFill]:
         fills: list[LabFill] = []
         name = leg.change.instrument_id
-        while not leg.closed and leg.attempts < ATTEMPTS_MAX:
+        while not leg.closed and leg.orders < MISSES_MAX:
             if leg.remaining < views[name].instrument.lot_size:
                 break
             intent = self._intent(plan, leg, views[name])
-            leg.attempts += 1
+            leg.orders += 1
             approved = self._approve(intent, risk_view())
             if not isinstance(approved, ApprovedOrder):
                 leg.closed = True
@@ -123,13 +124,13 @@ class Desk:
     def _intent(self, plan: Plan, leg: LegProgress, view: InstrumentView) -> OrderIntent:
         cap_bps = self._assumptions.slippage_bps_increase
         if leg.change.reduce_only:
-            cap_bps = self._assumptions.slippage_bps_reduction * Decimal(2**leg.attempts)
+            cap_bps = self._assumptions.slippage_bps_reduction * Decimal(2**leg.orders)
         intent = pricing.make_intent(
             leg.change,
             view,
             account_id="lab",
             decision_id=plan.decision_id,
-            attempt=leg.attempts,
+            attempt=leg.orders,
             cap_bps=cap_bps,
             now_ns=plan.started_ns,
         )

@@ -1,9 +1,8 @@
 """Tables of the record as SQLAlchemy Core sees them; `migrations` creates them.
 
 Schema `audit` is append-only (triggers and grants), one table per class of `domain.records`.
-Schema `ops` is small mutable state: the lease and the cursor of each spool. A hash chain over
-the audit rows would add a `block` table and a leaf hash per row; `body` columns are of type
-`json`, which keeps the exact bytes, so that it can be added without rewriting history.
+Schema `ops` is small mutable state: the lease and the cursor of each spool. `audit.block` seals
+what was stored (`ledger.chain`); `body` columns are of type `json`, which keeps the exact bytes.
 
 There are no foreign keys: a record must never be refused because another one is missing.
 """
@@ -173,6 +172,23 @@ REFUSED: Final = sa.Table(
         nullable=False,
         server_default=sa.text("clock_timestamp()"),
     ),
+    schema=AUDIT,
+)
+
+#: The hash chain: rows sealed together, each block naming the one before (`ledger.chain`).
+BLOCK: Final = sa.Table(
+    "block",
+    metadata,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("block_no", sa.BigInteger, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("spool_id", sa.Text, nullable=False),
+    sa.Column("seqs", postgresql.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("leaves", sa.LargeBinary, nullable=False),
+    sa.Column("previous_hash", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_ns", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("chain", "previous_hash", name="block_chain_previous_hash_key"),
     schema=AUDIT,
 )
 

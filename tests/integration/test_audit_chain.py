@@ -317,6 +317,16 @@ def test_a_cut_off_end_and_a_chain_written_anew_show_in_published_heads(
         assert findings == {Finding.HEAD_MISSING, Finding.HEAD_FORGED}
 
 
+def test_a_column_added_later_changes_no_leaf_and_a_lost_value_does(record: str) -> None:
+    with as_forger(record) as connection:
+        _, seq = place_of(connection, "decision")
+        columns = {"summary": "done", "equity": None}
+        older = {"summary": "done"}
+        assert chain.leaf("decision", "s", seq, columns) == chain.leaf("decision", "s", seq, older)
+        connection.execute("UPDATE audit.decision SET equity = NULL WHERE spool_seq = %s", (seq,))
+        assert only(checked(record).faults).finding is Finding.ROW_CHANGED
+
+
 def test_rows_from_before_the_chain_are_adopted(record: str, tmp_path: Path) -> None:
     with as_forger(record) as connection:
         connection.execute("DELETE FROM audit.block")

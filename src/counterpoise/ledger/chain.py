@@ -76,11 +76,11 @@ def leaf_body(table: str, spool_id: str, spool_seq: int, row: Mapping[str, Any])
     """Return the canonical JSON a leaf is made of: a row's table, its place and its columns.
 
     `row` holds the columns as the driver takes or gives them (JSON columns as text), without
-    those that say how the row came here. Decimals become text. Raises TypeError for a value no
-    column holds.
+    those that say how the row came here. Decimals become text. A NULL column is left out, so that
+    a column added later changes no older leaf. Raises TypeError for a value no column holds.
     """
     body = {
-        "row": {name: _canonical(value) for name, value in row.items()},
+        "row": {name: _canonical(value) for name, value in row.items() if value is not None},
         "spool_id": spool_id,
         "spool_seq": spool_seq,
         "table": table,
@@ -171,6 +171,6 @@ def _canonical(value: Any) -> Any:
         return format(value + 0 if value.is_zero() else value, "f")
     if isinstance(value, (list, tuple)):
         return [_canonical(item) for item in value]
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(f"a column of type {type(value).__name__} has no canonical form")

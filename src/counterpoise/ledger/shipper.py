@@ -26,6 +26,7 @@ from sqlalchemy.pool import NullPool
 from counterpoise.domain.errors import LedgerUnavailable, SpoolFailed
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ledger import chain, codec, connections, schema
+from counterpoise.ledger.partitions import Partitions
 from counterpoise.ledger.sealer import ADOPTED_PLACES_MAX, Sealer
 from counterpoise.ledger.spool import Spool, SpooledRecord
 from counterpoise.ports import Clock
@@ -73,6 +74,7 @@ class Shipper:
     def __init__(self, spool: Spool, dsn: str, clock: Clock, *, chain_name: str) -> None:
         """Prepare; nothing is opened before `run`. `chain_name` is "venue:account"."""
         self._spool = spool
+        self._partitions = Partitions(clock)
         self._sealer = Sealer(chain_name, spool.spool_id, clock)
         self._clock = clock
         self._engine: AsyncEngine = create_async_engine(
@@ -163,6 +165,7 @@ class Shipper:
             self._cursor = await self._timed(self._read_cursor(connection))
             await self._timed(self._sealer.read_head(connection))
             await self._adopt(connection)
+            await self._timed(self._partitions.ensure(connection))
             if not self._available:
                 log.info("ledger.available", cursor=self._cursor, newest=self._spool.last_seq)
             self._available = True
@@ -199,6 +202,7 @@ class Shipper:
         except TimeoutError:
             await self._delete_shipped()
             await self._timed(_ping(connection))
+            await self._timed(self._partitions.ensure(connection))
 
     async def _delete_shipped(self) -> None:
         if self._deleted < self._cursor:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import sql
 
 from counterpoise.domain.errors import StartRefused
-from counterpoise.ledger import chain, checkpoints, connections, exporting, schema, sealed_rows
+from counterpoise.ledger import (
+    archiving,
+    chain,
+    checkpoints,
+    connections,
+    exporting,
+    schema,
+    sealed_rows,
+)
+from counterpoise.ledger.exported_record import ExportedRecord
 from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ledger.spool import NewRecord, Spool
@@ -347,15 +358,15 @@ def test_an_export_is_checked_without_the_database(record: str, tmp_path: Path) 
         blocks, rows = exporting.write_json_lines(stored, file)
     honest = checked(record)
     assert (blocks, rows) == (honest.blocks, honest.rows)
-    with exporting.ExportedRecord(path) as exported:
+    with ExportedRecord(path) as exported:
         assert verify(exported) == honest
     text = path.read_text()
     path.write_text(text.replace('"instrument_id":"instrument_id 1', '"instrument_id":"other 1', 1))
-    with exporting.ExportedRecord(path) as exported:
+    with ExportedRecord(path) as exported:
         fault = only(verify(exported).faults)
     assert fault.finding is Finding.ROW_CHANGED
     path.write_text(text + "{}\n")
-    with pytest.raises(StartRefused, match=r"line \d+"), exporting.ExportedRecord(path):
+    with pytest.raises(StartRefused, match=r"line \d+"), ExportedRecord(path):
         pass
     parquet = pytest.importorskip("pyarrow.parquet")
     with StoredRecord(record) as stored:
@@ -379,3 +390,70 @@ def test_keys_are_read_or_refused_with_the_remedy(tmp_path: Path) -> None:
     path.write_text("no key")
     with pytest.raises(StartRefused, match="openssl genpkey"):
         checkpoints.load_key(path)
+
+
+async def write_months(dsn: str, directory: Path, months: int) -> None:
+    """Record the same kinds of row in each of the first months of 2026."""
+    with Spool(directory) as spool:
+        shipper = Shipper(spool, dsn, RealClock(), chain_name=CHAIN)
+        journal = PostgresJournal(spool, shipper, RealClock())
+        task = asyncio.create_task(shipper.run())
+        try:
+            for number in range(months):
+                moment_ns = 1_767_225_600 * 10**9 + number * 31 * 86_400 * 10**9
+                for name, record_type in every_table():
+                    made = sample(record_type, number)
+                    if name in schema.PARTITIONED:
+                        made = dataclasses.replace(made, **{schema.PARTITIONED[name]: moment_ns})
+                    journal.append(made)
+            assert await journal.flush(20.0)
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            journal.close()
+
+
+def test_archived_months_leave_the_chain_whole(database: str, tmp_path: Path) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT ops.make_partitions('2026-01-01', '2026-03-31')")
+    asyncio.run(write_months(database, tmp_path / "spool", 3))
+    before = checked(database)
+    assert before.faults == ()
+    out = tmp_path / "archive"
+    march = datetime(2026, 3, 1, tzinfo=UTC)
+    moved = list(archiving.archive(database, march, out))
+    assert sorted(one.partition for one in moved) == sorted(
+        f"{name}_2026_{month:02}" for name in schema.PARTITIONED for month in (1, 2)
+    )
+    assert [one.rows for one in moved] == [1] * 12
+    with psycopg.connect(database) as connection:
+        left = connection.execute("SELECT count(*) FROM audit.decision").fetchone()
+    assert left == (1,)
+    # Without the files those rows are said to be unseen; with them everything is compared.
+    without = checked(database)
+    assert (without.faults, without.archived, without.rows) == ((), 12, before.rows - 12)
+    with StoredRecord(database, out) as stored:
+        whole = verify(stored)
+    assert (whole.faults, whole.archived, whole.rows) == ((), 0, before.rows)
+    path = out / "decision_2026_01.jsonl"
+    honest = path.read_bytes()
+    path.write_bytes(honest.replace(b'"action":"action 0', b'"action":"action 9'))
+    with StoredRecord(database, out) as stored:
+        assert only(verify(stored).faults).finding is Finding.ROW_CHANGED
+    path.write_bytes(b"")
+    with StoredRecord(database, out) as stored:
+        assert only(verify(stored).faults).finding is Finding.ROW_REMOVED
+    assert list(archiving.archive(database, march, out)) == []
+
+
+def test_a_forged_row_is_not_archived(database: str, tmp_path: Path) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT ops.make_partitions('2026-01-01', '2026-01-31')")
+    asyncio.run(write_months(database, tmp_path / "spool", 1))
+    with as_forger(database) as connection:
+        connection.execute("UPDATE audit.decision SET summary = 'nothing happened'")
+    april = datetime(2026, 4, 1, tzinfo=UTC)
+    with pytest.raises(StartRefused, match=r"decision .* is not what was sealed"):
+        list(archiving.archive(database, april, tmp_path / "archive"))
+    assert only(checked(database).faults).where.startswith("decision ")

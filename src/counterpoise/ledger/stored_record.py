@@ -1,6 +1,7 @@
 """The record in Postgres as `ledger.verifying` reads it: one snapshot, read only."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -11,6 +12,7 @@ from sqlalchemy.pool import NullPool
 from counterpoise.domain.errors import LedgerUnavailable
 from counterpoise.ledger import connections, schema, sealed_rows
 from counterpoise.ledger.chain import Block, Head
+from counterpoise.ledger.exported_record import ExportedRecord
 from counterpoise.ledger.verifying import StoredRow
 
 #: Blocks fetched at once.
@@ -20,8 +22,13 @@ _PAGE_BLOCKS: Final = 500
 class StoredRecord:
     """One state of the database while the block lasts; use it as a context manager."""
 
-    def __init__(self, dsn: str) -> None:
-        """Connect without a statement time limit: a year of rows takes its time."""
+    def __init__(self, dsn: str, archive: Path | None = None) -> None:
+        """Connect without a statement time limit: a year of rows takes its time.
+
+        `archive` is the directory that months were archived to; None = they are not looked at.
+        """
+        files = () if archive is None else sorted(archive.glob("*.jsonl"))
+        self._archive = ExportedRecord(*files)
         self._engine = sa.create_engine(
             connections.sqlalchemy_url(dsn),
             poolclass=NullPool,
@@ -39,6 +46,8 @@ class StoredRecord:
             self._connection.execute(sa.text("SET TRANSACTION READ ONLY"))
         except sa.exc.OperationalError as error:
             raise LedgerUnavailable(f"Postgres does not answer: {error.orig}") from error
+        self._archive.__enter__()
+        self._elsewhere = self._read_archived()
         return self
 
     def __exit__(
@@ -48,6 +57,7 @@ class StoredRecord:
         trace: TracebackType | None,
     ) -> None:
         """Close it."""
+        self._archive.__exit__(kind, error, trace)
         self._connection.close()
         self._engine.dispose()
 
@@ -89,6 +99,7 @@ class StoredRecord:
         for table, _, row in self.contents(spool_id, first, last):
             seq, leaf = sealed_rows.leaf_of(table, row)
             yield StoredRow(table=table, spool_id=spool_id, spool_seq=seq, leaf=leaf)
+        yield from self._archive.rows(spool_id, first, last)
 
     def contents(
         self, spool_id: str, first: int, last: int | None
@@ -104,3 +115,16 @@ class StoredRecord:
             *(sa.select(table.c.spool_id) for table in sealed_rows.SEALED.values())
         ).subquery()
         return sorted(self._connection.execute(sa.select(named.c.spool_id).distinct()).scalars())
+
+    def is_archived(self, spool_id: str, seq: int) -> bool:
+        """Tell whether a row was archived; with the archive at hand none counts as elsewhere."""
+        return any(low <= seq < high for low, high in self._elsewhere.get(spool_id, ()))
+
+    def _read_archived(self) -> dict[str, list[tuple[int, int]]]:
+        if self._archive.spools():
+            return {}
+        table = schema.ARCHIVED
+        found: dict[str, list[tuple[int, int]]] = {}
+        for spool_id, seqs in self._connection.execute(sa.select(table.c.spool_id, table.c.seqs)):
+            found.setdefault(spool_id, []).extend((one.lower, one.upper) for one in seqs)
+        return found

@@ -1,7 +1,7 @@
 """Checks the record against its hash chain and names every row that does not fit.
 
 The check works on whatever gives blocks and rows in order: the database (`stored_record`) or an
-exported file (`exporting`).
+exported file (`exported_record`).
 """
 
 from collections import defaultdict
@@ -58,6 +58,8 @@ class Report:
     blocks: int
     #: Rows compared with a leaf.
     rows: int
+    #: Sealed rows that were moved to a file which was not given: not compared.
+    archived: int
     #: Everything that does not fit; empty = the record is what was sealed.
     faults: tuple[Fault, ...]
 
@@ -93,6 +95,9 @@ class Record(Protocol):
     def spools(self) -> Sequence[str]:
         """Return every spool that rows name."""
 
+    def is_archived(self, spool_id: str, seq: int) -> bool:
+        """Tell whether a row was moved to a file that is not at hand."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Window:
@@ -108,6 +113,7 @@ class _Check:
     faults: list[Fault] = field(default_factory=list)
     blocks: int = 0
     rows: int = 0
+    archived: int = 0
     heads: dict[str, Head] = field(default_factory=dict)
     #: Spool -> place up to which its rows were compared.
     compared: dict[str, int] = field(default_factory=dict)
@@ -136,7 +142,11 @@ def verify(record: Record) -> Report:
                 f"{row.where} stands in no block: it did not come through the daemon",
             )
     return Report(
-        heads=check.heads, blocks=check.blocks, rows=check.rows, faults=tuple(check.faults)
+        heads=check.heads,
+        blocks=check.blocks,
+        rows=check.rows,
+        archived=check.archived,
+        faults=tuple(check.faults),
     )
 
 
@@ -183,9 +193,12 @@ def _compare(check: _Check, window: _Window) -> None:
         found[row.spool_seq].append(row)
     check.compared[window.spool_id] = max(before, last)
     for seq, leaf in window.sealed.items():
-        check.rows += 1
         rows = found.pop(seq, [])
         check.strange.pop((window.spool_id, seq), None)
+        if not rows and check.record.is_archived(window.spool_id, seq):
+            check.archived += 1
+            continue
+        check.rows += 1
         if not rows:
             where = f"{window.spool_id}:{seq}"
             message = f"the row at place {seq} of spool {window.spool_id} is gone"

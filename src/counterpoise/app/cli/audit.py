@@ -35,12 +35,15 @@ def verify(
         Path | None,
         typer.Option(help="PEM file; every published head must carry its signature then."),
     ] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="Directory with archived months, checked with the rest.")
+    ] = None,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
     """Find rows that were changed, removed, inserted or moved; exit 1 if there is one."""
     from counterpoise.app import configuration
-    from counterpoise.ledger.exporting import ExportedRecord
+    from counterpoise.ledger.exported_record import ExportedRecord
     from counterpoise.ledger.stored_record import StoredRecord
 
     if export is not None:
@@ -52,7 +55,7 @@ def verify(
         key = public_key or (settings.checkpoint_key if checkpoints is None else None)
         if heads is not None and checkpoints is None and not heads.exists():
             heads = None
-        with open_dsn(settings) as dsn, StoredRecord(dsn) as stored:
+        with open_dsn(settings) as dsn, StoredRecord(dsn, archive) as stored:
             report, faults = _check(stored, heads, key)
     _tell(report, faults, json=json)
     if faults:
@@ -82,6 +85,7 @@ def _tell(report: "Report", faults: "tuple[Fault, ...]", *, json: bool) -> None:
     if json:
         output.print_json(
             {
+                "archived": report.archived,
                 "blocks": report.blocks,
                 "faults": [asdict(fault) for fault in faults],
                 "heads": heads,
@@ -95,6 +99,8 @@ def _tell(report: "Report", faults: "tuple[Fault, ...]", *, json: bool) -> None:
         typer.echo(f"and {len(faults) - _SHOWN_MAX} more; --json shows all")
     for name, head in heads.items():
         typer.echo(f"{name}: block {head['block_no']} {head['hash']}")
+    if report.archived:
+        typer.echo(f"{report.archived} rows are archived and were not looked at (--archive DIR)")
     result = f"{len(faults)} faults" if faults else "nothing was changed"
     typer.echo(f"verified {report.rows} rows in {report.blocks} blocks: {result}")
 
@@ -139,3 +145,28 @@ def export(
         else:
             blocks, rows = exporting.write_parquet(record, out)
     typer.echo(f"wrote {rows} rows and {blocks} blocks to {out}")
+
+
+@audit.command("archive")
+def archive(
+    before: Annotated[str, typer.Option(help="Month, such as 2026-01: everything before it.")],
+    out: Annotated[Path, typer.Option(help="Directory for the files; keep it.")],
+    profile: Profile = None,
+) -> None:
+    """Move months that are over out of the database; the chain still covers the files."""
+    from datetime import UTC, datetime
+
+    from counterpoise.app import configuration
+    from counterpoise.ledger import archiving
+
+    try:
+        moment = datetime.strptime(before, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise SettingsError(f"--before {before}: allowed is a month such as 2026-01") from None
+    moved = 0
+    with open_dsn(configuration.load(profile)) as dsn:
+        for one in archiving.archive(dsn, moment, out):
+            moved += 1
+            typer.echo(f"{one.partition}: {one.rows} rows to {one.path} sha256 {one.sha256}")
+    if not moved:
+        typer.echo(f"there is no month before {before}")

@@ -52,6 +52,8 @@ class Daemon:
             **{name: str(value) for name, value in variables.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
+        #: Strategy version the next start claims to be; None = its own.
+        self.strategy_version: str | None = None
 
     # -- the process -------------------------------------------------------------------------
 
@@ -72,7 +74,7 @@ class Daemon:
         mark = self.log_size()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "counterpoise.app.cli.main", "run"],
+                self._command(),
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -81,6 +83,17 @@ class Daemon:
             )
         if wait:
             self.wait_for("decision.made", after=mark)
+
+    def _command(self) -> list[str]:
+        if self.strategy_version is None:
+            return [sys.executable, "-m", "counterpoise.app.cli.main", "run"]
+        # As a newer release would be: the constant is set before anything reads it.
+        program = (
+            "import sys; from counterpoise.strategy import parameters; "
+            f"parameters.STRATEGY_VERSION = {self.strategy_version!r}; "
+            "from counterpoise.app.cli import main; sys.argv = ['counterpoise', 'run']; main.main()"
+        )
+        return [sys.executable, "-c", program]
 
     def kill(self) -> None:
         """End it as a power cut would: kill -9."""

@@ -22,6 +22,7 @@ from counterpoise.domain.records import Record
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions
 from counterpoise.engine.account import Account
+from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.engine.order_tracker import OrderTracker
 from counterpoise.engine.run import Run
 from counterpoise.engine.state import State
@@ -85,6 +86,8 @@ def make_run(**changed: object) -> Run:
         "account_age_ms_max": 15_000,
         "clock_offset_ms": 0.0,
         "limits": RiskLimits(),
+        # Orders take at once; a test of waiting says so.
+        "execution": ExecutionParameters(passive_seconds=Decimal(0)),
     }
     return Run(**{**values, **changed})  # type: ignore[arg-type]
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from counterpoise.domain.account import AccountSnapshot, Attestation, Balance, OpenOrder
+from counterpoise.domain.account import AccountSnapshot, Attestation, Balance, OpenOrder, Position
 from counterpoise.domain.errors import VenueError
-from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
-from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
+from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import Fill, JournaledOrder, OrderState, Side
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR
 from counterpoise.ports import Candle
 
 
@@ -67,6 +68,8 @@ class ScriptedVenue:
     """`ports.Venue` with answers from lists; an exception in a list is raised."""
 
     name = "scripted"
+    history_ns = 2 * NS_PER_HOUR
+    executions_ns = 90 * NS_PER_DAY
 
     def __init__(self) -> None:
         self.submitted: list[JournaledOrder] = []
@@ -76,6 +79,14 @@ class ScriptedVenue:
         self.fills: tuple[Fill, ...] = ()
         self.payments: tuple[FundingPaid, ...] = ()
         self.open_orders: tuple[OpenOrder, ...] = ()
+        self.positions: tuple[Position, ...] = ()
+        self.ended: OrderUpdate | VenueError | None = None
+        self.transfers: tuple[Transferred, ...] = ()
+        self.named = "acc1"
+        self.offset_ns: int | VenueError = 0
+        self.states: dict[str, InstrumentState] = {}
+        self.armed: list[int] = []
+        self.arm_error: VenueError | None = None
         self.account_error: VenueError | None = None
 
     async def open(self) -> None:
@@ -119,7 +130,7 @@ class ScriptedVenue:
                 maintenance_margin=None,
                 event_ns=1,
             ),
-            positions=(),
+            positions=self.positions,
             open_orders=self.open_orders,
             event_ns=1,
             received_ns=1,
@@ -149,6 +160,14 @@ class ScriptedVenue:
             raise found
         return found
 
+    async def find_ended(
+        self, instrument_id: str, client_order_id: str, since_ns: int
+    ) -> OrderUpdate | None:
+        """Return the ended order set."""
+        if isinstance(self.ended, VenueError):
+            raise self.ended
+        return self.ended
+
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
         """Return the executions set."""
         return self.fills
@@ -156,3 +175,28 @@ class ScriptedVenue:
     async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
         """Return the payments set."""
         return self.payments
+
+    async def transfers_since(self, since_ns: int) -> tuple[Transferred, ...]:
+        """Return the transfers set."""
+        return self.transfers
+
+    async def account_id(self) -> str:
+        """Return the name set."""
+        return self.named
+
+    async def clock_offset_ns(self) -> int:
+        """Return the offset set."""
+        if isinstance(self.offset_ns, VenueError):
+            raise self.offset_ns
+        return self.offset_ns
+
+    async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
+        """Return the states set, LIVE where none is."""
+        return {i: self.states.get(i, InstrumentState.LIVE) for i in instrument_ids}
+
+    async def arm_dead_man(self, seconds: int) -> bool:
+        """Take the time."""
+        if self.arm_error is not None:
+            raise self.arm_error
+        self.armed.append(seconds)
+        return True

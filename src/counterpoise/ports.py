@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from counterpoise.domain.account import AccountSnapshot, Attestation
-from counterpoise.domain.events import Event, FundingPaid, OrderUpdate
-from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.events import Event, FundingPaid, OrderUpdate, Transferred
+from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import ApprovedOrder, Fill, JournaledOrder
 from counterpoise.domain.records import IntentWritten, Record
 
@@ -62,6 +62,10 @@ class Venue(Protocol):
 
     #: "okx", "binance", "bybit" or "paper".
     name: str
+    #: How long the venue lists an order that ended, filled or not, ns.
+    history_ns: int
+    #: How long it lists executions, ns.
+    executions_ns: int
 
     async def open(self) -> None:
         """Load instruments and clock offset; VenueUnreachable or StartRefused."""
@@ -113,12 +117,44 @@ class Venue(Protocol):
         """Return what the venue knows of an order by our id; None = it says it knows none."""
         ...
 
+    async def find_ended(
+        self, instrument_id: str, client_order_id: str, since_ns: int
+    ) -> OrderUpdate | None:
+        """Return an order made since then from the list of orders that ended; None = not there.
+
+        The list reaches `history_ns` back; it may have what a query by id does not find.
+        """
+        ...
+
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
         """Return executions of the account since then, oldest first."""
         ...
 
     async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
         """Return funding payments of the account since then, oldest first."""
+        ...
+
+    async def transfers_since(self, since_ns: int) -> tuple[Transferred, ...]:
+        """Return deposits and withdrawals of the account since then, oldest first."""
+        ...
+
+    async def account_id(self) -> str:
+        """Return the account's name as the venue says it now, asked anew."""
+        ...
+
+    async def clock_offset_ns(self) -> int:
+        """Measure and return the venue's clock minus ours; corrects this adapter as well."""
+        ...
+
+    async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
+        """Return what the venue takes in each now; one it no longer lists is DELISTED."""
+        ...
+
+    async def arm_dead_man(self, seconds: int) -> bool:
+        """Have the venue cancel every resting order unless asked again in time; 0 = disarm.
+
+        False = the venue has no such switch, and nothing was asked.
+        """
         ...
 
 

@@ -38,6 +38,7 @@ from counterpoise.venues.okx.connection import Timing
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.market_stream import OkxMarketStream
 from counterpoise.venues.okx.orders import OkxVenue
+from counterpoise.venues.okx.silence import Rhythm
 
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "LTCUSDT")
 
@@ -98,6 +99,8 @@ class Rig:
     nothing_to_reduce_code: str
     #: ... for a request that arrives after its deadline.
     late_code: str
+    #: Patience with silent inputs that is short enough for a test; given to a feed as `rhythm`.
+    impatient: object
     clock: WallClock = field(default_factory=WallClock)
 
 
@@ -131,9 +134,16 @@ def okx_rig(state_dir: Path) -> Rig:
         make_venue=lambda wrong_key=False, timeout_ms=3_000: OkxVenue(
             endpoints, credentials(wrong_key=wrong_key), clock, timeout_ms=timeout_ms
         ),
-        make_market_feed=lambda symbols: OkxMarketStream(endpoints, symbols, clock, timing=timing),
-        make_account_feed=lambda symbols, wrong_key=False: OkxAccountStream(
-            endpoints, credentials(wrong_key=wrong_key), symbols, clock, timing=timing
+        make_market_feed=lambda symbols, rhythm=None: OkxMarketStream(
+            endpoints, symbols, clock, timing=timing, rhythm=rhythm
+        ),
+        make_account_feed=lambda symbols, wrong_key=False, rhythm=None: OkxAccountStream(
+            endpoints,
+            credentials(wrong_key=wrong_key),
+            symbols,
+            clock,
+            timing=timing,
+            rhythm=rhythm,
         ),
         fault=lambda kind, path="", **details: client.fault(
             state_dir, kind, path_contains=path, **details
@@ -144,6 +154,7 @@ def okx_rig(state_dir: Path) -> Rig:
         duplicate_code="51016",
         nothing_to_reduce_code="51169",
         late_code="50036",
+        impatient=Rhythm(mark=12, funding=12, book=70, account=7),
         clock=clock,
     )
 

@@ -136,6 +136,24 @@ async def test_a_holder_elsewhere_that_beats_is_left_alone(database: str) -> Non
     await first.release()
 
 
+async def test_a_lease_taken_by_force_stops_every_send_within_a_second(database: str) -> None:
+    lease = Lease(database, NAME, RealClock())
+    await lease.acquire()
+    beating = asyncio.create_task(lease.run())
+    await asyncio.sleep(1.2)
+    assert lease.may_increase()
+    change(database, "UPDATE ops.lease SET epoch = epoch + 1, holder = 'elsewhere:1'")
+    taken = time.monotonic()
+    with pytest.raises(LeaseLost, match="elsewhere:1"):
+        async with asyncio.timeout(5):
+            await beating
+    assert time.monotonic() - taken < 1.0
+    # What the performer asks right before each send: no increase, and no reduction either.
+    assert not lease.may_increase()
+    assert lease.fenced
+    await lease.release()
+
+
 async def test_a_lost_connection_keeps_the_epoch(database: str) -> None:
     lease = Lease(database, NAME, RealClock())
     assert await lease.acquire() == 1

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from counterpoise.domain.errors import LedgerUnavailable
-from counterpoise.domain.records import Record
+from counterpoise.domain.records import Record, TransferSeen
 from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.ledger.shipper import Shipper
@@ -146,6 +146,8 @@ def test_open_intents_are_those_no_end_is_known_of(database: str, tmp_path: Path
         assert found[ids[0]]["quantity"] == Decimal("0.010")
         assert found[ids[0]]["reduce_only"] is True
         assert reader.open_intents("another") == []
+        assert reader.instruments_ordered(ACCOUNT) == {"BTCUSDT"}
+        assert reader.instruments_ordered("another") == set()
         shown = {row["client_order_id"]: row["state"] for row in reader.orders()}
         assert shown[ids[0]] == "journaled"
         assert shown[ids[4]] == "rejected"
@@ -194,6 +196,34 @@ def test_the_newest_of_everything_that_changes(database: str, tmp_path: Path) ->
             reader.last_fill_ns("another"),
         ):
             assert nothing is None
+
+
+def transfer(number: int, quote: str) -> TransferSeen:
+    return TransferSeen(
+        account_id=ACCOUNT,
+        transfer_id=f"t{number}",
+        run_id="run-1",
+        transfer=Decimal(quote),
+        event_ns=number,
+        recorded_ns=number,
+    )
+
+
+def test_transfers_count_until_a_memory_was_kept_after_them(database: str, tmp_path: Path) -> None:
+    write(
+        database,
+        tmp_path,
+        transfer(1, "5000"),
+        memory(2),
+        transfer(3, "-40.5"),
+        transfer(4, "10"),
+        # The same bill told again: one row.
+        transfer(4, "10"),
+    )
+    with LedgerReader(database) as reader:
+        assert reader.transfers_since_memory(ACCOUNT) == Decimal("-30.5")
+        assert reader.transfers_since_memory("another") == 0
+        assert [row["transfer_id"] for row in reader.transfers()] == ["t4", "t3", "t1"]
 
 
 def test_replay_reads_every_decision_in_order_with_its_exact_text(

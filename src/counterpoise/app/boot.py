@@ -6,6 +6,7 @@ up orders whose end is not recorded. Nothing is closed or canceled here.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
@@ -16,17 +17,20 @@ from counterpoise.app.settings import Settings
 from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder, Position
 from counterpoise.domain.errors import StartRefused
-from counterpoise.domain.instruments import Instrument
-from counterpoise.domain.orders import OrderState, Side
+from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.domain.orders import IntentSource, OrderState, Side, TimeInForce
 from counterpoise.domain.records import DecisionEnded
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_SECOND
 from counterpoise.engine.account import Account
 from counterpoise.engine.order_tracker import OrderTracker
-from counterpoise.engine.run import Run
+from counterpoise.engine.pairing import Pair
+from counterpoise.engine.plan import PairProgress, Plan, attempts_after
+from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
 from counterpoise.ledger import codec
+from counterpoise.ledger.reader import LedgerReader
 from counterpoise.market.state import Market
 from counterpoise.ports import Candle, Clock, Venue
 from counterpoise.signals.state import Signals
@@ -67,33 +71,66 @@ def check_attestation(attestation: Attestation, clock_offset_ms_max: float) -> N
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Universe:
+    """The instruments a run follows."""
+
+    #: All of them, the core first.
+    instrument_ids: tuple[str, ...]
+    #: Those followed only to be counted: what is held or ordered in them is somebody else's.
+    unmanaged: frozenset[str]
+
+
 def universe(
-    settings: Settings, snapshot: AccountSnapshot, recorded: Mapping[str, Decimal]
-) -> tuple[str, ...]:
+    settings: Settings, snapshot: AccountSnapshot, ours: Mapping[str, Decimal]
+) -> Universe:
     """Return the instruments to follow: configured ones and those this account still holds.
 
-    A held instrument that is neither configured nor in the ledger is not ours, nor is an open
-    order without our kind of id: StartRefused. Appearing later, either one means REDUCING.
+    `ours` is what the ledger says was held in instruments we ordered in. Any other held one that
+    is not configured is foreign, and so is an open order without our kind of id. The setting `foreign` says what that means: StartRefused,
+    taken over, or counted and left alone.
     """
     configured = (settings.core_instrument, *settings.hedge_candidates)
     held = [p.instrument_id for p in snapshot.positions]
-    strange = [i for i in held if i not in configured and not recorded.get(i)]
+    strange = [i for i in held if i not in configured and not ours.get(i)]
+    foreign = [
+        order
+        for order in snapshot.open_orders
+        if order.client_order_id is None or not identity.is_ours(order.client_order_id)
+    ]
+    policy = ForeignPolicy(settings.foreign)
+    if policy is ForeignPolicy.REFUSE:
+        _refuse_foreign(strange, foreign)
+    ordered = [o.instrument_id for o in foreign]
+    followed = dict.fromkeys((*configured, *held, *ordered))
+    unmanaged: frozenset[str] = frozenset()
+    if policy is ForeignPolicy.IGNORE:
+        unmanaged = frozenset(
+            i for i in (*strange, *ordered) if i not in configured and not ours.get(i)
+        )
+    if strange or foreign:
+        log.warning(
+            "foreign.found",
+            policy=policy.value,
+            positions=strange,
+            orders=[order.venue_order_id for order in foreign],
+        )
+    return Universe(instrument_ids=tuple(followed), unmanaged=unmanaged)
+
+
+def _refuse_foreign(strange: Sequence[str], foreign: Sequence[OpenOrder]) -> None:
     if strange:
         raise StartRefused(
             f"the account holds {', '.join(strange)}, which neither the configuration nor the "
-            "ledger knows; close it or add it to COUNTERPOISE_HEDGE_CANDIDATES"
+            "ledger knows; close it, add it to COUNTERPOISE_HEDGE_CANDIDATES, or set "
+            "COUNTERPOISE_FOREIGN=adopt or ignore"
         )
-    foreign = [
-        f"{o.instrument_id} {o.venue_order_id}"
-        for o in snapshot.open_orders
-        if o.client_order_id is None or not identity.is_ours(o.client_order_id)
-    ]
     if foreign:
+        named = ", ".join(f"{o.instrument_id} {o.venue_order_id}" for o in foreign)
         raise StartRefused(
-            f"open orders that are not ours stand on the account ({', '.join(foreign)}); cancel "
-            "them, or give the daemon an account of its own"
+            f"open orders that are not ours stand on the account ({named}); cancel them, give "
+            "the daemon an account of its own, or set COUNTERPOISE_FOREIGN=adopt or ignore"
         )
-    return (*configured, *(i for i in held if i not in configured))
 
 
 async def prepare_leverage(
@@ -141,6 +178,7 @@ def new_state(
     """Return the engine's state before the first event."""
     strategy = parameters.strategy_parameters(settings)
     rules = {i.instrument_id: i for i in instruments}
+    live = rules[strategy.core_instrument].state is InstrumentState.LIVE
     return State(
         run=run,
         strategy=strategy,
@@ -157,6 +195,7 @@ def new_state(
         orders=OrderTracker(),
         memory=memory,
         encode=codec.encode,
+        causes=set() if live else {Cause.CORE},
     )
 
 
@@ -205,9 +244,61 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
             reduce_only=row["reduce_only"],
             state=OrderState.UNKNOWN,
         )
-        state.orders.adopt(order, created_ns=row["created_ns"], expires_ns=row["expires_ns"])
+        state.orders.adopt(
+            order,
+            created_ns=row["created_ns"],
+            expires_ns=row["expires_ns"],
+            rests=row["time_in_force"] == TimeInForce.GTC.value,
+        )
         count += 1
     return count
+
+
+def take_up_decisions(
+    state: State, reader: LedgerReader, account_id: str, clock: Clock
+) -> list[DecisionEnded]:
+    """Go on with the pairs the last run left; return the ends of its other decisions."""
+    taken = take_up_pairs(state, reader.unfinished_pairs(account_id), clock.now_ns())
+    return [
+        interrupted(state.run.run_id, row, clock.now_ns())
+        for row in reader.unfinished_decisions(account_id)
+        if row["decision_id"] not in taken
+    ]
+
+
+def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]], now_ns: int) -> set[str]:
+    """Go on with decisions that were cut off between their legs; return their ids.
+
+    Each is completed or unwound once its orders' ends and the account are known. In observe mode
+    nothing is sent, so nothing is taken up.
+    """
+    taken: set[str] = set()
+    for row in () if state.run.observe else rows:
+        try:
+            pair = codec.decode(str(row["body"]), Pair)
+        except ValueError as error:
+            # Another version's: the guard and the next cycle see to what it left.
+            log.warning("pair.unreadable", decision=row["decision_id"], error=str(error))
+            continue
+        if not pair.planned.keys() <= state.instruments.keys():
+            log.warning("pair.not_followed", decision=row["decision_id"])
+            continue
+        plan = Plan(
+            decision_id=row["decision_id"],
+            source=IntentSource.CYCLE,
+            phases=[],
+            started_ns=now_ns,
+            attempts_from=attempts_after(row["attempt_last"]),
+            order_ids=list(row["client_order_ids"]),
+            orders_sent=len(row["client_order_ids"]),
+            orders_filled=row["orders_filled"],
+            pair=PairProgress(
+                pair=pair, budget=pair.notional * row["naked_leg_seconds"], resumed=True
+            ),
+        )
+        state.plans[plan.decision_id] = plan
+        taken.add(plan.decision_id)
+    return taken
 
 
 def interrupted(run_id: str, row: Mapping[str, Any], now_ns: int) -> DecisionEnded:
@@ -228,9 +319,14 @@ def interrupted(run_id: str, row: Mapping[str, Any], now_ns: int) -> DecisionEnd
     )
 
 
-def first_fill_ns(rows_last_fill_ns: int | None, clock: Clock) -> int:
-    """Return from when on executions are asked for at start: the last one in the ledger."""
-    return clock.now_ns() - NS_PER_SECOND if rows_last_fill_ns is None else rows_last_fill_ns
+def asked_from_ns(last_fill_ns: int | None, memory_kept_ns: int | None, clock: Clock) -> int:
+    """Return from when on executions, funding and transfers are asked for at start.
+
+    The earlier of the last execution and the last decision on record: cash may have moved
+    between them. Without a record, from now on.
+    """
+    known = [moment for moment in (last_fill_ns, memory_kept_ns) if moment is not None]
+    return min(known, default=clock.now_ns() - NS_PER_SECOND)
 
 
 def _warm(candle: Candle) -> WarmCandle:

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 from counterpoise import __version__
-from counterpoise.app import boot, parameters, recording, wiring
+from counterpoise.app import boot, parameters, recording, watches, wiring
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import Database, open_database
 from counterpoise.app.heads import HeadPublisher, signing_key
@@ -31,7 +31,7 @@ from counterpoise.domain.account import AccountSnapshot, Attestation
 from counterpoise.domain.errors import LedgerUnavailable, StartRefused
 from counterpoise.domain.records import RunEnded
 from counterpoise.engine import actions
-from counterpoise.engine.run import Run
+from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.state import State
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger import controls
@@ -155,6 +155,7 @@ async def _trade(
 ) -> int:
     state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
     runner = Runner(state, clock)
+    switch = watches.dead_man_of(settings, gateway.venue, runner)
     stopped: asyncio.Future[actions.StopDaemon] = asyncio.get_running_loop().create_future()
 
     def on_stop(action: actions.StopDaemon) -> None:
@@ -176,13 +177,18 @@ async def _trade(
         ledger.journal.append(record)
     with LedgerReader(ledger.database.dsn) as reader:
         account_id = state.run.account_id
-        for row in reader.unfinished_decisions(account_id):
-            ended = boot.interrupted(state.run.run_id, row, clock.now_ns())
+        for ended in boot.take_up_decisions(state, reader, account_id, clock):
             ledger.journal.append(ended)
-        last_fill_ns = reader.last_fill_ns(account_id)
+        kept = reader.memory_last(account_id)
+        asked_from_ns = boot.asked_from_ns(
+            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
+        )
+        state.account.transfers = reader.transfers_since_memory(account_id)
+        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
+            state.transfers_seen[row["transfer_id"]] = None
         for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
             state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
-    performer.reconciler.since(boot.first_fill_ns(last_fill_ns, clock))
+    performer.reconciler.since(asked_from_ns)
     narrator = Narrator(runner, settings, clock)
     runner.watch(narrator.told)
     # Asked anew: the first answer is as old as the lease and the warm-up took.
@@ -194,7 +200,10 @@ async def _trade(
     async with StatusServer(settings.status_host, settings.status_port, narrator.status) as status:
         _write_address(settings, status.port)
         narrator.started(status.port)
-        ended_by = await _until_stopped(gateway, runner, ledger, clock, stopped)
+        watched = watches.of_venue(settings, gateway.venue, runner, clock, switch)
+        ended_by = await _until_stopped(gateway, runner, ledger, clock, stopped, watched)
+    if switch is not None and not state.orders.active:
+        await switch.disarm()
     await performer.drain(DRAIN_SECONDS_MAX)
     ledger.journal.append(
         RunEnded(
@@ -221,7 +230,11 @@ async def _prepare(
         memory = boot.restore_memory(reader.memory_last(account_id))
         causes = boot.restore_causes(reader.trading_state_last(account_id))
         intents = reader.open_intents(account_id)
-    instrument_ids = boot.universe(settings, snapshot, recorded)
+        # A foreign position is on record too; only where we ever ordered is one ours.
+        ordered = reader.instruments_ordered(account_id)
+    ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
+    universe = boot.universe(settings, snapshot, ours)
+    instrument_ids = universe.instrument_ids
     attestation = await venue.attest(instrument_ids)
     boot.check_attestation(attestation, settings.clock_offset_ms_max)
     setting = boot.leverage_setting(parameters.leverage_ceiling(settings))
@@ -242,6 +255,9 @@ async def _prepare(
         account_age_ms_max=settings.account_ms_max,
         clock_offset_ms=attestation.clock_offset_ms,
         limits=parameters.risk_limits(settings),
+        execution=parameters.execution_parameters(settings),
+        foreign=ForeignPolicy(settings.foreign),
+        unmanaged=universe.unmanaged,
     )
     state = boot.new_state(settings, run_, instruments, memory)
     state.causes |= causes
@@ -260,6 +276,7 @@ async def _until_stopped(
     ledger: Ledger,
     clock: SystemClock,
     stopped: "asyncio.Future[actions.StopDaemon]",
+    watched: Mapping[str, Coroutine[Any, Any, None]],
 ) -> actions.StopDaemon:
     instrument_ids = tuple(runner.state.instruments)
     works = {
@@ -272,6 +289,7 @@ async def _until_stopped(
         "health": runner.mind_health(ledger.shipper, ledger.journal, ledger.lease),
         "ticks": runner.tick(),
         "cycles": runner.schedule(),
+        **watched,
     }
     tasks: dict[asyncio.Future[Any], str] = {
         asyncio.ensure_future(work): name for name, work in works.items()

@@ -7,6 +7,7 @@ from typing import Any, Final
 from counterpoise.app.settings import Settings
 from counterpoise.app.settings_rules import RuleSettings
 from counterpoise.domain.rounding import quantize_up
+from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.market.freshness import FreshnessLimits
 from counterpoise.risk import ceiling
 from counterpoise.risk.guard import GuardParameters
@@ -37,6 +38,11 @@ def guard_parameters(settings: Settings) -> GuardParameters:
     return GuardParameters(**_of_same_name(settings, GuardParameters))
 
 
+def execution_parameters(settings: Settings) -> ExecutionParameters:
+    """Return how orders are worked. Raises ValueError."""
+    return ExecutionParameters(**_of_same_name(settings, ExecutionParameters))
+
+
 def risk_limits(settings: Settings) -> RiskLimits:
     """Return the gate's other limits."""
     return RiskLimits(**_of_same_name(settings, RiskLimits))
@@ -58,18 +64,20 @@ def leverage_setting(settings: Settings) -> Decimal:
 
 
 def okx_endpoints(settings: Settings) -> OkxEndpoints:
-    """Return OKX's demo addresses, or the ones that replace them.
+    """Return OKX's addresses of the environment, or the ones that replace them.
 
-    Raises ValueError if an order sent to one of them could cost money.
+    Raises ValueError if demo trading is configured and an order sent to one of them could cost
+    money.
     """
-    demo = OkxEndpoints.demo()
+    real = settings.environment == "production"
+    usual = OkxEndpoints.production() if real else OkxEndpoints.demo()
     found = OkxEndpoints(
-        rest_url=settings.okx_rest_url or demo.rest_url,
-        public_url=settings.okx_public_url or demo.public_url,
-        private_url=settings.okx_private_url or demo.private_url,
-        simulated_trading=True,
+        rest_url=settings.okx_rest_url or usual.rest_url,
+        public_url=settings.okx_public_url or usual.public_url,
+        private_url=settings.okx_private_url or usual.private_url,
+        simulated_trading=not real,
     )
-    if is_production(found):
+    if not real and is_production(found):
         raise ValueError(
             f"okx_public_url={found.public_url}, okx_private_url={found.private_url}: "
             "allowed are addresses of demo trading"
@@ -83,6 +91,7 @@ def check(settings: Settings) -> None:
     signal_parameters(settings)
     leverage_ceiling(settings)
     guard_parameters(settings)
+    execution_parameters(settings)
     risk_limits(settings)
     freshness_limits(settings)
     okx_endpoints(settings)

@@ -61,6 +61,7 @@ class Reloader:
                 leverage_ceiling=parameters.leverage_ceiling(settings),
                 flatten_on_stop=settings.stop_policy == "flatten",
                 limits=parameters.risk_limits(settings),
+                execution=parameters.execution_parameters(settings),
             ),
         )
         self._settings = settings

@@ -16,6 +16,7 @@ from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.lease import Lease
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ports import Clock
+from counterpoise.status.server import is_live
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,11 @@ class Runner:
     def attach(self, performer: Performer) -> None:
         """Give it the performer that its actions go to."""
         self._performer = performer
+
+    def healthy(self) -> bool:
+        """Tell whether the risk loop ran lately and nothing in it broke."""
+        age = None if self.ticked is None else self._clock.monotonic() - self.ticked
+        return is_live(age) and not self.broken.done()
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` after each step (for the terminal's words)."""

@@ -19,6 +19,8 @@ from counterpoise.domain.units import SECONDS_PER_DAY
 PREFIX: Final = "COUNTERPOISE_"
 #: Between two decisions lie at least this many seconds.
 CYCLE_SECONDS_MIN: Final = 5
+#: The shortest time of a dead man's switch that a venue takes (OKX), seconds.
+DEAD_MAN_SECONDS_MIN: Final = 10
 
 
 def variable(field: str) -> str:
@@ -43,10 +45,13 @@ class Settings(RuleSettings):
     profile: str = "demo"
     #: "simulator" = the built-in venue on this machine; "okx" = OKX.
     venue: Literal["simulator", "okx"] = "simulator"
-    #: "demo" = play money. "production" is refused by this release.
+    #: "demo" = play money. "production" = real money, once it is armed.
     environment: Literal["demo", "production"] = "demo"
-    #: Account that may trade real money; refused by this release.
+    #: Arms trading with real money: the account's id as the venue names it (OKX: uid).
     live_trading: str | None = None
+    #: Orders and positions that are not the daemon's: "refuse" the start and only reduce while
+    #: they are there, "adopt" them into the book, or "ignore" them. They count in the ceiling.
+    foreign: Literal["refuse", "adopt", "ignore"] = "refuse"
     #: "observe" decides and records and never sends.
     mode: Literal["trade", "observe"] = "trade"
     #: True = the built-in venue and its record start from nothing; the old ones are set aside.
@@ -65,6 +70,17 @@ class Settings(RuleSettings):
     cycle_seconds: int = Field(default=900, ge=CYCLE_SECONDS_MIN, le=SECONDS_PER_DAY)
     #: What SIGTERM does with the book: "hold" keeps the hedged position, "flatten" closes it.
     stop_policy: Literal["hold", "flatten"] = "hold"
+
+    #: Seconds between two measurements of the venue's clock.
+    clock_seconds: int = Field(default=60, ge=5, le=240)
+
+    # -- who notices when it dies --------------------------------------------------------------
+    #: URL called while the risk loop is healthy; None = none. May hold a secret.
+    heartbeat_url: SecretStr | None = None
+    #: Seconds between two calls of it.
+    heartbeat_seconds: int = Field(default=30, ge=1, le=3_600)
+    #: The venue cancels resting orders this long after the daemon died; 0 = it is not asked to.
+    dead_man_seconds: int = Field(default=60, ge=0, le=120)
 
     # -- where the record is -----------------------------------------------------------------
     #: Postgres address; None = the embedded server under `state_dir`.
@@ -161,6 +177,20 @@ class Settings(RuleSettings):
             )
         return value
 
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _is_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("allowed is an address that begins with https:// or http://")
+        return value
+
+    @field_validator("dead_man_seconds")
+    @classmethod
+    def _is_a_time_venues_take(cls, value: int) -> int:
+        if 0 < value < DEAD_MAN_SECONDS_MIN:
+            raise ValueError(f"allowed is 0 (off) or {DEAD_MAN_SECONDS_MIN} to 120")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
@@ -192,18 +222,23 @@ def _held_words(settings: Settings) -> str | None:
 
 
 def _venue_words(settings: Settings) -> str | None:
-    if settings.environment == "production":
-        return _refusal("environment", "production", "demo: this release does not trade real money")
-    if settings.live_trading is not None:
-        return _refusal(
-            "live_trading", settings.live_trading, "unset: this release does not trade real money"
+    if settings.environment == "production" and settings.venue != "okx":
+        return _refusal("environment", "production", f"demo unless {variable('venue')}=okx")
+    if settings.environment == "production" and settings.live_trading is None:
+        return (
+            f"{variable('live_trading')} is not set: real money is traded only when it is the "
+            "account's id as the venue names it (OKX: uid)"
         )
+    if settings.environment != "production" and settings.live_trading is not None:
+        allowed = f"unset unless {variable('environment')}=production"
+        return _refusal("live_trading", settings.live_trading, allowed)
     if settings.fresh and settings.venue != "simulator":
         return _refusal("fresh", "true", "false unless the venue is the built-in one")
     if settings.venue == "okx":
         for field in ("api_key", "api_secret", "api_passphrase"):
             if getattr(settings, field) is None:
-                return f"{variable(field)} is not set: OKX needs a demo-trading key"
+                demo = "" if settings.environment == "production" else " demo-trading"
+                return f"{variable(field)} is not set: OKX needs a{demo} key"
     return None
 
 

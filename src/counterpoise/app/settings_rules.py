@@ -93,6 +93,14 @@ class RuleSettings(BaseSettings):
     slippage_bps_max: Decimal = Decimal(100)
     cost_bps: Decimal = Decimal(15)
 
+    # How orders are worked (engine.execution_parameters).
+    naked_leg_seconds: Decimal = Decimal(20)
+    passive_seconds: Decimal = Decimal(4)
+    slippage_bps_elevated: Decimal = Decimal(30)
+    slippage_bps_stressed: Decimal = Decimal(40)
+    slippage_bps_cascade: Decimal = Decimal(20)
+    depth_share_max: Decimal = Decimal("0.5")
+
     # Age and delay of what is known (market.freshness, risk.view).
     mark_ms_max: int = 15_000
     book_ms_max: int = 60_000

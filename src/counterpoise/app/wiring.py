@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from counterpoise.app import parameters
-from counterpoise.app.settings import Settings
+from counterpoise.app.settings import Settings, variable
 from counterpoise.domain.errors import StartRefused
 from counterpoise.ports import AccountFeed, Clock, MarketFeed, Venue
 from counterpoise.venues.okx.account_stream import OkxAccountStream
@@ -51,11 +51,30 @@ async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gate
         endpoints, credentials = await asyncio.to_thread(_built_in, settings, fresh=fresh)
     else:
         endpoints, credentials = parameters.okx_endpoints(settings), _credentials(settings)
-    if is_production(endpoints):
-        raise StartRefused("this release does not trade on production hosts")
     venue = OkxVenue(endpoints, credentials, clock)
     await venue.open()
+    try:
+        if settings.environment == "production" or is_production(endpoints):
+            check_armed(settings, await venue.account_id())
+    except BaseException:
+        await venue.close()
+        raise
     return Gateway(venue=venue, endpoints=endpoints, credentials=credentials, clock=clock)
+
+
+def check_armed(settings: Settings, account_id: str) -> None:
+    """Refuse real money unless the operator named this very account. Raises StartRefused."""
+    name = variable("live_trading")
+    if settings.live_trading is None:
+        raise StartRefused(
+            f"{name} is not set: these addresses may trade real money with account {account_id}; "
+            f"set {name}={account_id} and COUNTERPOISE_ENVIRONMENT=production if that is meant"
+        )
+    if settings.live_trading != account_id:
+        raise StartRefused(
+            f"{name}={settings.live_trading}: the key opens account {account_id}; use the key of "
+            f"account {settings.live_trading}, or set {name}={account_id} if that one is meant"
+        )
 
 
 def simulator_dir(settings: Settings) -> Path:

@@ -6,6 +6,7 @@ CounterpoiseError
 |- VenueError
 |  |- VenueUnreachable      nothing was sent; reads are retried
 |  |- VenueRejected         the venue refused; never retried
+|  |  '- PositionDoubtful   it would not reduce, the venue says; the position is read again
 |  '- OutcomeUnknown        may have happened; resolved by evidence, never retried
 '- LedgerError
    |- LedgerUnavailable     Postgres is away; nothing increases
@@ -41,6 +42,10 @@ class VenueUnreachable(VenueError):
 
 class VenueRejected(VenueError):
     """The venue answered with a definite refusal; the order does not exist and is not retried."""
+
+
+class PositionDoubtful(VenueRejected):
+    """A reduction would not reduce, the venue says: read the position, then decide anew."""
 
 
 class OutcomeUnknown(VenueError):

@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill, OrderState
 
 
@@ -158,6 +159,8 @@ class OrderUpdate:
     #: Venue clock, ns; our clock where the source is LOCAL.
     event_ns: int
     received_ns: int
+    #: True = refused because the position is not what the order took it for.
+    position_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +169,16 @@ class OrderAbsent:
 
     client_order_id: str
     #: What was asked and what it said, in words for the record.
+    evidence: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUnresolved:
+    """The venue's evidence neither finds an order nor proves it absent; it counts in full."""
+
+    client_order_id: str
+    #: What was asked, what it said, and why that is no proof.
     evidence: str
     received_ns: int
 
@@ -188,6 +201,36 @@ class FundingPaid:
     #: Quote, positive = received by us.
     payment: Decimal
     event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred:
+    """Cash was deposited or withdrawn by somebody: neither profit nor loss."""
+
+    #: The venue's bill id.
+    transfer_id: str
+    #: Quote, positive = into the account.
+    transfer: Decimal
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockMeasured:
+    """The venue's clock was asked for."""
+
+    #: Venue clock minus ours, ns; None = the venue did not answer.
+    offset_ns: int | None
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentStateTold:
+    """The venue says whether it takes orders in an instrument."""
+
+    instrument_id: str
+    state: InstrumentState
     received_ns: int
 
 
@@ -286,8 +329,12 @@ Event = (
     | BalanceUpdate
     | OrderUpdate
     | OrderAbsent
+    | OrderUnresolved
     | FillReported
     | FundingPaid
+    | Transferred
+    | ClockMeasured
+    | InstrumentStateTold
     | AccountReconciled
     | ReconciliationFailed
     | CycleDue

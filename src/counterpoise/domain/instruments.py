@@ -11,6 +11,8 @@ class InstrumentState(StrEnum):
     LIVE = "live"
     POST_ONLY = "post_only"
     SUSPENDED = "suspended"
+    #: The venue lists it no more; what was held in it has been settled.
+    DELISTED = "delisted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

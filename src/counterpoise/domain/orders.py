@@ -146,7 +146,7 @@ class OrderIntent:
     kind: OrderKind
     #: Quote per base, on the tick grid; None exactly for a market order.
     price_limit: Decimal | None
-    #: IOC for everything the first release sends.
+    #: GTC only for an order that waits at the best price; IOC for all others.
     time_in_force: TimeInForce
     #: True = the venue must refuse any part that would grow the position.
     reduce_only: bool
@@ -154,12 +154,20 @@ class OrderIntent:
     attempt: int
     #: When it was made, ns since the epoch, UTC.
     created_ns: int
+    #: True = the venue must cancel it rather than let it take from the book.
+    post_only: bool = False
 
     def __post_init__(self) -> None:
+        assert not self.post_only or self.rests, "post-only is for an order that may rest"
         assert self.quantity > 0, "quantity must be positive"
         assert len(self.client_order_id) <= 32, "client_order_id has more than 32 characters"
         assert self.client_order_id.isalnum(), "client_order_id must be alphanumeric"
         assert (self.price_limit is None) == (self.kind is OrderKind.MARKET), "price and kind"
+
+    @property
+    def rests(self) -> bool:
+        """True if the order may stay in the book until it is canceled."""
+        return self.kind is OrderKind.LIMIT and self.time_in_force is TimeInForce.GTC
 
     @property
     def increases(self) -> bool:

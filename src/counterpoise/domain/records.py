@@ -133,7 +133,7 @@ class DecisionEnded:
 
     decision_id: str
     run_id: str
-    #: "done", "incomplete", "interrupted" or "nothing_to_do".
+    #: "done", "unwound", "incomplete", "interrupted" or "nothing_to_do".
     outcome: str
     #: One sentence for a person.
     summary: str
@@ -142,6 +142,26 @@ class DecisionEnded:
     leverage: Decimal | None
     leverage_max: Decimal | None
     ended_ns: int
+    #: Seconds the whole leading leg would have stood alone for the same exposure; None = no pair.
+    naked_leg_seconds: Decimal | None = None
+    #: Net beta exposure beyond the plan x seconds, quote x seconds; None = no pair.
+    naked_notional_seconds: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairOpened:
+    """Legs that must be traded together, before the first of them (table `pair`)."""
+
+    decision_id: str
+    run_id: str
+    account_id: str
+    #: Net beta exposure while only the leading leg is traded, quote.
+    notional: Decimal
+    #: Seconds that exposure may stand.
+    naked_leg_seconds: Decimal
+    #: Canonical JSON of `engine.pairing.Pair`; a restart goes on from it.
+    body: str
+    opened_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +186,8 @@ class IntentWritten:
     leverage_worst: Decimal | None
     created_ns: int
     expires_ns: int
+    #: True = it may only wait in the book, never take from it.
+    post_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +300,33 @@ class FundingSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSeen:
+    """A deposit or withdrawal (table `transfer`), positive = into the account."""
+
+    account_id: str
+    #: The venue's id: the same transfer is one row, however often it is told.
+    transfer_id: str
+    run_id: str
+    transfer: Decimal
+    event_ns: int
+    #: When the engine took it; the decisions after it count it.
+    recorded_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSeen:
+    """The venue's clock against ours (table `clock`)."""
+
+    clock_event_id: str
+    run_id: str
+    #: Venue clock minus ours, ms; None = not measured for too long.
+    offset_ms: float | None
+    #: True = too far off for anything to increase.
+    refused: bool
+    measured_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControlHandled:
     """What the daemon did with an operator's wish (table `control_ack`)."""
 
@@ -342,6 +391,7 @@ Record = (
     | SignalsSeen
     | DecisionMade
     | DecisionEnded
+    | PairOpened
     | IntentWritten
     | OrderDenied
     | OrderEventSeen
@@ -349,6 +399,8 @@ Record = (
     | PositionSeen
     | EquitySeen
     | FundingSeen
+    | TransferSeen
+    | ClockSeen
     | ControlHandled
     | TradingStateChanged
     | IncidentOpened

@@ -39,7 +39,7 @@ class Account:
     fills_since_anchor: list[Fill] = field(default_factory=list)
     #: Funding newer than the anchor, quote.
     cash_since_anchor: Decimal = ZERO
-    #: Cash that fills and funding explain since the last reconciliation, quote.
+    #: Cash that fills, funding and transfers explain since the last reconciliation, quote.
     cash_explained: Decimal = ZERO
     #: Venue clock of that reconciliation's balance, ns; what is older is in its balance.
     reconciled_ns: int = 0
@@ -51,6 +51,15 @@ class Account:
     fills_seen: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
     #: When the account stream was last proven alive, our clock, ns; None = never.
     alive_ns: int | None = None
+    #: Deposits less withdrawals told since the decision before, quote.
+    transfers: Decimal = ZERO
+    #: Positions as executions are added up from, and since when (venue clock, ns).
+    base: dict[str, Position] = field(default_factory=dict)
+    base_ns: int = 0
+    #: Signed base units executed since then, per instrument.
+    filled_since_base: dict[str, Decimal] = field(default_factory=dict)
+    #: Executions told before the first whole answer, oldest first.
+    fills_at_start: list[Fill] = field(default_factory=list)
     #: True = REST gave the whole account at least once and nothing contradicts it since.
     complete: bool = False
 
@@ -91,7 +100,7 @@ class Account:
             wallet_balance=self.wallet_balance,
             quantities=self.quantities(),
             entry_prices=self.entry_prices(),
-            transfers=ZERO,
+            transfers=self.transfers,
             age_ms=age_ms,
             missing=tuple(missing),
         )
@@ -147,6 +156,11 @@ class Account:
             self.fills_since_anchor.append(fill)
         if self.complete and self._moves(fill, known, reduce_only=reduce_only):
             self.positions[fill.instrument_id] = after_fill(known, fill)
+        if not self.complete:
+            self.fills_at_start.append(fill)
+        if self._follows_base(fill):
+            filled = self.filled_since_base.get(fill.instrument_id, ZERO) + fill.signed_quantity
+            self.filled_since_base[fill.instrument_id] = filled
         self.filled_ns = max(self.filled_ns, fill.received_ns)
         return True
 
@@ -161,13 +175,45 @@ class Account:
             return number > known.trade_sequence
         return fill.event_ns > known.event_ns
 
+    def _follows_base(self, fill: Fill) -> bool:
+        known = self.base.get(fill.instrument_id)
+        number = trade_sequence(fill)
+        if known is not None and number is not None and known.trade_sequence is not None:
+            return number > known.trade_sequence
+        return fill.event_ns > self.base_ns
+
     def told_funding(self, payment: Decimal, event_ns: int) -> None:
         """Take a funding payment, positive = received."""
+        self._told_cash(payment, event_ns)
+
+    def told_transfer(self, transfer: Decimal, event_ns: int) -> None:
+        """Take a deposit (positive) or withdrawal: it buys or sells NAV units."""
+        self._told_cash(transfer, event_ns)
+        self.transfers += transfer
+
+    def _told_cash(self, change: Decimal, event_ns: int) -> None:
         if event_ns > self.reconciled_ns:
-            self.cash_explained += payment
+            self.cash_explained += change
         if self.wallet_balance is not None and event_ns > self.balance_ns:
-            self.wallet_balance += payment
-            self.cash_since_anchor += payment
+            self.wallet_balance += change
+            self.cash_since_anchor += change
+
+    def count_from(self, snapshot: AccountSnapshot) -> None:
+        """Add up executions from this answer's positions on."""
+        self.base = {p.instrument_id: p for p in snapshot.positions}
+        self.base_ns = snapshot.positions_ns or snapshot.event_ns
+        self.filled_since_base = {}
+
+    def unexplained(self, snapshot: AccountSnapshot) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return {instrument: (what executions say, what the venue says)} where they differ."""
+        theirs = {p.instrument_id: p.quantity for p in snapshot.positions}
+        found: dict[str, tuple[Decimal, Decimal]] = {}
+        for name in sorted(self.base.keys() | theirs.keys() | self.filled_since_base.keys()):
+            before = self.base[name].quantity if name in self.base else ZERO
+            expected = before + self.filled_since_base.get(name, ZERO)
+            if expected != theirs.get(name, ZERO):
+                found[name] = (expected, theirs.get(name, ZERO))
+        return found
 
     def reconciled(
         self, snapshot: AccountSnapshot, marks: Mapping[str, Decimal]

@@ -4,13 +4,20 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import identity
-from counterpoise.domain.events import BalanceUpdate, FillReported, FundingPaid, PositionUpdate
-from counterpoise.domain.records import FundingSeen
-from counterpoise.engine import actions, controls, guarding, recording, views
+from counterpoise.domain.events import (
+    BalanceUpdate,
+    FillReported,
+    FundingPaid,
+    PositionUpdate,
+    Transferred,
+)
+from counterpoise.domain.records import FundingSeen, TransferSeen
+from counterpoise.engine import actions, controls, delisting, guarding, recording, views
+from counterpoise.engine.run import ForeignPolicy
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
-#: Funding payments kept to recognise one told twice; years of them.
+#: Funding payments, and transfers, kept to recognise one told twice; years of them.
 FUNDING_REMEMBERED_MAX: Final = 20_000
 
 
@@ -28,7 +35,10 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     shrank = _hedge_shrank(state, told.instrument_id, abs(held))
     if shrank and not state.orders.at_work(told.instrument_id):
         done += vanished(state, told.instrument_id, f"from {held} without an order of ours")
-    if told.quantity != 0 and told.instrument_id not in state.instruments:
+    core = told.instrument_id == state.strategy.core_instrument
+    if core and held != 0 and told.quantity == 0 and not state.orders.at_work(told.instrument_id):
+        done += delisting.core_vanished(state, str(held))
+    if told.quantity != 0 and is_strange(state, told.instrument_id):
         done += foreign(
             state,
             f"a position in {told.instrument_id} that this configuration does not hold appeared",
@@ -50,6 +60,8 @@ def vanished(state: State, instrument_id: str, how: str) -> list[actions.Action]
 def _hedge_shrank(state: State, instrument_id: str, before: Decimal) -> bool:
     if instrument_id == state.strategy.core_instrument or not state.account.complete:
         return False
+    if instrument_id in state.run.unmanaged:
+        return False
     return abs(state.account.quantities().get(instrument_id, Decimal(0))) < before
 
 
@@ -68,6 +80,7 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     reduce_only = ours is not None and ours.open_order.reduce_only
     if not state.account.told_fill(fill, reduce_only=reduce_only):
         return []
+    state.orders.executed(fill.instrument_id, fill.client_order_id, fill.quantity)
     done: list[actions.Action] = [recording.fill(state, event)]
     if ours is None and _hedge_shrank(state, fill.instrument_id, before):
         done += vanished(
@@ -76,7 +89,8 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     held = state.account.positions.get(fill.instrument_id)
     if held is not None:
         done.append(recording.position(state, held, "fill"))
-    if fill.client_order_id is None or not identity.is_ours(fill.client_order_id):
+    ours_by_id = fill.client_order_id is not None and identity.is_ours(fill.client_order_id)
+    if not ours_by_id and not tolerated(state):
         done += foreign(
             state,
             f"{fill.instrument_id} was traded by an order that is not ours",
@@ -110,6 +124,39 @@ def told_funding(state: State, event: FundingPaid) -> list[actions.Action]:
             )
         )
     ]
+
+
+def told_transfer(state: State, event: Transferred) -> list[actions.Action]:
+    """Take a deposit or withdrawal once, by the venue's id."""
+    if event.transfer_id in state.transfers_seen:
+        return []
+    state.transfers_seen[event.transfer_id] = None
+    while len(state.transfers_seen) > FUNDING_REMEMBERED_MAX:
+        state.transfers_seen.popitem(last=False)
+    state.account.told_transfer(event.transfer, event.event_ns)
+    return [
+        actions.Write(
+            record=TransferSeen(
+                account_id=state.run.account_id,
+                transfer_id=event.transfer_id,
+                run_id=state.run.run_id,
+                transfer=event.transfer,
+                event_ns=event.event_ns,
+                recorded_ns=state.now_ns,
+            )
+        ),
+        *guarding.watch(state),
+    ]
+
+
+def is_strange(state: State, instrument_id: str) -> bool:
+    """Tell whether a position is neither followed nor ours to follow."""
+    return instrument_id not in state.instruments
+
+
+def tolerated(state: State) -> bool:
+    """Tell whether orders and executions of others are left alone by the operator's setting."""
+    return state.run.foreign is not ForeignPolicy.REFUSE
 
 
 def foreign(state: State, words: str, figures: dict[str, str]) -> list[actions.Action]:

@@ -1,6 +1,7 @@
 """What a step asks the outside to do. Performed in order by `execution`."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from counterpoise.domain.orders import ApprovedOrder
 from counterpoise.domain.records import IntentWritten, Record
@@ -46,6 +47,13 @@ class Resolve:
     created_ns: int
     #: After this instant the request can no longer be carried out by us, ns.
     expires_ns: int
+    #: Base units ordered.
+    quantity: Decimal
+    #: +1 for a buy, -1 for a sell.
+    sign: int
+    #: Signed base units held when it was made, if nothing else has moved them since; None = other
+    #: executions did, or it is another run's.
+    position_before: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What an operator's wish does: pause, resume, flatten, stop."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from counterpoise.domain.events import ControlAction, ControlRequested
 from counterpoise.domain.records import ControlHandled, MemoryKept
@@ -116,7 +117,13 @@ def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actio
 
 def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Action]:
     before = state.memory.nav_high_water
-    state.memory = replace(state.memory, nav_high_water=state.memory.unit_nav)
+    # What is kept now is what a restart begins from: transfers told by now must be in it.
+    state.memory = replace(
+        state.memory,
+        nav_high_water=state.memory.unit_nav,
+        transfers_pending=state.memory.transfers_pending + state.account.transfers,
+    )
+    state.account.transfers = Decimal(0)
     kept = actions.Write(
         record=MemoryKept(
             decision_id=f"control-{event.control_id}",

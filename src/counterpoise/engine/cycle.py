@@ -4,7 +4,7 @@
 both sides; a replay calls it on the stored inputs and compares.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from counterpoise.domain.orders import ApprovedOrder, LegChange, Side
@@ -14,6 +14,7 @@ from counterpoise.risk.denials import Denial
 from counterpoise.risk.view import RiskView
 from counterpoise.strategy import decide as strategy_decide
 from counterpoise.strategy.decision import Decision, DecisionInputs
+from counterpoise.strategy.memory import Regime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,9 @@ class CycleInputs:
     slippage_bps_increase: Decimal
     #: Farthest price of a reduction from mid, bps.
     slippage_bps_reduction: Decimal
+    #: Farthest price of an increase by the regime the decision finds, bps; one that is not there
+    #: has `slippage_bps_increase`.
+    slippage_bps_regimes: dict[Regime, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +66,15 @@ class CycleOutputs:
 def recompute(inputs: CycleInputs) -> CycleOutputs:
     """Decide, price and review; a pure function of its argument."""
     decision = strategy_decide.decide(inputs.decision)
-    return CycleOutputs(decision=decision, review=_review(inputs, decision.changes))
+    review = _review(inputs, decision.changes, decision.memory.regime)
+    return CycleOutputs(decision=decision, review=review)
 
 
-def _review(inputs: CycleInputs, changes: tuple[LegChange, ...]) -> tuple[Reviewed, ...]:
+def _review(
+    inputs: CycleInputs, changes: tuple[LegChange, ...], regime: Regime
+) -> tuple[Reviewed, ...]:
     market = inputs.decision.market
+    increase_bps = inputs.slippage_bps_regimes.get(regime, inputs.slippage_bps_increase)
     intents = [
         pricing.make_intent(
             change,
@@ -74,16 +82,12 @@ def _review(inputs: CycleInputs, changes: tuple[LegChange, ...]) -> tuple[Review
             account_id=inputs.account_id,
             decision_id=inputs.decision.decision_id,
             attempt=0,
-            cap_bps=(
-                inputs.slippage_bps_reduction
-                if change.reduce_only
-                else inputs.slippage_bps_increase
-            ),
+            cap_bps=(inputs.slippage_bps_reduction if change.reduce_only else increase_bps),
             now_ns=inputs.decision.now_ns,
         )
         for change in changes
     ]
-    answers = gate.review(tuple(intents), inputs.risk)
+    answers = gate.review(tuple(intents), _whole(inputs.risk))
     return tuple(
         Reviewed(
             instrument_id=intent.instrument_id,
@@ -98,6 +102,15 @@ def _review(inputs: CycleInputs, changes: tuple[LegChange, ...]) -> tuple[Review
         )
         for intent, answer in zip(intents, answers, strict=True)
     )
+
+
+def _whole(view: RiskView) -> RiskView:
+    # What is more than one order may carry goes out in several; each passes the gate by itself.
+    instruments = {
+        name: replace(rules, market_quantity_max=None, limit_quantity_max=None)
+        for name, rules in view.instruments.items()
+    }
+    return replace(view, instruments=instruments)
 
 
 def _approved_quantity(answer: ApprovedOrder | Denial | None) -> Decimal:

@@ -1,6 +1,7 @@
 """The 15-minute cycle: reconcile, decide, write one row, start trading."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from counterpoise.domain import identity
 from counterpoise.domain.account import AccountView
@@ -43,6 +44,8 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     inputs = _inputs(state, missing)
     outputs = recompute(inputs)
     decision = outputs.decision
+    # They are in the memory now, as units or as pending.
+    state.account.transfers = Decimal(0)
     state.memory = decision.memory
     if state.run.observe:
         # Nothing was bought, so a later run that trades starts at the entry scale all the same.
@@ -87,7 +90,7 @@ def _trade(state: State, inputs: CycleInputs, outputs: CycleOutputs) -> list[act
 
 def _inputs(state: State, missing: str | None) -> CycleInputs:
     market = state.market.view(state.now_ns)
-    account = state.account.view(state.now_ns, views.marks(state), state.run.account_age_ms_max)
+    account = views.managed_account(state)
     if missing is not None:
         account = _without(account, missing)
     decision_id = identity.decision_id(
@@ -101,13 +104,14 @@ def _inputs(state: State, missing: str | None) -> CycleInputs:
             account=account,
             signals=state.signals.view(state.now_ns),
             memory=state.memory,
-            parameters=state.strategy,
+            parameters=views.strategy_parameters(state),
             trading_state=state.trading_state,
         ),
         risk=views.risk_view(state, market),
         account_id=state.run.account_id,
         slippage_bps_increase=state.run.slippage_bps_increase,
         slippage_bps_reduction=state.run.slippage_bps_reduction,
+        slippage_bps_regimes=state.run.execution.slippage_bps(state.run.slippage_bps_increase),
     )
 
 

@@ -55,8 +55,12 @@ def recompute(inputs: FlattenInputs) -> FlattenOutputs:
 
 
 def is_flat(state: State) -> bool:
-    """Tell whether nothing is held that this daemon can trade."""
-    return not any(i in state.instruments for i in state.account.quantities())
+    """Tell whether nothing is held that this daemon can and may trade."""
+    return not any(_is_ours(state, i) for i in state.account.quantities())
+
+
+def _is_ours(state: State, instrument_id: str) -> bool:
+    return instrument_id in state.instruments and instrument_id not in state.run.unmanaged
 
 
 def go_on(state: State) -> list[actions.Action]:
@@ -69,7 +73,7 @@ def go_on(state: State) -> list[actions.Action]:
     return [recording.trading_state(state)]
 
 
-def flatten(state: State, why: str) -> list[actions.Action]:
+def flatten(state: State, why: str, *, reason: str = "OPERATOR_FLATTEN") -> list[actions.Action]:
     """Drop increases, then close everything; nothing if one works or was just tried."""
     if state.run.observe or state.now_ns - state.flatten_ns < FLATTEN_GAP_NS:
         return []
@@ -81,11 +85,9 @@ def flatten(state: State, why: str) -> list[actions.Action]:
         return done
     inputs = FlattenInputs(
         core_instrument=state.strategy.core_instrument,
-        # Only what can be priced and sized; the rest holds the daemon back as foreign.
+        # Only what can be priced and sized and is the daemon's to trade.
         quantities={
-            i: quantity
-            for i, quantity in state.account.quantities().items()
-            if i in state.instruments
+            i: quantity for i, quantity in state.account.quantities().items() if _is_ours(state, i)
         },
         working=state.orders.reducing(state.now_ns),
     )
@@ -107,7 +109,7 @@ def flatten(state: State, why: str) -> list[actions.Action]:
         decided_ns=state.now_ns,
         trading_state=state.trading_state.value,
         action="traded",
-        reasons=("OPERATOR_FLATTEN",),
+        reasons=(reason,),
         summary=summary,
         strategy_version=STRATEGY_VERSION,
         equity=state.account.equity(views.marks(state)),

@@ -8,7 +8,7 @@ from counterpoise.domain.orders import IntentSource
 from counterpoise.domain.records import DecisionMade
 from counterpoise.engine import actions, recording, views, working
 from counterpoise.engine.plan import make_plan
-from counterpoise.engine.run import GUARD_GAP_NS, GUARD_GAP_NS_MAX
+from counterpoise.engine.run import DOUBTED_NS_MAX, GUARD_GAP_NS, GUARD_GAP_NS_MAX
 from counterpoise.engine.state import State
 from counterpoise.risk import guard, leverage
 from counterpoise.risk.view import RiskView
@@ -67,7 +67,7 @@ def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
     inputs = GuardInputs(
         risk=views.risk_view(state, state.market.view(state.now_ns)),
         parameters=state.guard,
-        working=state.orders.reducing(state.now_ns),
+        working=_working(state),
         leg_vanished=leg_vanished,
     )
     verdict = recompute(inputs)
@@ -82,6 +82,17 @@ def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
         state.guard_idle = 0
     state.guard_ns = state.now_ns
     return _act(state, inputs, verdict)
+
+
+def _working(state: State) -> dict[str, Decimal]:
+    # A position the venue denied is read again first: until then, for a moment at most, a
+    # reduction of it would only be refused again. The other legs are judged as ever.
+    working = state.orders.reducing(state.now_ns)
+    held = state.account.quantities()
+    for name, doubted_ns in state.doubted.items():
+        if name in held and state.now_ns - doubted_ns < DOUBTED_NS_MAX:
+            working[name] = abs(held[name])
+    return working
 
 
 def measure(state: State) -> bool:

@@ -14,15 +14,24 @@ from counterpoise.domain.orders import OrderState
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.engine import (
     actions,
+    clocking,
     controls,
     cycling,
+    delisting,
     flattening,
     guarding,
+    reconciling,
     recording,
     views,
     working,
 )
-from counterpoise.engine.run import ASK_AFTER_NS, ASK_JOURNALED_NS, POLL_NS, RECONCILE_NS_MAX
+from counterpoise.engine.run import (
+    ASK_AFTER_NS,
+    ASK_JOURNALED_NS,
+    ASK_UNRESOLVED_NS,
+    POLL_NS,
+    RECONCILE_NS_MAX,
+)
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -42,6 +51,8 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
     done = _ask_about_orders(state)
     if state.waiting is not None and state.now_ns - state.waiting.asked_ns > RECONCILE_NS_MAX:
         done += cycling.decide(state, missing="RECONCILIATION_LATE")
+    done += clocking.look(state)
+    done += reconciling.look_again(state)
     if Cause.ACCOUNT in state.causes and state.now_ns - state.polled_ns >= POLL_NS:
         # Without its stream, and until REST has told what it missed, the account is only known
         # by asking; the guard acts on the answers.
@@ -49,6 +60,7 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
         done.append(actions.Reconcile(cause="stream_down"))
     done += working.advance_all(state)
     done += flattening.go_on(state)
+    done += delisting.close_hedges(state)
     done += guarding.watch(state)
     return done + controls.continue_stop(state)
 
@@ -100,15 +112,9 @@ def _ask_about_orders(state: State) -> list[actions.Action]:
         patience_ns = ASK_AFTER_NS
         if order.state is OrderState.JOURNALED and order.decision_id is not None:
             patience_ns = ASK_JOURNALED_NS
+        elif order.unresolved:
+            patience_ns = ASK_UNRESOLVED_NS
         if state.now_ns - since_ns < patience_ns:
             continue
-        state.orders.asked(key, state.now_ns)
-        asked.append(
-            actions.Resolve(
-                instrument_id=order.open_order.instrument_id,
-                client_order_id=key,
-                created_ns=order.created_ns,
-                expires_ns=order.expires_ns,
-            )
-        )
+        asked.append(state.orders.ask(key, state.now_ns))
     return asked

@@ -14,6 +14,9 @@ from counterpoise.domain.orders import (
     OrderState,
 )
 from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.engine.actions import Resolve
+
+ZERO: Final = Decimal(0)
 
 #: Orders that are over and still answer late messages.
 FINISHED_REMEMBERED_MAX: Final = 2_000
@@ -21,7 +24,8 @@ FINISHED_REMEMBERED_MAX: Final = 2_000
 #: A reduction without an end is counted on for this long.
 REDUCTION_COUNTS_NS: Final = 5 * NS_PER_SECOND
 
-ZERO: Final = Decimal(0)
+#: States in which the venue has an order in its book.
+_IN_BOOK: Final = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,18 @@ class TrackedOrder:
     asked_ns: int = 0
     #: True = the venue knows it: an absence later needs stronger evidence.
     acknowledged: bool = False
+    #: True = it may stay in the book until it is canceled.
+    rests: bool = False
+    #: When a cancel was last asked for, ns; 0 = never.
+    canceled_ns: int = 0
+    #: Signed base units held when it was made; None = not known, or others have moved it since.
+    held_before: Decimal | None = None
+    #: True = the venue's evidence neither found it nor proved it absent.
+    unresolved: bool = False
+    #: Executions told of it one by one, base units.
+    executed: Decimal = ZERO
+    #: Filled in all so far as an update last said, base units.
+    filled_told: Decimal = ZERO
 
     @property
     def state(self) -> OrderState:
@@ -61,8 +77,11 @@ class OrderTracker:
     #: Orders without an id of ours, by venue order id.
     foreign: dict[str, OpenOrder] = field(default_factory=dict)
 
-    def journaled(self, approved: ApprovedOrder) -> TrackedOrder:
-        """Count an order from the moment it is handed to the journal."""
+    def journaled(self, approved: ApprovedOrder, held: Decimal | None = None) -> TrackedOrder:
+        """Count an order from the moment it is handed to the journal.
+
+        `held` = signed base units held in its instrument now.
+        """
         intent = approved.intent
         assert intent.client_order_id not in self.active, "client order id used twice"
         assert intent.client_order_id not in self.finished, "client order id used again"
@@ -81,12 +100,19 @@ class OrderTracker:
             decision_id=intent.decision_id,
             created_ns=intent.created_ns,
             expires_ns=approved.expires_ns,
+            rests=intent.rests,
+            held_before=held,
         )
         self.active[intent.client_order_id] = order
         return order
 
-    def adopt(self, order: OpenOrder, *, created_ns: int, expires_ns: int) -> None:
-        """Take over an order found at start, in its venue's state or as UNKNOWN."""
+    def adopt(
+        self, order: OpenOrder, *, created_ns: int, expires_ns: int, rests: bool = False
+    ) -> None:
+        """Take over an order found at start, in its venue's state or as UNKNOWN.
+
+        `rests` = it was sent to stay in the book; one that stands there is taken to.
+        """
         if order.client_order_id is None:
             assert order.venue_order_id is not None, "an order needs one id"
             self.foreign[order.venue_order_id] = order
@@ -100,6 +126,8 @@ class OrderTracker:
             created_ns=created_ns if known is None else known.created_ns,
             expires_ns=expires_ns if known is None else known.expires_ns,
             acknowledged=order.venue_order_id is not None,
+            rests=rests or order.state in _IN_BOOK or (known is not None and known.rests),
+            filled_told=order.filled_quantity,
         )
 
     def get(self, client_order_id: str) -> TrackedOrder | None:
@@ -118,7 +146,9 @@ class OrderTracker:
         order = self.active[update.client_order_id]
         before = order.open_order
         filled = max(before.filled_quantity, update.filled_quantity or ZERO)
-        if update.state is OrderState.PARTIALLY_FILLED and filled == before.filled_quantity:
+        told = update.filled_quantity or ZERO
+        partial = OrderState.PARTIALLY_FILLED
+        if update.state is before.state is partial and told <= order.filled_told:
             return None
         if update.state not in TRANSITIONS[before.state]:
             return None
@@ -132,14 +162,71 @@ class OrderTracker:
             order,
             open_order=after,
             acknowledged=order.acknowledged or after.venue_order_id is not None,
+            filled_told=max(order.filled_told, told),
+            unresolved=order.unresolved and update.state is OrderState.UNKNOWN,
         )
         self._keep(update.client_order_id, changed)
         return changed
 
-    def asked(self, client_order_id: str, now_ns: int) -> None:
-        """Note that the venue is being asked about an order."""
+    def executed(
+        self, instrument_id: str, client_order_id: str | None, quantity: Decimal
+    ) -> TrackedOrder | None:
+        """Count an execution that was told for the first time; None = not an order of ours.
+
+        The filled quantity is at least what was executed, whatever the updates say or lack; it
+        grows for an order that is over, too. The state is left to the updates.
+        """
+        for key, other in self.active.items():
+            if key != client_order_id and other.open_order.instrument_id == instrument_id:
+                self.active[key] = replace(other, held_before=None)
+        order = None if client_order_id is None else self.get(client_order_id)
+        if order is None or client_order_id is None:
+            return None
+        executed = order.executed + quantity
+        filled = max(order.open_order.filled_quantity, executed)
+        changed = replace(
+            order,
+            executed=executed,
+            open_order=replace(order.open_order, filled_quantity=filled),
+        )
+        book = self.active if client_order_id in self.active else self.finished
+        book[client_order_id] = changed
+        return changed
+
+    def leave_unresolved(self, client_order_id: str) -> None:
+        """Note that evidence does not resolve an order; the next update that does takes it back."""
+        order = self.active[client_order_id]
+        self.active[client_order_id] = replace(order, unresolved=True)
+
+    def cancel_due(self, client_order_id: str, now_ns: int, gap_ns: int) -> bool:
+        """Note that a cancel is asked for; False = one was asked for less than `gap_ns` ago."""
+        order = self.active[client_order_id]
+        if order.canceled_ns and now_ns - order.canceled_ns < gap_ns:
+            return False
+        self.active[client_order_id] = replace(order, canceled_ns=now_ns)
+        return True
+
+    def resting(self, instrument_id: str) -> list[TrackedOrder]:
+        """Return our orders that may stand in an instrument's book, in a fixed order."""
+        return [
+            order
+            for _, order in sorted(self.active.items())
+            if order.rests and order.open_order.instrument_id == instrument_id
+        ]
+
+    def ask(self, client_order_id: str, now_ns: int) -> Resolve:
+        """Return the question what became of an order at work, and note that it is asked."""
         order = self.active[client_order_id]
         self.active[client_order_id] = replace(order, asked_ns=now_ns)
+        return Resolve(
+            instrument_id=order.open_order.instrument_id,
+            client_order_id=client_order_id,
+            created_ns=order.created_ns,
+            expires_ns=order.expires_ns,
+            quantity=order.open_order.quantity,
+            sign=order.open_order.side.sign,
+            position_before=order.held_before,
+        )
 
     def open_orders(self) -> tuple[OpenOrder, ...]:
         """Return all that may still fill, in a fixed order, as the gate counts it."""

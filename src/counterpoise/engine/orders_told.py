@@ -1,8 +1,8 @@
 """Order updates as they are told, from our own call, the stream or REST."""
 
-from counterpoise.domain.events import OrderAbsent, OrderUpdate, UpdateSource
+from counterpoise.domain.events import OrderAbsent, OrderUnresolved, OrderUpdate, UpdateSource
 from counterpoise.domain.orders import OrderState
-from counterpoise.engine import actions, controls, recording, working
+from counterpoise.engine import actions, controls, recording, sending, working
 from counterpoise.engine.account_told import foreign
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.state import State
@@ -23,11 +23,14 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     done += _overfilled(state, changed)
     if changed.state is OrderState.UNKNOWN:
         done.append(_resolve(state, changed))
+    if event.position_doubtful:
+        done += _doubt(state, event.instrument_id)
     if changed.state is OrderState.REJECTED and event.source is UpdateSource.LOCAL:
         # A refusal may mean that the position is not what we think: read it again.
         done.append(actions.Reconcile(cause="rejected"))
-    if changed.over:
+    if changed.over or event.filled_quantity:
         done += working.advance_all(state)
+    if changed.over:
         done += controls.continue_stop(state)
     return done
 
@@ -43,11 +46,8 @@ def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
             client_order_id=event.client_order_id,
             venue_order_id=None,
             instrument_id=order.open_order.instrument_id,
-            state=(
-                OrderState.CANCELED
-                if order.state is OrderState.PARTIALLY_FILLED
-                else OrderState.REJECTED
-            ),
+            # What the venue once had and has no more ended there; it was not refused.
+            state=OrderState.CANCELED if order.acknowledged else OrderState.REJECTED,
             filled_quantity=None,
             average_price=None,
             source=UpdateSource.REST,
@@ -60,16 +60,52 @@ def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
     )
 
 
+def unresolved(state: State, event: OrderUnresolved) -> list[actions.Action]:
+    """Keep counting an order in full whose fate the evidence leaves open, and say so once."""
+    order = state.orders.active.get(event.client_order_id)
+    if order is None or order.unresolved:
+        return []
+    words = (
+        f"order {event.client_order_id} in {order.open_order.instrument_id} can be neither found"
+        f" nor proved absent ({event.evidence}); it counts as open in full, and nothing increases"
+        " in its instrument"
+    )
+    told = OrderUpdate(
+        client_order_id=event.client_order_id,
+        venue_order_id=order.open_order.venue_order_id,
+        instrument_id=order.open_order.instrument_id,
+        state=OrderState.UNKNOWN,
+        filled_quantity=order.open_order.filled_quantity,
+        average_price=None,
+        source=UpdateSource.REST,
+        code="UNRESOLVED",
+        message=event.evidence,
+        order=None,
+        event_ns=event.received_ns,
+        received_ns=event.received_ns,
+    )
+    # Whatever it was taken for so far, from now on nobody knows.
+    state.orders.told(told)
+    state.orders.leave_unresolved(event.client_order_id)
+    done: list[actions.Action] = [recording.order_event(state, told)]
+    done.append(recording.incident(state, "order.unresolved", "error", words, {}))
+    return done + working.advance_all(state)
+
+
+def _doubt(state: State, instrument_id: str) -> list[actions.Action]:
+    # The venue says there is nothing to reduce: gone, or reserved by a resting order of ours. The
+    # next reduction waits for the position to be read again (asked for by the refusal itself).
+    state.doubted[instrument_id] = state.now_ns
+    done: list[actions.Action] = []
+    for order in state.orders.resting(instrument_id):
+        done += sending.cancel(state, order.open_order.client_order_id or "")
+    return done
+
+
 def _resolve(state: State, order: TrackedOrder) -> actions.Action:
     client_order_id = order.open_order.client_order_id
     assert client_order_id is not None, "our orders have an id of ours"
-    state.orders.asked(client_order_id, state.now_ns)
-    return actions.Resolve(
-        instrument_id=order.open_order.instrument_id,
-        client_order_id=client_order_id,
-        created_ns=order.created_ns,
-        expires_ns=order.expires_ns,
-    )
+    return state.orders.ask(client_order_id, state.now_ns)
 
 
 def _overfilled(state: State, order: TrackedOrder) -> list[actions.Action]:

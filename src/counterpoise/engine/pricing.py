@@ -32,6 +32,39 @@ def limit_inside_cap(reference: Decimal, side: Side, cap_bps: Decimal, tick: Dec
     return rounding.quantize_up(reference * (ONE - cap_bps / BPS_PER_ONE), tick)
 
 
+def own_best(view: InstrumentView, side: Side) -> Decimal | None:
+    """Return the best price an order of this side can wait at; None = no such book."""
+    if view.bid is None or view.ask is None or view.bid >= view.ask:
+        return None
+    return view.bid if side is Side.BUY else view.ask
+
+
+def child_quantity(
+    remaining: Decimal, view: InstrumentView, depth_share: Decimal | None, orders_left: int
+) -> Decimal:
+    """Return how much of `remaining` one order may carry, base units on the lot grid.
+
+    Never more than the venue takes at once. `depth_share` of the visible depth at most (None =
+    whatever the depth), but enough for the orders that are left to carry it all; neither makes an
+    order smaller than the venue's least, nor leaves less than that behind.
+    """
+    instrument, reference = view.instrument, reference_price(view)
+    least = instrument.quantity_min
+    if instrument.notional_min is not None and reference:
+        # Twice the least notional: the limit or the mark may lie below the reference.
+        least = max(least, 2 * instrument.notional_min / reference)
+    quantity = remaining
+    if depth_share is not None and view.depth_quote is not None and reference:
+        visible = view.depth_quote * depth_share / reference
+        quantity = min(quantity, max(visible, remaining / max(orders_left, 1), least))
+    limits = (instrument.market_quantity_max, instrument.limit_quantity_max)
+    most = min((limit for limit in limits if limit is not None), default=remaining)
+    if remaining <= most and remaining - quantity < least:
+        return remaining
+    quantity = rounding.quantize_toward_zero(min(quantity, most), instrument.lot_size)
+    return min(max(quantity, instrument.lot_size), remaining)
+
+
 def make_intent(
     change: LegChange,
     view: InstrumentView,
@@ -41,10 +74,12 @@ def make_intent(
     attempt: int,
     cap_bps: Decimal,
     now_ns: int,
+    waits: bool = False,
 ) -> OrderIntent:
     """Return a limit IOC inside the slippage cap, or a market order where no price is known.
 
-    Only a reduction may meet a market without any price: an increase is denied for it.
+    Only a reduction may meet a market without any price: an increase is denied for it. `waits` =
+    post-only at the best price of its own side instead, where there is one.
     """
     reference = reference_price(view)
     price_limit = None
@@ -52,6 +87,9 @@ def make_intent(
         price_limit = limit_inside_cap(reference, change.side, cap_bps, view.instrument.tick_size)
         if price_limit <= 0:
             price_limit = view.instrument.tick_size
+    best = own_best(view, change.side) if waits else None
+    if best is not None:
+        price_limit = best
     return OrderIntent(
         client_order_id=identity.client_order_id(
             account_id, decision_id, change.instrument_id, attempt
@@ -64,10 +102,11 @@ def make_intent(
         quantity=change.quantity,
         kind=OrderKind.MARKET if price_limit is None else OrderKind.LIMIT,
         price_limit=price_limit,
-        time_in_force=TimeInForce.IOC,
+        time_in_force=TimeInForce.IOC if best is None else TimeInForce.GTC,
         reduce_only=change.reduce_only,
         attempt=attempt,
         created_ns=now_ns,
+        post_only=best is not None,
     )
 
 

@@ -7,10 +7,23 @@ from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, OpenOrder, Position
 from counterpoise.domain.events import AccountReconciled, ReconciliationFailed
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.engine import actions, controls, cycling, guarding, recording, views, working
+from counterpoise.engine import (
+    actions,
+    controls,
+    cycling,
+    delisting,
+    guarding,
+    recording,
+    views,
+    working,
+)
 from counterpoise.engine.account import flat
-from counterpoise.engine.account_told import foreign, vanished
-from counterpoise.engine.run import CASH_TOLERANCE_FRACTION
+from counterpoise.engine.account_told import foreign, is_strange, tolerated, vanished
+from counterpoise.engine.run import (
+    CASH_TOLERANCE_FRACTION,
+    DOUBT_NS,
+    EQUITY_TOLERANCE_FRACTION,
+)
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -18,15 +31,21 @@ from counterpoise.engine.trading_state import Cause
 ANSWER_AGE_NS: Final = 5 * NS_PER_SECOND
 #: After a fill, a difference is a delay for this long.
 SETTLE_NS: Final = 10 * NS_PER_SECOND
+#: Exit code when the key opens another account than before.
+EXIT_ANOTHER_ACCOUNT: Final = 5
 
 
 def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     """Take the venue's whole account as truth, then decide the cycle that waited for it."""
     snapshot = event.snapshot
+    if snapshot.account_id != state.run.account_id:
+        return _another_account(state, snapshot)
     first = not state.account.complete
     before = dict(state.account.positions)
     quiet = _is_quiet(state)
     drift = state.account.reconciled(snapshot, views.marks(state))
+    if event.cause == "rejected":
+        state.doubted.clear()
     done = _positions(state, before, "start" if first else event.cause)
     done += _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
@@ -34,13 +53,24 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     if not state.account_stream_down:
         done += controls.remove_cause(state, Cause.ACCOUNT)
     if first:
-        _count_cash_from(state, snapshot)
+        done += _first(state, snapshot, before)
     elif quiet:
-        done += _drift(state, drift, _cash_residual(state, snapshot))
+        done += _balance(state, snapshot, drift)
+    else:
+        # What is under way may explain it; the next quiet look begins anew.
+        state.doubt_ns, state.doubt_asked = None, False
     done += guarding.watch(state)
-    if event.cause == "cycle" and state.waiting is not None:
+    if event.cause == "cycle" and state.waiting is not None and state.doubt_ns is None:
         done += cycling.decide(state)
     return done + working.advance_all(state) + controls.continue_stop(state)
+
+
+def look_again(state: State) -> list[actions.Action]:
+    """Ask a second time about an account that did not add up; called with each tick."""
+    if state.doubt_ns is None or state.doubt_asked or state.now_ns < state.doubt_ns + DOUBT_NS:
+        return []
+    state.doubt_asked = True
+    return [actions.Reconcile(cause="doubt" if state.waiting is None else "cycle")]
 
 
 def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
@@ -69,26 +99,15 @@ def _orders(state: State, listed: tuple[OpenOrder, ...], received_ns: int) -> li
     for lost in state.orders.reconciled(listed, received_ns - ANSWER_AGE_NS):
         client_order_id = lost.open_order.client_order_id
         assert client_order_id is not None, "our orders have an id of ours"
-        state.orders.asked(client_order_id, state.now_ns)
-        asked.append(
-            actions.Resolve(
-                instrument_id=lost.open_order.instrument_id,
-                client_order_id=client_order_id,
-                created_ns=lost.created_ns,
-                expires_ns=lost.expires_ns,
-            )
-        )
+        asked.append(state.orders.ask(client_order_id, state.now_ns))
     return asked
 
 
 def _foreign(state: State) -> list[actions.Action]:
-    known = state.instruments
-    strange = [i for i in state.account.quantities() if i not in known]
-    if strange or state.orders.foreign:
-        figures = {
-            "positions": ",".join(sorted(strange)),
-            "venue_order_ids": ",".join(sorted(state.orders.foreign)),
-        }
+    strange = [i for i in state.account.quantities() if is_strange(state, i)]
+    orders = [] if tolerated(state) else sorted(state.orders.foreign)
+    if strange or orders:
+        figures = {"positions": ",".join(sorted(strange)), "venue_order_ids": ",".join(orders)}
         words = "the account holds positions or orders that are not ours"
         return foreign(state, words, figures)
     return controls.remove_cause(state, Cause.FOREIGN)
@@ -102,46 +121,104 @@ def _is_quiet(state: State) -> bool:
 
 def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
     done: list[actions.Action] = []
+    core = state.strategy.core_instrument
+    before, after = drift.get(core, (Decimal(0), Decimal(0)))
+    if before != 0 and after == 0 and not state.orders.at_work(core):
+        done += delisting.core_vanished(state, str(before))
     for instrument_id, (ours, theirs) in drift.items():
-        hedge = instrument_id != state.strategy.core_instrument
+        managed = instrument_id not in state.run.unmanaged
+        hedge = managed and instrument_id != state.strategy.core_instrument
         if hedge and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
             done += vanished(state, instrument_id, f"from {ours} while no stream told of it")
     return done
 
 
-def _count_cash_from(state: State, snapshot: AccountSnapshot) -> None:
+def _another_account(state: State, snapshot: AccountSnapshot) -> list[actions.Action]:
+    # The key opens another account than the one this run was armed and leased for.
+    words = (
+        f"the venue now says the key belongs to account {snapshot.account_id}, not "
+        f"{state.run.account_id}; nothing more is sent from here"
+    )
+    return [
+        recording.incident(state, "account.changed", "critical", words, {}),
+        actions.StopDaemon(reason=words, exit_code=EXIT_ANOTHER_ACCOUNT),
+    ]
+
+
+def _first(
+    state: State, snapshot: AccountSnapshot, recorded: dict[str, Position]
+) -> list[actions.Action]:
+    # What the record and the executions since make of each position, against what the venue says.
+    # Executions told now may be in the recorded position already: any end part of them explains.
+    away: dict[str, str] = {}
+    theirs = state.account.quantities()
+    for name in sorted(recorded.keys() | theirs.keys() if recorded else ()):
+        known = recorded.get(name) or flat(name)
+        told = [f.signed_quantity for f in state.account.fills_at_start if f.instrument_id == name]
+        possible = {known.quantity + sum(told[i:], Decimal(0)) for i in range(len(told) + 1)}
+        if theirs.get(name, Decimal(0)) not in possible:
+            away[name] = f"recorded {known.quantity}, venue {theirs.get(name, Decimal(0))}"
+    state.account.fills_at_start.clear()
+    _count_from(state, snapshot)
+    if not away:
+        return []
+    return _said(state, "positions changed while no daemon ran, without executions", away)
+
+
+def _count_from(state: State, snapshot: AccountSnapshot) -> None:
     state.wallet_reconciled = snapshot.balance.wallet_balance
     state.account.reconciled_ns = snapshot.balance.event_ns
     state.account.cash_explained = Decimal(0)
-    state.cash_unexplained = False
+    state.account.count_from(snapshot)
+    state.doubt_ns, state.doubt_asked = None, False
 
 
-def _cash_residual(state: State, snapshot: AccountSnapshot) -> Decimal:
-    # Cash that neither fills nor funding explain since the last count. It is believed when it
-    # is still there at the second look: funding may be charged between two of our questions.
-    before = state.wallet_reconciled or snapshot.balance.wallet_balance
-    residual = snapshot.balance.wallet_balance - before - state.account.cash_explained
-    equity = abs(state.account.equity(views.marks(state)) or Decimal(0))
-    strange = abs(residual) > CASH_TOLERANCE_FRACTION * equity
-    if strange and not state.cash_unexplained:
-        state.cash_unexplained = True
-        return Decimal(0)
-    _count_cash_from(state, snapshot)
-    return residual if strange else Decimal(0)
-
-
-def _drift(
-    state: State, drift: dict[str, tuple[Decimal, Decimal]], residual: Decimal
+def _balance(
+    state: State, snapshot: AccountSnapshot, drift: dict[str, tuple[Decimal, Decimal]]
 ) -> list[actions.Action]:
-    cash = residual != 0
-    if not drift and not cash:
+    # positions = sum of executions, cash = realised + fees + funding + transfers, and equity =
+    # cash + unrealised. What does not add up is believed at the second look.
+    found = _residual(state, snapshot)
+    if found and not drift:
+        if state.doubt_ns is None:
+            state.doubt_ns = snapshot.received_ns
+            return []
+        if snapshot.received_ns < state.doubt_ns + DOUBT_NS:
+            return []
+    found |= {name: f"ours {ours}, venue {theirs}" for name, (ours, theirs) in drift.items()}
+    _count_from(state, snapshot)
+    if not found:
         return controls.remove_cause(state, Cause.DRIFT)
-    figures = {i: f"ours {ours}, venue {theirs}" for i, (ours, theirs) in drift.items()}
-    if cash:
-        figures["cash_unexplained"] = str(residual)
-    words = "our account and the venue's differ; the venue's is taken: " + ", ".join(
-        f"{key} {value}" for key, value in sorted(figures.items())
-    )
+    return _said(state, "our account and the venue's differ; the venue's is taken", found)
+
+
+def _residual(state: State, snapshot: AccountSnapshot) -> dict[str, str]:
+    found = {
+        name: f"executions say {expected}, venue {theirs}"
+        for name, (expected, theirs) in state.account.unexplained(snapshot).items()
+    }
+    balance = snapshot.balance
+    before = state.wallet_reconciled
+    assert before is not None, "cash is counted from the first answer on"
+    cash = balance.wallet_balance - before - state.account.cash_explained
+    equity = abs(state.account.equity(views.marks(state)) or Decimal(0))
+    if abs(cash) > CASH_TOLERANCE_FRACTION * equity:
+        found["cash_unexplained"] = str(cash)
+    valued = [p for p in snapshot.positions if p.mark is not None and p.entry_price is not None]
+    if len(valued) == len(snapshot.positions):
+        unrealised = sum(
+            (p.quantity * (p.mark - p.entry_price) for p in valued if p.mark and p.entry_price),
+            Decimal(0),
+        )
+        rest = balance.equity - balance.wallet_balance - unrealised
+        if valued and abs(rest) > EQUITY_TOLERANCE_FRACTION * equity:
+            found["equity_unexplained"] = str(rest)
+    return found
+
+
+def _said(state: State, words: str, figures: dict[str, str]) -> list[actions.Action]:
+    said = ", ".join(f"{key} {value}" for key, value in sorted(figures.items()))
     done = controls.add_cause(state, Cause.DRIFT)
-    done.append(recording.incident(state, "account.drift", "error", words, figures))
-    return done
+    done += working.drop_increases(state, "the account does not add up")
+    incident = recording.incident(state, "account.drift", "error", f"{words}: {said}", figures)
+    return [*done, incident]

@@ -49,6 +49,7 @@ def intent_written(state: State, approved: ApprovedOrder) -> IntentWritten:
         leverage_worst=approved.leverage_worst,
         created_ns=intent.created_ns,
         expires_ns=approved.expires_ns,
+        post_only=intent.post_only,
     )
 
 
@@ -181,6 +182,8 @@ def decision_ended(state: State, plan: Plan, outcome: str) -> actions.Write:
             leverage=state.leverage,
             leverage_max=state.leverage_max,
             ended_ns=state.now_ns,
+            naked_leg_seconds=None if plan.pair is None else plan.pair.seconds,
+            naked_notional_seconds=None if plan.pair is None else plan.pair.stood,
         )
     )
 

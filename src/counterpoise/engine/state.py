@@ -63,6 +63,8 @@ class State:
     causes: set[Cause] = field(default_factory=set)
     #: Decisions under way, by decision id.
     plans: dict[str, Plan] = field(default_factory=dict)
+    #: Instruments whose position the venue denied, and when, ns: read again before a reduction.
+    doubted: dict[str, int] = field(default_factory=dict)
     #: Decisions made in this run.
     sequence: int = 0
     #: Records that need an id of their own, made in this run.
@@ -84,6 +86,8 @@ class State:
     guard_looked_ns: int = 0
     #: Guard decisions in a row that filled nothing.
     guard_idle: int = 0
+    #: True = the core went to nothing without an order of ours and hedges may still stand.
+    core_vanished: bool = False
     #: True = a hedge vanished and the core does not yet stand within its unhedged limit.
     leg_vanished: bool = False
     #: Slot of the last decided cycle, ns; None = none in this run.
@@ -94,14 +98,25 @@ class State:
     account_stream_down: bool = False
     #: When the account was last asked for because its stream is down, ns.
     polled_ns: int = 0
-    #: Funding payments already counted.
+    #: Funding payments and transfers already counted, by the venue's bill id.
     funding_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    #: True = the last look found cash that nothing explains.
-    cash_unexplained: bool = False
+    transfers_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    #: When the account did not add up for the first time, ns; None = it does.
+    doubt_ns: int | None = None
+    #: True = the second look was asked for.
+    doubt_asked: bool = False
+    #: Venue clock minus ours as last measured, ms; None = not known.
+    clock_offset_ms: float | None = None
+    #: When it was measured, ns; 0 = at the start of the run.
+    clock_ns: int = 0
     #: When a flatten was last sent, ns.
     flatten_ns: int = 0
     #: Wallet balance at the last reconciliation, quote; None = none yet.
     wallet_reconciled: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if self.clock_offset_ms is None:
+            self.clock_offset_ms = self.run.clock_offset_ms
 
     @property
     def trading_state(self) -> TradingState:

@@ -3,14 +3,22 @@
 from counterpoise.domain import events
 from counterpoise.engine import (
     actions,
+    clocking,
     controls,
     cycling,
+    delisting,
     guarding,
     minding,
     orders_told,
     reconciling,
 )
-from counterpoise.engine.account_told import told_balance, told_fill, told_funding, told_position
+from counterpoise.engine.account_told import (
+    told_balance,
+    told_fill,
+    told_funding,
+    told_position,
+    told_transfer,
+)
 from counterpoise.engine.state import State
 
 
@@ -40,10 +48,18 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
             return told_fill(state, event)
         case events.FundingPaid():
             return told_funding(state, event)
+        case events.Transferred():
+            return told_transfer(state, event)
+        case events.ClockMeasured():
+            return clocking.measured(state, event)
+        case events.InstrumentStateTold():
+            return delisting.told(state, event)
         case events.OrderUpdate():
             return orders_told.update(state, event)
         case events.OrderAbsent():
             return orders_told.absent(state, event)
+        case events.OrderUnresolved():
+            return orders_told.unresolved(state, event)
         case events.AccountReconciled():
             return reconciling.reconciled(state, event)
         case events.ReconciliationFailed():

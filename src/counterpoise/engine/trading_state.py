@@ -26,11 +26,54 @@ class Cause(StrEnum):
     DRIFT = "drift"
     #: An order or position that is not ours is on the account.
     FOREIGN = "foreign"
+    #: The clock differs too much from the venue's, or has not been measured for too long.
+    CLOCK = "clock"
+    #: The venue does not take ordinary orders in the core's instrument.
+    CORE = "core"
     #: A stop is under way.
     STOPPING = "stopping"
     #: An invariant broke; persisted, left by `resume --from-halt`.
     INVARIANT = "invariant"
 
+
+#: Cause -> what it means and what ends it, for `counterpoise resume --explain`.
+MEANINGS: Final[dict[Cause, tuple[str, str]]] = {
+    Cause.OPERATOR: ("A person paused it.", "`counterpoise resume`"),
+    Cause.DATABASE: ("Postgres takes no commits.", "by itself, once Postgres answers"),
+    Cause.LEASE: (
+        "This daemon is not certainly the account's only writer.",
+        "by itself, once its heartbeat reaches Postgres",
+    ),
+    Cause.ACCOUNT: (
+        "The account's stream is down, or what it missed is not known yet.",
+        "by itself, once the stream is back and the venue answered for the account",
+    ),
+    Cause.FLATTENING: (
+        "A flatten is not done.",
+        "by itself, once nothing is held; `counterpoise resume` gives it up",
+    ),
+    Cause.DRIFT: (
+        "Executions, funding and transfers do not explain the account.",
+        "by itself, with the next reconciliation that adds up; read the incident",
+    ),
+    Cause.FOREIGN: (
+        "Orders or positions on the account are not the daemon's.",
+        "by itself, once they are gone; COUNTERPOISE_FOREIGN says what else may be done",
+    ),
+    Cause.CLOCK: (
+        "The clock is too far from the venue's, or not measured.",
+        "by itself, once it is measured near enough; synchronise it (NTP)",
+    ),
+    Cause.CORE: (
+        "The venue does not take ordinary orders in the core's instrument.",
+        "by itself, once the instrument is live again",
+    ),
+    Cause.STOPPING: ("A stop is under way.", "the daemon ends"),
+    Cause.INVARIANT: (
+        "An invariant broke: a defect of ours, or figures that cannot be.",
+        "read the incident, then `counterpoise resume --from-halt`",
+    ),
+}
 
 #: Causes that allow no strategy orders at all.
 HALTING: Final = frozenset({Cause.INVARIANT})

@@ -1,11 +1,19 @@
 """Cuts what risk may know out of the state."""
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
-from counterpoise.domain.rounding import decimal_from_float
+from counterpoise.domain.account import AccountView
+from counterpoise.domain.rounding import decimal_from_float, float_from_decimal
 from counterpoise.engine.state import State
 from counterpoise.market.view import MarketView
+from counterpoise.risk import leverage
 from counterpoise.risk.view import ACCOUNT, RiskView
+from counterpoise.strategy.parameters import StrategyParameters
+
+#: The least the strategy's soft limit may be, multiples of equity.
+LEVERAGE_SOFT_MIN: Final = 0.1
 
 
 def marks(state: State) -> dict[str, Decimal]:
@@ -49,13 +57,41 @@ def risk_view(state: State, market: MarketView) -> RiskView:
         ledger_available=state.ledger_available,
         lease_held=state.lease_held,
         latency_ms_p99=market.latency_ms_p99,
-        clock_offset_ms=state.run.clock_offset_ms,
+        clock_offset_ms=state.clock_offset_ms,
+        unmanaged=state.run.unmanaged,
         unresolved=state.orders.unresolved(),
         leverage_ceiling=state.run.leverage_ceiling,
         taker_fee_bps=state.run.taker_fee_bps,
         slippage_bps=state.run.slippage_bps_increase,
         limits=state.run.limits,
     )
+
+
+def managed_account(state: State) -> AccountView:
+    """Return the account as the strategy may trade it: without positions of somebody else."""
+    account = state.account.view(state.now_ns, marks(state), state.run.account_age_ms_max)
+    unmanaged = state.run.unmanaged
+    if not unmanaged:
+        return account
+    return replace(
+        account,
+        quantities={i: q for i, q in account.quantities.items() if i not in unmanaged},
+        entry_prices={i: p for i, p in account.entry_prices.items() if i not in unmanaged},
+    )
+
+
+def strategy_parameters(state: State) -> StrategyParameters:
+    """Return the strategy's numbers; positions of somebody else use up its soft leverage limit."""
+    last = marks(state)
+    equity = state.account.equity(last)
+    foreign = {i: q for i, q in state.account.quantities().items() if i in state.run.unmanaged}
+    if not foreign or equity is None or equity <= 0:
+        return state.strategy
+    gross = leverage.gross_exposure(foreign, last)
+    if gross is None:
+        return state.strategy
+    left = state.strategy.leverage_soft - float_from_decimal(gross / equity)
+    return replace(state.strategy, leverage_soft=max(left, LEVERAGE_SOFT_MIN))
 
 
 def refresh_betas(state: State) -> None:

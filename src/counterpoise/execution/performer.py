@@ -12,6 +12,7 @@ import structlog
 from counterpoise.domain.errors import (
     LedgerError,
     OutcomeUnknown,
+    PositionDoubtful,
     VenueError,
     VenueRejected,
     VenueUnreachable,
@@ -136,13 +137,23 @@ class Performer:
             return
         self._answer(action, OrderState.SUBMITTED, None, "")
         try:
-            self._feed(await self._venue.submit(journaled))
+            update = await self._venue.submit(journaled)
+        except PositionDoubtful as error:
+            words = str(error)
+            self._answer(action, OrderState.REJECTED, error.code, words, position_doubtful=True)
         except VenueRejected as error:
             self._answer(action, OrderState.REJECTED, error.code, str(error))
         except VenueUnreachable as error:
             self._answer(action, OrderState.REJECTED, error.code or "UNREACHABLE", str(error))
         except OutcomeUnknown as error:
             self._answer(action, OrderState.UNKNOWN, error.code or "TIMEOUT", str(error))
+        else:
+            named = update.client_order_id == intent.client_order_id and update.venue_order_id
+            if named or update.state is OrderState.UNKNOWN:
+                self._feed(update)
+            else:
+                # An answer that does not name the order proves nothing, whatever else it says.
+                self._answer(action, OrderState.UNKNOWN, "NO_ORDER_ID", "answer without an id")
 
     def _refusal(self, journaled: JournaledOrder) -> str | None:
         # The last look before the bytes leave; a reduction is only stopped by a new owner.
@@ -167,7 +178,13 @@ class Performer:
             log.warning("cancel.unanswered", order=action.client_order_id, error=str(error))
 
     def _answer(
-        self, action: engine_actions.Submit, state: OrderState, code: str | None, message: str
+        self,
+        action: engine_actions.Submit,
+        state: OrderState,
+        code: str | None,
+        message: str,
+        *,
+        position_doubtful: bool = False,
     ) -> None:
         intent = action.approved.intent
         now_ns = self._clock.now_ns()
@@ -185,5 +202,6 @@ class Performer:
                 order=None,
                 event_ns=now_ns,
                 received_ns=now_ns,
+                position_doubtful=position_doubtful,
             )
         )

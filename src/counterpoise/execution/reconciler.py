@@ -1,5 +1,6 @@
 """Asks the venue for the whole account and for what the streams may have missed."""
 
+from dataclasses import replace
 from typing import Final
 
 from counterpoise.domain.errors import VenueError
@@ -14,6 +15,8 @@ from counterpoise.ports import Clock, Feed, Venue
 
 #: Executions are asked for from this long before the last answer: venues list them late.
 OVERLAP_NS: Final = 60 * NS_PER_SECOND
+#: Cause of a question after the account stream came back.
+RECONNECT: Final = "reconnect"
 
 
 class Reconciler:
@@ -52,6 +55,12 @@ class Reconciler:
             fills = await self._venue.fills_since(since_ns)
             payments = await self._venue.funding_since(since_ns)
             snapshot = await self._venue.account()
+            # After the account: every transfer in its balance is then among them, so that a
+            # deposit is never profit, not even until the next question.
+            transfers = await self._venue.transfers_since(since_ns)
+            if RECONNECT in causes:
+                # Whoever answers now may answer for another account than before.
+                snapshot = replace(snapshot, account_id=await self._venue.account_id())
         except VenueError as error:
             now_ns = self._clock.now_ns()
             for cause in causes:
@@ -63,6 +72,8 @@ class Reconciler:
             self._feed(FillReported(fill=fill, source=UpdateSource.REST))
         for payment in payments:
             self._feed(payment)
+        for transfer in transfers:
+            self._feed(transfer)
         for cause in causes:
             self._feed(AccountReconciled(snapshot=snapshot, cause=cause))
         self._since_ns = asked_ns

@@ -1,8 +1,9 @@
-"""Finds out what became of an order: Found, ProvenAbsent, or still unresolved.
+"""Finds out what became of an order: Found, ProvenAbsent, or Unresolved.
 
-A timeout is unknown, never failed. The evidence is asked for in order: the order by our id, then
-the open orders and the executions; "not found" counts only when the request can no longer be
-carried out and the venue would still list the order had it been accepted.
+A timeout is unknown, never failed. The evidence is asked for in order: the order by our id, the
+open orders, the orders that ended, the executions, the position. "Not found" counts only when the
+request can no longer be carried out and every piece of the evidence agrees; evidence that
+contradicts itself, or lies beyond what the venue remembers, leaves the order Unresolved.
 """
 
 from decimal import Decimal
@@ -10,10 +11,12 @@ from typing import Final
 
 import structlog
 
+from counterpoise.domain.account import AccountSnapshot
 from counterpoise.domain.errors import VenueError
 from counterpoise.domain.events import (
     FillReported,
     OrderAbsent,
+    OrderUnresolved,
     OrderUpdate,
     UpdateSource,
 )
@@ -26,6 +29,12 @@ log = structlog.get_logger(__name__)
 
 #: Time after an approval's end within which a request in flight may still arrive.
 SETTLE_NS: Final = 10 * NS_PER_SECOND
+
+#: The venue's clock may be behind ours by less than this when it stamps what it lists.
+CLOCKS_APART_NS: Final = 2 * NS_PER_SECOND
+#: A moved position is evidence for this long after an approval's end: by then the venue lists the
+#: execution that moved it, or something else did.
+POSITION_SPEAKS_NS: Final = 300 * NS_PER_SECOND
 
 
 class Resolver:
@@ -61,7 +70,7 @@ class Resolver:
                 return
             await self._prove_absent(action)
         except VenueError as error:
-            log.warning("order.unresolved", order=action.client_order_id, error=str(error))
+            log.warning("order.unanswered", order=action.client_order_id, error=str(error))
 
     async def _found(self, action: engine_actions.Resolve, found: OrderUpdate) -> None:
         # The executions go first, so that an order is never over before its fills are known.
@@ -71,35 +80,81 @@ class Resolver:
 
     async def _fills(self, action: engine_actions.Resolve) -> Decimal:
         total = Decimal(0)
-        for fill in await self._venue.fills_since(action.created_ns - NS_PER_SECOND):
+        for fill in await self._venue.fills_since(action.created_ns - CLOCKS_APART_NS):
             if fill.client_order_id == action.client_order_id:
                 total += fill.quantity
                 self._feed(FillReported(fill=fill, source=UpdateSource.REST))
         return total
 
     async def _prove_absent(self, action: engine_actions.Resolve) -> None:
+        key = action.client_order_id
         snapshot = await self._venue.account()
-        listed = any(o.client_order_id == action.client_order_id for o in snapshot.open_orders)
+        listed = any(o.client_order_id == key for o in snapshot.open_orders)
+        history_reaches = self._clock.now_ns() - action.created_ns <= self._venue.history_ns
+        ended = None
+        if history_reaches:
+            since_ns = action.created_ns - CLOCKS_APART_NS
+            ended = await self._venue.find_ended(action.instrument_id, key, since_ns)
         filled = await self._fills(action)
-        again = await self._venue.find_order(action.instrument_id, action.client_order_id)
-        if again is not None:
-            self._feed(again)
-        elif listed:
-            log.warning("order.contradiction", order=action.client_order_id)
+        again = await self._venue.find_order(action.instrument_id, key)
+        found = again or ended
+        if found is not None:
+            self._feed(found)
+            return
+        doubt = self._doubt(action, snapshot, listed=listed, filled=filled)
+        if doubt is not None:
+            self._unresolved(action, doubt)
         elif filled > 0:
             # Executed and no longer listed as an order: it is over, filled by this much.
             self._feed(self._ended(action, filled))
         else:
+            asked = "not among orders that ended" if history_reaches else "too old for that list"
             self._feed(
                 OrderAbsent(
-                    client_order_id=action.client_order_id,
+                    client_order_id=key,
                     evidence=(
-                        "asked by id twice: not found; not among open orders; no execution "
-                        "since it was made; the approval had ended"
+                        f"asked by id twice: not found; not among open orders; {asked}; no "
+                        "execution since it was made; the position did not move by it; the "
+                        "approval had ended"
                     ),
                     received_ns=self._clock.now_ns(),
                 )
             )
+
+    def _doubt(
+        self,
+        action: engine_actions.Resolve,
+        snapshot: AccountSnapshot,
+        *,
+        listed: bool,
+        filled: Decimal,
+    ) -> str | None:
+        # What speaks against every simple end; None = nothing does.
+        if self._clock.now_ns() - action.created_ns > self._venue.executions_ns:
+            return "it is older than the executions the venue remembers"
+        if listed:
+            return "listed as open, but not found by its id"
+        if filled > action.quantity:
+            return f"executions of {filled} for an order of {action.quantity}"
+        spoken = self._clock.now_ns() > action.expires_ns + POSITION_SPEAKS_NS
+        if action.position_before is None or filled or spoken:
+            return None
+        held = {p.instrument_id: p.quantity for p in snapshot.positions}
+        moved = held.get(action.instrument_id, Decimal(0)) - action.position_before
+        if 0 < moved * action.sign <= action.quantity:
+            # Perhaps its execution, which is only listed later.
+            return f"the position moved by {moved} its way, and no execution explains that"
+        return None
+
+    def _unresolved(self, action: engine_actions.Resolve, evidence: str) -> None:
+        log.warning("order.unresolved", order=action.client_order_id, evidence=evidence)
+        self._feed(
+            OrderUnresolved(
+                client_order_id=action.client_order_id,
+                evidence=evidence,
+                received_ns=self._clock.now_ns(),
+            )
+        )
 
     def _ended(self, action: engine_actions.Resolve, filled: Decimal) -> OrderUpdate:
         now_ns = self._clock.now_ns()

@@ -22,8 +22,10 @@ from counterpoise.ports import Clock
 
 #: How long a heartbeat is believed, seconds.
 TTL_SECONDS: Final = 10.0
-#: Time between heartbeats, seconds.
-BEAT_SECONDS: Final = TTL_SECONDS / 5
+#: Time between heartbeats, seconds: a lease that was taken by force is noticed within a second.
+BEAT_SECONDS: Final = TTL_SECONDS / 20
+#: A start waits this much longer than a heartbeat is believed, seconds.
+WAIT_SECONDS: Final = 2.0
 #: The holder stops this long before anyone else may start, seconds.
 MARGIN_SECONDS: Final = 1.0
 #: How often a start looks again at a lease that may be dead, seconds.
@@ -97,7 +99,7 @@ class Lease:
         at all when it released it or its process is gone from this machine. Raises StartRefused
         naming a holder that lives, or when Postgres does not answer.
         """
-        deadline = self._clock.monotonic() + self._ttl_seconds + BEAT_SECONDS
+        deadline = self._clock.monotonic() + self._ttl_seconds + WAIT_SECONDS
         first_beat: object = None
         try:
             await self._connect()
@@ -139,7 +141,8 @@ class Lease:
                 told = on_beat(held)
                 if told is not None:
                     await told
-            await asyncio.sleep(self._ttl_seconds / 5 if held else _POLL_SECONDS)
+            beat_seconds = min(BEAT_SECONDS, self._ttl_seconds / 5)
+            await asyncio.sleep(beat_seconds if held else _POLL_SECONDS)
 
     async def release(self) -> None:
         """Give the lease up, so that the next daemon need not wait; safe to call twice."""

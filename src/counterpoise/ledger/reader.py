@@ -6,6 +6,7 @@ flushes its journal before it reads what the last run left.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -168,6 +169,31 @@ class LedgerReader:
             account=account_id,
         )
 
+    def unfinished_pairs(self, account_id: str) -> list[Row]:
+        """Return pairs of decisions without an outcome, oldest first, with what was sent for them.
+
+        `attempt_last` is the highest number of an order, None = none was sent;
+        `client_order_ids` are all of them and `orders_filled` counts those with an execution.
+        """
+        return self._rows(
+            """
+            SELECT p.*, i.attempt_last, coalesce(i.client_order_ids, '{}') AS client_order_ids,
+              coalesce(i.orders_filled, 0) AS orders_filled
+            FROM audit.pair p
+            LEFT JOIN audit.decision_outcome o USING (decision_id)
+            LEFT JOIN LATERAL (
+              SELECT max(attempt) AS attempt_last,
+                array_agg(client_order_id ORDER BY created_ns, spool_seq) AS client_order_ids,
+                count(*) FILTER (WHERE EXISTS (
+                  SELECT FROM audit.fill f WHERE f.client_order_id = n.client_order_id
+                )) AS orders_filled
+              FROM audit.order_intent n WHERE n.decision_id = p.decision_id) i ON true
+            WHERE p.account_id = %(account)s AND o.decision_id IS NULL
+            ORDER BY p.opened_ns, p.spool_seq
+            """,
+            account=account_id,
+        )
+
     # -- orders and fills --------------------------------------------------------------------
 
     def open_intents(self, account_id: str) -> list[Row]:
@@ -199,6 +225,14 @@ class LedgerReader:
     def fills(self, limit: int = 20, account_id: str | None = None) -> list[Row]:
         """Return executions, newest first."""
         return self._newest("audit.fill", "event_ns", limit, account_id)
+
+    def instruments_ordered(self, account_id: str) -> frozenset[str]:
+        """Return instruments the daemon ever wanted to trade; a position elsewhere is foreign."""
+        rows = self._rows(
+            "SELECT DISTINCT instrument_id FROM audit.order_intent WHERE account_id = %(account)s",
+            account=account_id,
+        )
+        return frozenset(row["instrument_id"] for row in rows)
 
     def last_fill_ns(self, account_id: str) -> int | None:
         """Return the venue's time of the newest fill on record; None = no fill."""
@@ -248,6 +282,23 @@ class LedgerReader:
     def memory_last(self, account_id: str) -> Row | None:
         """Return the strategy's newest memory; `body` is its canonical JSON; None = none."""
         return _first(self._newest("audit.memory", "kept_ns", 1, account_id))
+
+    def transfers(self, limit: int = 20, account_id: str | None = None) -> list[Row]:
+        """Return deposits and withdrawals, newest first."""
+        return self._newest("audit.transfer", "event_ns", limit, account_id)
+
+    def transfers_since_memory(self, account_id: str) -> Decimal:
+        """Return deposits less withdrawals that no kept memory of the strategy counts yet."""
+        rows = self._rows(
+            """
+            SELECT coalesce(sum(transfer), 0) AS total FROM audit.transfer
+            WHERE account_id = %(account)s AND recorded_ns > coalesce(
+              (SELECT max(kept_ns) FROM audit.memory WHERE account_id = %(account)s), 0)
+            """,
+            account=account_id,
+        )
+        total: Decimal = rows[0]["total"]
+        return total
 
     def trading_state_last(self, account_id: str) -> Row | None:
         """Return the newest trading state and its causes; None = none."""

@@ -123,6 +123,7 @@ _CLASSES: Final[tuple[tuple[str, type[Record], tuple[str, ...]], ...]] = (
     ("signals", records.SignalsSeen, ("decision_id", "instrument_id")),
     ("decision", records.DecisionMade, ("decision_id",)),
     ("decision_outcome", records.DecisionEnded, ("decision_id",)),
+    ("pair", records.PairOpened, ("decision_id",)),
     ("order_intent", records.IntentWritten, ("client_order_id",)),
     ("order_denial", records.OrderDenied, ()),
     ("order_event", records.OrderEventSeen, ("event_id",)),
@@ -130,6 +131,8 @@ _CLASSES: Final[tuple[tuple[str, type[Record], tuple[str, ...]], ...]] = (
     ("position", records.PositionSeen, ("position_event_id",)),
     ("equity", records.EquitySeen, ("equity_event_id",)),
     ("funding", records.FundingSeen, ("account_id", "payment_id")),
+    ("transfer", records.TransferSeen, ("account_id", "transfer_id")),
+    ("clock", records.ClockSeen, ("clock_event_id",)),
     ("control_ack", records.ControlHandled, ("control_id", "run_id")),
     ("trading_state", records.TradingStateChanged, ()),
     ("incident", records.IncidentOpened, ("incident_id",)),
@@ -148,7 +151,7 @@ TABLE_NAMES: Final[dict[type[Record], str]] = {record: name for name, record, _ 
 #: Tables whose records carry an id from outside (the venue's, or one derived from content), so
 #: that the same fact may arrive twice: by stream and by REST, before and after a restart.
 REPEATABLE: Final = frozenset(
-    {"configuration", "instrument", "order_event", "fill", "funding", "control_ack"}
+    {"configuration", "instrument", "order_event", "fill", "funding", "transfer", "control_ack"}
 )
 
 #: An operator's wish. The daemon answers in `control_ack`.

@@ -120,6 +120,10 @@ class Market:
             life.renew()
         return life.age_ms(liveness, now_ns)
 
+    def latency_ms(self, now_ns: int) -> tuple[float, float] | None:
+        """Return p50 and p99 of the last minute's corrected latencies, ms; None = no message."""
+        return self._latency.quantiles_ms(now_ns)
+
     def view(self, now_ns: int) -> MarketView:
         """Return everything as it stands; changes nothing."""
         latency = self._latency.quantiles_ms(now_ns)

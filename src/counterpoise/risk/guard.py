@@ -227,6 +227,9 @@ def _proportional(
     left: dict[str, Decimal] = {}
     standing = _ZERO
     for name in sorted(view.quantities):
+        if name in view.unmanaged:
+            # It counts in the excess, which the daemon's own legs then pay for.
+            continue
         held = abs(view.quantities[name])
         flying = min(working.get(name, _ZERO), held)
         excess -= flying * view.marks_last.get(name, _ZERO)
@@ -247,7 +250,7 @@ def _changes(
     for name in sorted(wanted, key=lambda item: (item != view.core_id, item)):
         held = view.quantities.get(name, _ZERO)
         room = abs(held) - working.get(name, _ZERO)
-        if wanted[name] <= 0 or room <= 0:
+        if wanted[name] <= 0 or room <= 0 or name in view.unmanaged:
             continue
         instrument = view.instruments.get(name)
         quantity = wanted[name]

@@ -71,6 +71,8 @@ class RiskView:
     approval_ms: int = 2000
     #: The gate's other limits.
     limits: RiskLimits = RiskLimits()
+    #: Instruments whose positions count and are never traded: somebody else's.
+    unmanaged: frozenset[str] = frozenset()
 
     def beta(self, instrument_id: str) -> Decimal | None:
         """Return an instrument's beta to the core; None = unknown."""

@@ -1,5 +1,6 @@
 """From the venue's and the ledger's word to the first state; nothing is closed on the way."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -8,11 +9,13 @@ from counterpoise.app import boot, configuration
 from counterpoise.app.settings import Settings
 from counterpoise.domain.account import Attestation, OpenOrder
 from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.engine.trading_state import Cause
 from counterpoise.ledger import codec
 from counterpoise.strategy.memory import Memory
-from engine_world import START_NS, World, make_state
+from engine_world import INSTRUMENTS, START_NS, World, make_run, make_state
+from scripted_venue import SettableClock
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_what_is_held_and_on_record_is_followed_though_no_longer_configured(
     settings: Settings,
 ) -> None:
     snapshot = World(state=make_state()).snapshot(positions={"BCHUSDT": ("1", "400")})
-    ids = boot.universe(settings, snapshot, {"BCHUSDT": Decimal(1)})
+    ids = boot.universe(settings, snapshot, {"BCHUSDT": Decimal(1)}).instrument_ids
     assert ids[0] == "BTCUSDT"
     assert ids[-1] == "BCHUSDT"
 
@@ -82,6 +85,29 @@ def test_an_open_order_that_is_not_ours_is_refused_by_its_id(settings: Settings)
     snapshot = World(state=make_state()).snapshot(orders=(order,))
     with pytest.raises(StartRefused, match="v77"):
         boot.universe(settings, snapshot, {})
+
+
+def test_foreign_things_are_followed_and_only_adopted_ones_are_managed(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERPOISE_STATE_DIR", str(tmp_path))
+    snapshot = World(state=make_state()).snapshot(
+        positions={"BCHUSDT": ("1", "400"), "XLMUSDT": ("1", "1")}
+    )
+    recorded = {"XLMUSDT": Decimal(1)}
+    for policy, unmanaged in (("adopt", set()), ("ignore", {"BCHUSDT"})):
+        settings = configuration.load("demo", foreign=policy)
+        found = boot.universe(settings, snapshot, recorded)
+        assert {"BCHUSDT", "XLMUSDT"} <= set(found.instrument_ids)
+        assert found.unmanaged == unmanaged
+
+
+def test_cash_and_executions_are_asked_for_from_the_older_record() -> None:
+    clock = SettableClock(START_NS)
+    assert boot.asked_from_ns(5, 3, clock) == 3
+    assert boot.asked_from_ns(2, 3, clock) == 2
+    assert boot.asked_from_ns(None, 3, clock) == 3
+    assert boot.asked_from_ns(None, None, clock) == START_NS - 10**9
 
 
 def test_memory_is_read_back_or_refused_but_never_forgotten() -> None:
@@ -112,6 +138,7 @@ def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:
         "reduce_only": False,
         "created_ns": START_NS,
         "expires_ns": START_NS,
+        "time_in_force": "gtc",
     }
     assert boot.take_up_intents(state, [row]) == 1
     (order,) = state.orders.open_orders()
@@ -124,3 +151,12 @@ def test_the_venue_is_told_the_ceiling_up_to_the_next_whole_number(
     ceiling: str, setting: str
 ) -> None:
     assert boot.leverage_setting(Decimal(ceiling)) == Decimal(setting)
+
+
+def test_a_core_that_is_not_live_at_the_start_holds_back_from_the_start(settings: Settings) -> None:
+    def causes(state: InstrumentState) -> set[Cause]:
+        rules = [replace(INSTRUMENTS[0], state=state), INSTRUMENTS[1]]
+        return boot.new_state(settings, make_run(), rules, Memory.first()).causes
+
+    assert causes(InstrumentState.LIVE) == set()
+    assert causes(InstrumentState.POST_ONLY) == {Cause.CORE}

@@ -193,6 +193,6 @@ def test_the_shipped_okx_profile_wants_a_demo_key(monkeypatch):
     assert configuration.load("testnet").environment == "demo"
 
 
-def test_the_shipped_live_profile_is_refused():
-    with pytest.raises(SettingsError, match="does not trade real money"):
+def test_the_shipped_live_profile_is_refused_until_it_is_armed():
+    with pytest.raises(SettingsError, match="COUNTERPOISE_LIVE_TRADING is not set"):
         configuration.load("live")

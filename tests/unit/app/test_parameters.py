@@ -7,6 +7,7 @@ from counterpoise.app import configuration, parameters
 from counterpoise.app.settings import Settings
 from counterpoise.app.settings_rules import RuleSettings
 from counterpoise.domain.errors import SettingsError
+from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.market.freshness import FreshnessLimits
 from counterpoise.risk.ceiling import LEVERAGE_MAX
 from counterpoise.risk.guard import GuardParameters
@@ -14,7 +15,14 @@ from counterpoise.risk.view import RiskLimits
 from counterpoise.signals.parameters import SignalParameters
 from counterpoise.strategy.parameters import StrategyParameters
 
-OWNERS = (StrategyParameters, GuardParameters, RiskLimits, SignalParameters, FreshnessLimits)
+OWNERS = (
+    StrategyParameters,
+    GuardParameters,
+    RiskLimits,
+    SignalParameters,
+    FreshnessLimits,
+    ExecutionParameters,
+)
 
 #: Sizes of windows that nobody has a reason to set.
 FIXED = {

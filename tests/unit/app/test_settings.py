@@ -37,6 +37,10 @@ REFUSALS = {
     "COUNTERPOISE_LEVERAGE_TRIGGER=2.9",
     "leverage_soft=2.9": "COUNTERPOISE_LEVERAGE_SOFT=2.9: allowed is less than "
     "COUNTERPOISE_LEVERAGE_TRIGGER=2.9",
+    "dead_man_seconds=5": "COUNTERPOISE_DEAD_MAN_SECONDS=5: allowed is 0 (off) or 10 to 120",
+    "clock_seconds=1": "COUNTERPOISE_CLOCK_SECONDS=1: allowed is 5 to 240 (from env)",
+    "foreign=keep": "COUNTERPOISE_FOREIGN=keep: allowed is 'refuse', 'adopt' or 'ignore'",
+    "heartbeat_url=ftp://hidden": "COUNTERPOISE_HEARTBEAT_URL=***: allowed is an address that",
     "live_trading=123": "COUNTERPOISE_LIVE_TRADING=123: allowed is unset",
     "mode=dry": "COUNTERPOISE_MODE=dry: allowed is 'trade' or 'observe' (from env)",
     "database_url=mysql://me:hidden@host/x": "COUNTERPOISE_DATABASE_URL=***: allowed is postgresql",
@@ -98,6 +102,31 @@ def test_fresh_is_refused_away_from_the_built_in_venue(monkeypatch):
     monkeypatch.setenv("COUNTERPOISE_VENUE", "okx")
     with pytest.raises(SettingsError, match="COUNTERPOISE_FRESH=true: allowed is false"):
         configuration.load(fresh=True)
+
+
+def okx_keys(monkeypatch):
+    for name in ("API_KEY", "API_SECRET", "API_PASSPHRASE"):
+        monkeypatch.setenv("COUNTERPOISE_" + name, "x")
+    monkeypatch.setenv("COUNTERPOISE_VENUE", "okx")
+
+
+def test_production_wants_the_account_named(monkeypatch):
+    okx_keys(monkeypatch)
+    monkeypatch.setenv("COUNTERPOISE_ENVIRONMENT", "production")
+    with pytest.raises(SettingsError, match="COUNTERPOISE_LIVE_TRADING is not set"):
+        configuration.load()
+    monkeypatch.setenv("COUNTERPOISE_LIVE_TRADING", "4242")
+    assert configuration.load().live_trading == "4242"
+    monkeypatch.setenv("COUNTERPOISE_ENVIRONMENT", "demo")
+    with pytest.raises(SettingsError, match="unset unless COUNTERPOISE_ENVIRONMENT=production"):
+        configuration.load()
+
+
+def test_demo_trading_refuses_addresses_of_production(monkeypatch):
+    okx_keys(monkeypatch)
+    monkeypatch.setenv("COUNTERPOISE_OKX_PRIVATE_URL", "wss://ws.okx.com/ws/v5/private")
+    with pytest.raises(SettingsError, match="allowed are addresses of demo trading"):
+        configuration.load()
 
 
 def test_settings_cannot_be_changed_once_read():

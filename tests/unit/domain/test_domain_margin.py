@@ -86,6 +86,40 @@ def test_a_bybit_short_with_extra_margin() -> None:
     assert 20_000 * (1 + away) == 23_300
 
 
+def test_an_okx_swap_position_keeps_its_tiers_rate_without_a_deduction() -> None:
+    # One contract of 0.01 BTC at a mark of 49,547.20230999925: 0.4 %.
+    notional = Decimal("0.01") * Decimal("49547.20230999925")
+    kept = margin.maintenance_margin(notional, (tier("0.004"),))
+    assert round(kept, 14) == Decimal("1.98188809239997")
+
+
+@pytest.mark.parametrize(
+    ("side", "equity", "expected"),
+    [(1, "400", "19700"), (-1, "3400", "23300"), (1, "200", "19900")],
+)
+def test_bybit_isolated_positions(side: int, equity: str, expected: str) -> None:
+    # 1 at 20,000 with 50x and 0.5 %: 100 to keep whatever the price.
+    fixed = tier("0", None, "-100")
+    held = [leg(str(20_000 * side), fixed)]
+    away = margin.liquidation_distance(Decimal(equity), held, JointMove.TOGETHER)
+    assert 20_000 * (1 - side * away) == Decimal(expected)
+
+
+@pytest.mark.parametrize("signs", [(1, -1), (1, 1), (-1, -1), (-1, 1)])
+def test_a_crash_and_a_squeeze_are_measured_whichever_side_is_held(signs: tuple[int, int]) -> None:
+    legs = [
+        leg(str(150 * signs[0]), tier("0.01")),
+        leg(str(100 * signs[1]), tier("0.01"), ratio="3"),
+    ]
+    together = margin.liquidation_distance(Decimal(60), legs, JointMove.TOGETHER)
+    independent = margin.liquidation_distance(Decimal(60), legs, JointMove.INDEPENDENT)
+    # 150 + 300 lost per unit of move together, their root-sum-square when independent; the
+    # maintenance margin moves with the price.
+    assert together == margin.distance_worst(Decimal(60), legs) < independent
+    assert Decimal("0.12") < together < Decimal("0.14")
+    assert Decimal("0.16") < independent < Decimal("0.19")
+
+
 def test_together_adds_losses_and_independent_takes_their_root_sum_square() -> None:
     legs = [leg("300", tier("0")), leg("-200", tier("0"), ratio="2")]
     together = margin.liquidation_distance(Decimal(70), legs, JointMove.TOGETHER)

@@ -171,7 +171,11 @@ def test_a_pause_drops_the_increases_of_a_plan_at_work() -> None:
     (hedge,) = world.submits()
     ask(world, ControlAction.PAUSE)
     world.fill(hedge)
-    assert len(world.submits()) == 1, "the core must not follow"
+    back = world.submits()[1:]
+    assert [(s.intent.instrument_id, s.quantity) for s in back] == [("ETHUSDT", hedge.quantity)]
+    assert back[0].intent.reduce_only, "the core must not follow: the hedge alone is taken off"
+    world.after(0.1)
+    world.fill(back[0])
     assert world.state.plans == {}
 
 

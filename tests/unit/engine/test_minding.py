@@ -61,7 +61,10 @@ def test_the_ledger_away_drops_increases_on_their_way() -> None:
     (hedge,) = world.submits()
     world.feed(LedgerHealth(available=False, backlog_age_seconds=1.0, received_ns=world.after(0.1)))
     world.fill(hedge)
-    assert len(world.submits()) == 1
+    # The core must not follow; what stands alone is taken off, which needs no database.
+    back = world.submits()[1:]
+    assert [(s.intent.instrument_id, s.quantity) for s in back] == [("ETHUSDT", hedge.quantity)]
+    assert back[0].intent.reduce_only
 
 
 def test_a_taken_over_lease_ends_the_daemon() -> None:
@@ -93,7 +96,8 @@ def test_a_phase_that_does_not_end_gives_the_decision_up_as_incomplete() -> None
     (hedge,) = world.submits()
     key = hedge.intent.client_order_id
     world.order(key, OrderState.UNKNOWN, name="ETHUSDT", venue_order_id=None)
-    for _ in range(20):
+    # The pair is watched for what the order may still do, far longer than evidence needs.
+    for _ in range(320):
         world.market()
         world.feed(Tick(now_ns=world.after(1)))
     (ended,) = world.records(DecisionEnded)

@@ -4,27 +4,46 @@ from decimal import Decimal
 
 import pytest
 
-from counterpoise.domain.account import OpenOrder
+from counterpoise.domain.account import OpenOrder, Position
 from counterpoise.domain.errors import VenueUnreachable
-from counterpoise.domain.events import Event, FillReported, OrderAbsent, OrderUpdate
+from counterpoise.domain.events import (
+    Event,
+    FillReported,
+    OrderAbsent,
+    OrderUnresolved,
+    OrderUpdate,
+)
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.engine import actions
-from counterpoise.execution.resolver import SETTLE_NS, Resolver
+from counterpoise.execution.resolver import POSITION_SPEAKS_NS, SETTLE_NS, Resolver
 from engine_world import START_NS
 from scripted_venue import ScriptedVenue, SettableClock, a_fill, answer
 
 KEY = "cp" + "1" * 30
 ASK = actions.Resolve(
-    instrument_id="BTCUSDT", client_order_id=KEY, created_ns=START_NS, expires_ns=START_NS + 1
+    instrument_id="BTCUSDT",
+    client_order_id=KEY,
+    created_ns=START_NS,
+    expires_ns=START_NS + 1,
+    quantity=Decimal("0.5"),
+    sign=-1,
+    position_before=Decimal("0.5"),
 )
+
+
+def held(quantity: str) -> Position:
+    return Position(
+        instrument_id="BTCUSDT", quantity=Decimal(quantity), entry_price=Decimal(50_000)
+    )
 
 
 class Desk:
     def __init__(self, *, late: bool) -> None:
         self.venue = ScriptedVenue()
+        self.venue.positions = (held("0.5"),)
         self.fed: list[Event] = []
-        clock = SettableClock(START_NS + (SETTLE_NS + 2 if late else 2))
-        self.resolver = Resolver(venue=self.venue, clock=clock, feed=self.fed.append)
+        self.clock = SettableClock(START_NS + (SETTLE_NS + 2 if late else 2))
+        self.resolver = Resolver(venue=self.venue, clock=self.clock, feed=self.fed.append)
 
 
 async def test_an_order_that_is_found_is_told_with_its_fills_first() -> None:
@@ -91,7 +110,77 @@ async def test_a_contradiction_stays_unresolved() -> None:
         ),
     )
     await desk.resolver.resolve(ASK)
-    assert desk.fed == []
+    assert "listed as open" in unresolved(desk)
+
+
+async def test_an_order_among_those_that_ended_is_found() -> None:
+    desk = Desk(late=True)
+    desk.venue.found = [None, None]
+    desk.venue.ended = answer(KEY, OrderState.CANCELED)
+    await desk.resolver.resolve(ASK)
+    (found,) = desk.fed
+    assert isinstance(found, OrderUpdate)
+    assert found.state is OrderState.CANCELED
+
+
+async def test_more_executions_than_were_ordered_leave_it_unresolved() -> None:
+    desk = Desk(late=True)
+    desk.venue.found = [None, None]
+    desk.venue.fills = (a_fill(KEY, "0.6"),)
+    await desk.resolver.resolve(ASK)
+    assert "executions of 0.6 for an order of 0.5" in unresolved(desk)
+
+
+async def test_a_position_that_moved_its_way_without_an_execution_leaves_it_unresolved() -> None:
+    desk = Desk(late=True)
+    desk.venue.positions = (held("0.2"),)
+    desk.venue.found = [None, None]
+    await desk.resolver.resolve(ASK)
+    assert "the position moved by -0.3" in unresolved(desk)
+
+
+@pytest.mark.parametrize("quantity", ["0.9", "-0.4"])
+async def test_a_move_that_cannot_be_its_own_says_nothing(quantity: str) -> None:
+    desk = Desk(late=True)
+    desk.venue.positions = (held(quantity),)
+    desk.venue.found = [None, None]
+    await desk.resolver.resolve(ASK)
+    assert isinstance(desk.fed[-1], OrderAbsent)
+
+
+async def test_long_after_a_moved_position_is_no_evidence_any_more() -> None:
+    desk = Desk(late=True)
+    desk.clock.ns += POSITION_SPEAKS_NS
+    desk.venue.positions = (held("0.2"),)
+    desk.venue.found = [None, None]
+    await desk.resolver.resolve(ASK)
+    assert isinstance(desk.fed[-1], OrderAbsent)
+
+
+async def test_an_order_older_than_the_list_of_ended_ones_needs_it_not() -> None:
+    desk = Desk(late=True)
+    desk.clock.ns += desk.venue.history_ns
+    desk.venue.ended = VenueUnreachable("not asked for")
+    desk.venue.found = [None, None]
+    await desk.resolver.resolve(ASK)
+    (absent,) = desk.fed
+    assert isinstance(absent, OrderAbsent)
+    assert "too old for that list" in absent.evidence
+
+
+async def test_an_order_older_than_the_venues_memory_stays_unresolved() -> None:
+    desk = Desk(late=True)
+    desk.clock.ns += desk.venue.executions_ns
+    desk.venue.found = [None, None]
+    await desk.resolver.resolve(ASK)
+    assert "older than the executions" in unresolved(desk)
+
+
+def unresolved(desk: Desk) -> str:
+    last = desk.fed[-1]
+    assert isinstance(last, OrderUnresolved)
+    assert last.client_order_id == KEY
+    return last.evidence
 
 
 @pytest.mark.parametrize("late", [True, False])

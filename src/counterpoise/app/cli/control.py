@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from counterpoise.app.cli.ledger_access import open_dsn
+from counterpoise.app.cli import output
+from counterpoise.app.cli.ledger_access import open_dsn, open_reader
 from counterpoise.app.cli.options import Profile, Why
 from counterpoise.domain.errors import LedgerUnavailable, StartRefused
 from counterpoise.domain.events import ControlAction
@@ -37,8 +38,14 @@ def resume(
     from_halt: Annotated[
         bool, typer.Option("--from-halt", help="Also leave HALTED, after the cause was mended.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Only say what holds it back and what ends that.")
+    ] = False,
 ) -> None:
     """Trade both ways again."""
+    if explain:
+        _explain(profile)
+        return
     _ask(ControlAction.RESUME, profile, reason, from_halt=from_halt)
 
 
@@ -63,6 +70,27 @@ def stop(
 def reset(profile: Profile = None, reason: Why = "") -> None:
     """Forget the highest unit NAV: the drawdown rule starts anew from today's."""
     _ask(ControlAction.HIGH_WATER_RESET, profile, reason)
+
+
+def _explain(profile: str | None) -> None:
+    from counterpoise.app import configuration, holding
+    from counterpoise.status import client
+
+    settings = configuration.load(profile)
+    found = client.ask(settings.state_dir, settings.status_host)
+    if found.facts:
+        state, held = str(found.facts["trading_state"]), list(found.facts["held_back_by"])
+    else:
+        with open_reader(settings) as reader:
+            runs = reader.runs(limit=1)
+            last = reader.trading_state_last(str(runs[0]["account_id"])) if runs else None
+        state = f"{found.summary}; the next start"
+        held = holding.left_by_the_last_run(last["causes"] if last else ())
+    if not held:
+        typer.echo(f"{state}: nothing holds it back")
+        return
+    typer.echo(f"{state}: held back by {len(held)}")
+    output.print_rows(holding.explained(held), ("held_back_by", "meaning", "ends"))
 
 
 def _ask(

@@ -24,6 +24,7 @@ from counterpoise.venues.okx.connection import MALFORMED, Dropped, StreamSocket,
 from counterpoise.venues.okx.convert import LIQUIDITIES, ORDER_STATES
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.market_stream import NOTICE_UPGRADE, Symbols
+from counterpoise.venues.okx.silence import Rhythm, SilenceWatch
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +55,10 @@ class AccountConversation:
         symbols: Symbols,
         *,
         settle: str = "USDT",
+        rhythm: Rhythm | None = None,
     ) -> None:
+        self._rhythm = rhythm or Rhythm()
+        self._silence = SilenceWatch()
         self.stream = StreamName.ACCOUNT
         self.url = endpoints.private_url
         self.requests: list[bytes] = []
@@ -74,6 +78,7 @@ class AccountConversation:
         self.established = False
         self._granted = set()
         self._began_ns = now_ns
+        self._silence.expect("account", [""], self._rhythm.account, now_ns)
         stamp = str(now_ns // NS_PER_SECOND)
         digest = hmac.new(
             self._credentials.secret.encode(), (stamp + _LOGIN_TEXT).encode(), hashlib.sha256
@@ -97,9 +102,10 @@ class AccountConversation:
             raise Dropped(f"a frame could not be read: {type(error).__name__} {error}") from error
 
     def watch(self, now_ns: int) -> None:
-        """Give up on a connection that does not grant what was asked."""
+        """Give up on a connection that does not grant what was asked, or lost the balance."""
         if not self.established and now_ns - self._began_ns > GRANTED_WITHIN_NS:
             raise Dropped("OKX did not grant login and subscriptions in time")
+        self._silence.look(now_ns)
 
     def _control(self, message: frames.Frame) -> Sequence[Event] | None:
         if message.event == "login" and message.code in {"", "0"}:
@@ -128,6 +134,7 @@ class AccountConversation:
         if channel == "positions":
             return self._positions(frames.POSITIONS.decode(data), received_ns)
         if channel == "account":
+            self._silence.hear("account", "", received_ns, self._rhythm.account)
             return self._balances(frames.BALANCES.decode(data), received_ns)
         return None
 
@@ -182,8 +189,9 @@ class OkxAccountStream:
         clock: Clock,
         *,
         timing: Timing | None = None,
+        rhythm: Rhythm | None = None,
     ) -> None:
-        conversation = AccountConversation(endpoints, credentials, symbols)
+        conversation = AccountConversation(endpoints, credentials, symbols, rhythm=rhythm)
         self._socket = StreamSocket(conversation, clock, timing)
 
     async def run(self, feed: Feed) -> None:

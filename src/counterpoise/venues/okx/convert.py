@@ -153,14 +153,16 @@ def plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def order_type(kind: OrderKind, time_in_force: TimeInForce) -> str:
-    """Return OKX's ordType.
+def order_type(kind: OrderKind, time_in_force: TimeInForce, *, post_only: bool = False) -> str:
+    """Return OKX's ordType; one that is post-only and would take is canceled by OKX at once.
 
     A plain market order is placed at the worst price the limit allows and may rest there
     (venues.md 3.1), so market orders go as optimal_limit_ioc.
     """
     if kind is OrderKind.MARKET:
         return "optimal_limit_ioc"
+    if post_only:
+        return "post_only"
     return {TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok", TimeInForce.GTC: "limit"}[time_in_force]
 
 

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 _PRODUCTION_STREAM_HOSTS: Final = frozenset(
     {"ws.okx.com", "wseea.okx.com", "wsus.okx.com", "wsaws.okx.com"}
 )
-_REST_DOMAIN: Final = "okx.com"
+#: Names of this machine.
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 #: Header that sends a REST call to the demo environment.
 DEMO_HEADER: Final = "x-simulated-trading"
@@ -60,21 +61,22 @@ class OkxEndpoints:
     @property
     def is_loopback(self) -> bool:
         """True if REST stays on this machine, where no venue counts requests."""
-        return urlsplit(self.rest_url).hostname in {"127.0.0.1", "::1", "localhost"}
+        return urlsplit(self.rest_url).hostname in _LOOPBACK
 
 
 def is_production(endpoints: OkxEndpoints) -> bool:
-    """Tell by host whether an order sent there could cost money.
+    """Tell whether an order sent there could cost money; whoever cannot be told counts as yes.
 
-    The REST host is shared with demo, so it counts as production unless the demo header is on;
-    a production stream host always counts.
+    No: every address is on this machine, or the demo header is on and no stream goes to a
+    production host. A host nobody knows may be a proxy of the venue, so it is production.
     """
-    streams = {urlsplit(endpoints.public_url).hostname, urlsplit(endpoints.private_url).hostname}
-    if streams & _PRODUCTION_STREAM_HOSTS:
-        return True
-    host = urlsplit(endpoints.rest_url).hostname or ""
-    on_venue = host == _REST_DOMAIN or host.endswith("." + _REST_DOMAIN)
-    return on_venue and not endpoints.simulated_trading
+    hosts = [
+        urlsplit(url).hostname
+        for url in (endpoints.rest_url, endpoints.public_url, endpoints.private_url)
+    ]
+    if all(host in _LOOPBACK for host in hosts):
+        return False
+    return not endpoints.simulated_trading or bool(_PRODUCTION_STREAM_HOSTS & set(hosts[1:]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

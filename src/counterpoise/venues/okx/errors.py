@@ -1,7 +1,7 @@
 """What an OKX code or a broken answer means for an order: refused, not sent, or unknown.
 
-One table. A code that is not in it leaves an order UNKNOWN: the class of an exception is no
-evidence (a dropped connection and a maintenance page look alike).
+Two tables, of codes and of what is raised without one. What is in neither leaves an order UNKNOWN:
+most classes of ccxt are no evidence (a dropped connection and a maintenance page look alike).
 Sources: OKX API v5 error codes; the ambiguous ones are those whose text says so.
 """
 
@@ -14,6 +14,7 @@ from ccxt.base import errors as ccxt_errors  # type: ignore[import-untyped,unuse
 
 from counterpoise.domain.errors import (
     OutcomeUnknown,
+    PositionDoubtful,
     StartRefused,
     VenueError,
     VenueRejected,
@@ -51,13 +52,16 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
         " 51031 51037 51038 51039 51041 51043 51044 51050 51051 51052 51053 51058 51061 51063"
         " 51065 51066 51068 51069 51070 51071 51076 51077 51078 51087 51088 51090 51091 51092"
         " 51093 51094 51095 51096 51098 51099 51100 51101 51102 51103 51104 51105 51106 51107"
-        " 51108 51109 51110 51111 51112 51113 51115 51116 51117 51118 51119 51120 51121 51122"
+        " 51108 51109 51110 51111 51113 51115 51116 51117 51118 51119 51120 51121 51122"
         " 51124 51125 51126 51127 51128 51129 51130 51131 51132 51133 51134 51135 51136 51137"
-        " 51138 51139 51147 51148 51150 51151 51152 51153 51154 51155 51156 51158 51159 51162"
-        " 51163 51164 51166 51167 51168 51169 51170 51171 51174 51175 51176 51185 51201 51202"
+        " 51138 51139 51147 51150 51151 51152 51153 51154 51155 51156 51158 51159 51162"
+        " 51163 51164 51166 51167 51168 51171 51174 51175 51176 51185 51201 51202"
         " 51203 51204 51205 51250 51327 51328 51329 51330 51732 51733 51734 51735 51736 54000"
         " 54008 54009 54011 54024 54031 54051 54072 54073 54094",
     ),
+    # It would not reduce: the position is gone, on the other side, or reserved by orders that
+    # rest (venues.md 3.2). Read it again; the same order again would be refused again.
+    **_codes(PositionDoubtful, "51112 51148 51169 51170"),
     # Cancels and queries: the order is over, never was, or cannot be cancelled now.
     **_codes(
         VenueRejected,
@@ -110,12 +114,18 @@ NOT_FOUND: Final = frozenset({"51603"})
 #: Refused for being too many: an order was not placed, a read may be asked again.
 TOO_FREQUENT: Final = frozenset({"50011", "50061"})
 
-#: Raised by ccxt before a byte leaves, if the venue's code is nowhere in the text.
-_LOCAL_REFUSALS: Final = (
-    ccxt_errors.ArgumentsRequired,
-    ccxt_errors.BadSymbol,
-    ccxt_errors.InvalidOrder,
-    ccxt_errors.NotSupported,
+#: What is raised, or what caused it -> meaning, if the venue's code is nowhere in the text. The
+#: first that applies speaks; whatever is not here may have reached the venue, timeouts and every
+#: other class of ccxt included.
+EXCEPTIONS: Final[tuple[tuple[type[BaseException], type[VenueError]], ...]] = (
+    # No connection, so not one byte left; a client we closed ourselves refuses before it connects.
+    (aiohttp.ClientConnectorError, VenueUnreachable),
+    (ccxt_errors.ExchangeClosedByUser, VenueUnreachable),
+    # ccxt's own checks, before anything is sent.
+    (ccxt_errors.ArgumentsRequired, VenueRejected),
+    (ccxt_errors.BadSymbol, VenueRejected),
+    (ccxt_errors.InvalidOrder, VenueRejected),
+    (ccxt_errors.NotSupported, VenueRejected),
 )
 
 
@@ -130,20 +140,17 @@ def classify(exception: BaseException, *, placing: bool) -> VenueError:
     message = words or f"{type(exception).__name__}: {str(exception)[:MESSAGE_LENGTH_MAX]}"
     if code is not None:
         return from_code(code, message, placing=placing)
-    if _never_connected(exception):
-        return VenueUnreachable(message)
-    if isinstance(exception, _LOCAL_REFUSALS):
+    kind = _meaning(exception)
+    if kind is VenueRejected:
         return VenueRejected(message, code="LOCAL")
-    if placing:
-        return OutcomeUnknown(message)
-    return VenueUnreachable(message)
+    return OutcomeUnknown(message) if placing and kind is None else VenueUnreachable(message)
 
 
 def from_code(code: str, words: str, *, placing: bool) -> VenueError:
     """Return what the venue's code means; a code that is not in the table proves nothing."""
     kind = CODES.get(code, OutcomeUnknown)
     message = f"OKX {code}: {words}"
-    if placing or (kind is VenueRejected and code not in TOO_FREQUENT):
+    if placing or (issubclass(kind, VenueRejected) and code not in TOO_FREQUENT):
         return kind(message, code=code)
     return VenueUnreachable(message, code=code)
 
@@ -184,16 +191,15 @@ def start_refusal(error: VenueError) -> StartRefused | None:
     return StartRefused(f"OKX refused the account's key ({error.code}): {remedy}")
 
 
-def _never_connected(exception: BaseException) -> bool:
-    # No connection means that not one byte of the request left; a client that we closed
-    # ourselves refuses before it connects.
-    if isinstance(exception, ccxt_errors.ExchangeClosedByUser):
-        return True
+def _meaning(exception: BaseException) -> type[VenueError] | None:
+    # A connector's error comes wrapped, so causes are looked at; ccxt's refusals come bare.
+    chain: list[BaseException] = []
     cause: BaseException | None = exception
-    for _ in range(CAUSES_MAX):
-        if cause is None:
-            return False
-        if isinstance(cause, aiohttp.ClientConnectorError):
-            return True
+    while cause is not None and len(chain) < CAUSES_MAX:
+        chain.append(cause)
         cause = cause.__cause__
-    return False
+    for raised, kind in EXCEPTIONS:
+        wrapped = kind is VenueUnreachable
+        if any(isinstance(each, raised) for each in (chain if wrapped else chain[:1])):
+            return kind
+    return None

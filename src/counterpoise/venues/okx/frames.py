@@ -162,6 +162,8 @@ class BillRow(msgspec.Struct, rename="camel"):
     inst_id: str
     bal_chg: str
     ts: str
+    ccy: str = ""
+    type: str = ""
 
 
 FRAME = msgspec.json.Decoder(Frame)

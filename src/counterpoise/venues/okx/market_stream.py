@@ -28,6 +28,7 @@ from counterpoise.venues.okx.book_sync import BookSequence, Verdict
 from counterpoise.venues.okx.connection import Conversation, Dropped, StreamSocket, Timing
 from counterpoise.venues.okx.convert import ns_from_ms
 from counterpoise.venues.okx.endpoints import OkxEndpoints
+from counterpoise.venues.okx.silence import Rhythm, SilenceWatch
 
 _log = structlog.get_logger(__name__)
 
@@ -100,8 +101,12 @@ class PublicConversation:
 class BookConversation(PublicConversation):
     """Channel `books` of every instrument, with its sequence checked one by one."""
 
-    def __init__(self, endpoints: OkxEndpoints, symbols: Symbols) -> None:
+    def __init__(
+        self, endpoints: OkxEndpoints, symbols: Symbols, rhythm: Rhythm | None = None
+    ) -> None:
         super().__init__(endpoints.public_url, StreamName.BOOKS)
+        self._rhythm = rhythm or Rhythm()
+        self._silence = SilenceWatch()
         self._instruments = {
             inst_id: (instrument_id, contract_size)
             for instrument_id, (inst_id, contract_size) in symbols.items()
@@ -115,6 +120,7 @@ class BookConversation(PublicConversation):
         for sequence in self._sequences.values():
             sequence.reset()
         self._awaited = {inst_id: _Awaited(now_ns) for inst_id in self._instruments}
+        self._silence.expect("books", self._instruments, self._rhythm.book, now_ns)
         self.ask("subscribe", [_argument("books", inst_id) for inst_id in self._instruments])
 
     def hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
@@ -126,6 +132,7 @@ class BookConversation(PublicConversation):
         inst_id = message.arg.inst_id
         if message.arg.channel != "books" or inst_id not in self._instruments:
             return None
+        self._silence.hear("books", inst_id, received_ns, self._rhythm.book)
         events: list[Event] = []
         try:
             rows = frames.BOOKS.decode(message.data)
@@ -140,7 +147,8 @@ class BookConversation(PublicConversation):
         return events
 
     def watch(self, now_ns: int) -> None:
-        """Ask again for a snapshot that does not come."""
+        """Ask again for a snapshot that does not come; drop a connection that lost a book."""
+        self._silence.look(now_ns)
         for inst_id, awaited in list(self._awaited.items()):
             if now_ns - awaited.since_ns >= awaited.seconds * NS_PER_SECOND:
                 longer = min(awaited.seconds * 2, SNAPSHOT_WITHIN_SECONDS_MAX)
@@ -199,16 +207,21 @@ class BookConversation(PublicConversation):
 class MarkConversation(PublicConversation):
     """Channels mark-price, index-tickers and funding-rate of every instrument."""
 
-    def __init__(self, endpoints: OkxEndpoints, symbols: Symbols) -> None:
+    def __init__(
+        self, endpoints: OkxEndpoints, symbols: Symbols, rhythm: Rhythm | None = None
+    ) -> None:
         super().__init__(endpoints.public_url, StreamName.MARKS)
+        self._rhythm = rhythm or Rhythm()
+        self._silence = SilenceWatch()
         self._instruments = {inst_id: ours for ours, (inst_id, _) in symbols.items()}
         #: Last index by OKX's index id ("BTC-USDT") and when it arrived.
         self._indexes: dict[str, tuple[Decimal, int]] = {}
 
     def begin(self, now_ns: int) -> None:
-        """Subscribe everything; `now_ns` is not needed."""
-        del now_ns
+        """Subscribe everything."""
         self.restart()
+        self._silence.expect("mark-price", self._instruments, self._rhythm.mark, now_ns)
+        self._silence.expect("funding-rate", self._instruments, self._rhythm.funding, now_ns)
         self._indexes.clear()
         arguments: list[dict[str, str]] = []
         for inst_id in self._instruments:
@@ -235,7 +248,11 @@ class MarkConversation(PublicConversation):
         return None
 
     def watch(self, now_ns: int) -> None:
-        """Do nothing: every input's age is watched where it is used."""
+        """Drop a connection that lost a mark or a funding rate.
+
+        An index that is missing is left out beside its mark (`INDEX_AGE_MAX_NS`).
+        """
+        self._silence.look(now_ns)
 
     def _marks(self, data: bytes, received_ns: int) -> list[Event]:
         events: list[Event] = []
@@ -243,6 +260,7 @@ class MarkConversation(PublicConversation):
             instrument_id = self._instruments.get(row.inst_id)
             if instrument_id is None:
                 continue
+            self._silence.hear("mark-price", row.inst_id, received_ns, self._rhythm.mark)
             index, arrived_ns = self._indexes.get(_index_of(row.inst_id), (None, 0))
             fresh = received_ns - arrived_ns <= INDEX_AGE_MAX_NS
             events.append(
@@ -262,6 +280,7 @@ class MarkConversation(PublicConversation):
             instrument_id = self._instruments.get(row.inst_id)
             if instrument_id is None:
                 continue
+            self._silence.hear("funding-rate", row.inst_id, received_ns, self._rhythm.funding)
             funding_ns = ns_from_ms(row.funding_time)
             between_ns = ns_from_ms(row.next_funding_time) - funding_ns
             events.append(
@@ -289,10 +308,11 @@ class OkxMarketStream:
         clock: Clock,
         *,
         timing: Timing | None = None,
+        rhythm: Rhythm | None = None,
     ) -> None:
         conversations: tuple[Conversation, ...] = (
-            BookConversation(endpoints, symbols),
-            MarkConversation(endpoints, symbols),
+            BookConversation(endpoints, symbols, rhythm),
+            MarkConversation(endpoints, symbols, rhythm),
         )
         self._sockets = tuple(StreamSocket(part, clock, timing) for part in conversations)
 

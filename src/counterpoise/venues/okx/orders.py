@@ -12,8 +12,8 @@ from counterpoise.domain.errors import (
     VenueRejected,
     VenueUnreachable,
 )
-from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
-from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
+from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import Fill, JournaledOrder, OrderState
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle, Clock
@@ -30,6 +30,8 @@ class OkxVenue:
     """One account on OKX, swaps margined in `settle`, cross margin, net mode."""
 
     name: str = "okx"
+    history_ns: int = reads.HISTORY_NS
+    executions_ns: int = reads.EXECUTIONS_NS
 
     def __init__(
         self,
@@ -165,7 +167,8 @@ class OkxVenue:
         }
         session = self._opened
         try:
-            await session.change(lambda: session.orders.privatePostTradeCancelOrder(body))
+            async with session.lanes.cancel():
+                await session.change(lambda: session.orders.privatePostTradeCancelOrder(body))
         except VenueRejected as error:
             if error.code not in errors.ALREADY_OVER:
                 raise
@@ -175,6 +178,15 @@ class OkxVenue:
         contract = self._known_order(instrument_id)
         return await reads.find_order(self._opened, contract, client_order_id, self._clock)
 
+    async def find_ended(
+        self, instrument_id: str, client_order_id: str, since_ns: int
+    ) -> OrderUpdate | None:
+        """Return an order of ours from the list of orders that ended since then."""
+        contract = self._known_order(instrument_id)
+        return await reads.find_ended(
+            self._opened, contract, client_order_id, since_ns, self._clock
+        )
+
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
         """Return executions of the account since then, oldest first."""
         return await reads.fills_since(self._opened, self._by_inst_id, since_ns, self._clock)
@@ -182,6 +194,30 @@ class OkxVenue:
     async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
         """Return funding payments of the last seven days since then, oldest first."""
         return await reads.funding_since(self._opened, self._by_inst_id, since_ns, self._clock)
+
+    async def transfers_since(self, since_ns: int) -> tuple[Transferred, ...]:
+        """Return deposits and withdrawals of the last three months since then, oldest first."""
+        return await reads.transfers_since(self._opened, self._settle, since_ns, self._clock)
+
+    async def account_id(self) -> str:
+        """Return the account's uid as OKX says it now."""
+        return str((await attest.configuration(self._opened))["uid"])
+
+    async def clock_offset_ns(self) -> int:
+        """Measure OKX's clock minus ours and correct every stamp by it from now on."""
+        self._offset_ns = await attest.clock_offset_ns(self._opened, self._clock)
+        return self._offset_ns
+
+    async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
+        """Return each instrument's state; one that OKX no longer lists is DELISTED."""
+        return await reads.instrument_states(self._opened, self._settle, instrument_ids)
+
+    async def arm_dead_man(self, seconds: int) -> bool:
+        """Arm OKX's cancel-all-after; 0 disarms. Without an answer the old time runs on."""
+        session = self._opened
+        body = {"timeOut": str(seconds)}
+        await session.change(lambda: session.orders.privatePostTradeCancelAllAfter(body))
+        return True
 
     @property
     def _opened(self) -> OkxSession:
@@ -226,7 +262,7 @@ class OkxVenue:
 
     def _order_request(self, order: JournaledOrder, contract: Contract) -> dict[str, Any]:
         intent = order.intent
-        okx_type = convert.order_type(intent.kind, intent.time_in_force)
+        okx_type = convert.order_type(intent.kind, intent.time_in_force, post_only=intent.post_only)
         contracts = convert.plain(convert.contracts_from_base(order.approved.quantity, contract))
         fields: dict[str, Any] = {
             "clOrdId": intent.client_order_id,

@@ -1,23 +1,25 @@
 """What OKX says of the account: balance, positions, orders and fills, by REST."""
 
 import asyncio
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
-from counterpoise.domain.events import FundingPaid, OrderUpdate, UpdateSource
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill
-from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues.okx import errors, rows
 from counterpoise.venues.okx.convert import (
     LIQUIDITIES,
     ORDER_STATES,
     Contract,
+    contract_from_row,
     ns_from_ms,
 )
 from counterpoise.venues.okx.frames import (
@@ -39,8 +41,18 @@ PAGES_MAX: Final = 50
 #: How far back trade/fills goes; it is the fresher of the two lists.
 _RECENT_FILLS_NS: Final = 3 * NS_PER_DAY
 
+#: An order cancelled without a fill is forgotten after this, ns; others are listed for 7 days.
+HISTORY_NS: Final = 2 * NS_PER_HOUR
+
+#: trade/fills-history goes back three months, ns.
+EXECUTIONS_NS: Final = 90 * NS_PER_DAY
+
 #: account/bills: a funding payment.
 _BILL_FUNDING: Final = "8"
+#: account/bills: cash that came from or went to another account.
+_BILL_TRANSFER: Final = "1"
+#: How far back account/bills goes, with a day to spare; the archive has three months.
+_RECENT_BILLS_NS: Final = 6 * NS_PER_DAY
 
 Contracts = Mapping[str, Contract]
 
@@ -96,7 +108,26 @@ async def find_order(
         if error.code in errors.NOT_FOUND:
             return None
         raise
-    found = [row for row in _read(answer, OrderRow) if row.cl_ord_id == client_order_id]
+    return _named(_read(answer, OrderRow), contract, client_order_id, clock)
+
+
+async def find_ended(
+    session: OkxSession, contract: Contract, client_order_id: str, since_ns: int, clock: Clock
+) -> OrderUpdate | None:
+    """Return an order by our id among those that ended since then, None if it is not there."""
+    parameters = {
+        "instType": "SWAP",
+        "instId": contract.inst_id,
+        "begin": str(since_ns // NS_PER_MS),
+    }
+    answer = await _pages(session, "privateGetTradeOrdersHistory", "ordId", parameters)
+    return _named(_read(answer, OrderRow), contract, client_order_id, clock)
+
+
+def _named(
+    listed: list[OrderRow], contract: Contract, client_order_id: str, clock: Clock
+) -> OrderUpdate | None:
+    found = [row for row in listed if row.cl_ord_id == client_order_id]
     if not found:
         return None
     if found[0].state not in ORDER_STATES:
@@ -166,6 +197,50 @@ async def funding_since(
         if row.inst_id in by_inst_id
     ]
     return tuple(sorted(paid, key=lambda payment: (payment.event_ns, payment.payment_id)))
+
+
+async def transfers_since(
+    session: OkxSession, settle: str, since_ns: int, clock: Clock
+) -> tuple[Transferred, ...]:
+    """Return deposits and withdrawals since then, oldest first; OKX keeps them three months.
+
+    Only what moved between accounts is a transfer. Interest, rebates and the like are not: they
+    stay unexplained, and the reconciliation says so.
+    """
+    recent = clock.now_ns() - since_ns < _RECENT_BILLS_NS
+    method = "privateGetAccountBills" if recent else "privateGetAccountBillsArchive"
+    parameters = {"type": _BILL_TRANSFER, "ccy": settle, "begin": str(since_ns // NS_PER_MS)}
+    answer = await _pages(session, method, "billId", parameters)
+    received_ns = clock.now_ns()
+    moved = [
+        Transferred(
+            transfer_id=row.bill_id,
+            transfer=Decimal(row.bal_chg),
+            event_ns=ns_from_ms(row.ts),
+            received_ns=received_ns,
+        )
+        for row in _read(answer, BillRow)
+        if row.ccy in {"", settle} and row.type in {"", _BILL_TRANSFER}
+    ]
+    return tuple(sorted(moved, key=lambda each: (each.event_ns, _number(each.transfer_id))))
+
+
+async def instrument_states(
+    session: OkxSession, settle: str, instrument_ids: Sequence[str]
+) -> dict[str, InstrumentState]:
+    """Return what OKX takes in each instrument now; DELISTED = it is not in the whole list."""
+    answer = await session.read("publicGetPublicInstruments", instType="SWAP")
+    if not answer:
+        raise VenueUnreachable("OKX answered an empty list of swaps")
+    found: dict[str, InstrumentState] = {}
+    for row in answer:
+        try:
+            contract = contract_from_row(row, settle)
+        except (KeyError, InvalidOperation):
+            continue
+        if contract is not None:
+            found[contract.instrument_id] = contract.state
+    return {i: found.get(i, InstrumentState.DELISTED) for i in instrument_ids}
 
 
 async def _fill_pages(session: OkxSession, method: str, since_ns: int) -> list[FillRow]:

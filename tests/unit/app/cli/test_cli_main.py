@@ -71,10 +71,10 @@ def test_a_wrong_setting_is_one_line_and_exit_2(counterpoise, monkeypatch):
     assert err == "error: COUNTERPOISE_CORE_LEVERAGE=4.0: allowed is 2.0 to 3.0\n"
 
 
-def test_the_live_profile_is_refused(counterpoise):
+def test_the_live_profile_is_refused_until_it_is_armed(counterpoise):
     code, _, err = counterpoise("run", "--profile", "live")
     assert code == 2
-    assert "does not trade real money" in err
+    assert "COUNTERPOISE_LIVE_TRADING is not set" in err
 
 
 @pytest.mark.parametrize("command", ["decisions", "explain", "positions", "replay", "pause"])

@@ -167,6 +167,7 @@ async def journaled(  # every stamp is earned as in a live run
     time_in_force: TimeInForce = TimeInForce.IOC,
     instrument_id: str = "BTCUSDT",
     client_order_id: str = "cp0123456789abcdef0123456789abcd",
+    post_only: bool = False,
 ) -> JournaledOrder:
     now_ns = clock.now_ns()
     intent = OrderIntent(
@@ -179,10 +180,11 @@ async def journaled(  # every stamp is earned as in a live run
         quantity=Decimal(quantity),
         kind=OrderKind.MARKET if price is None else OrderKind.LIMIT,
         price_limit=None if price is None else Decimal(price),
-        time_in_force=time_in_force,
+        time_in_force=TimeInForce.GTC if post_only else time_in_force,
         reduce_only=reduce_only,
         attempt=0,
         created_ns=now_ns,
+        post_only=post_only,
     )
     view = RiskView(
         now_ns=now_ns,

@@ -24,8 +24,16 @@ def test_one_production_address_is_enough(changes):
     assert is_production(replace(OkxEndpoints.loopback(1), **changes))
 
 
-def test_a_host_that_only_looks_like_the_venue_is_not_it():
-    assert not is_production(replace(OkxEndpoints.loopback(1), rest_url="https://notokx.com"))
+@pytest.mark.parametrize("field", ["rest_url", "public_url", "private_url"])
+def test_a_host_nobody_knows_may_be_a_proxy_of_the_venue(field):
+    elsewhere = replace(OkxEndpoints.loopback(1), **{field: "https://proxy.example"})
+    assert is_production(elsewhere)
+    assert not is_production(replace(elsewhere, simulated_trading=True))
+
+
+def test_the_demo_header_is_no_excuse_on_this_machine_or_needed_there():
+    for simulated in (False, True):
+        assert not is_production(replace(OkxEndpoints.loopback(1), simulated_trading=simulated))
 
 
 def test_a_demo_key_on_a_production_stream_counts_as_production():

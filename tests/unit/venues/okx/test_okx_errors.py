@@ -6,6 +6,7 @@ from ccxt.base import errors as ccxt_errors
 
 from counterpoise.domain.errors import (
     OutcomeUnknown,
+    PositionDoubtful,
     VenueRejected,
     VenueUnreachable,
 )
@@ -23,7 +24,8 @@ def answer(code, s_code="", words=""):
         ("51008", VenueRejected),
         ("51121", VenueRejected),
         ("51016", VenueRejected),
-        ("51169", VenueRejected),
+        ("51169", PositionDoubtful),
+        ("51170", PositionDoubtful),
         ("54031", VenueRejected),
         ("51149", OutcomeUnknown),
         ("51054", OutcomeUnknown),

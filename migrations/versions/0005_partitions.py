@@ -1,13 +1,13 @@
 """Monthly partitions of the tables that grow with every cycle, and the record of archived ones.
 
-Revision 0003, after 0002. What carries the venue's ids (orders, fills, funding) stays whole: a
+Revision 0005, after 0004. What carries the venue's ids (orders, fills, funding) stays whole: a
 unique key over partitions would have to contain the time, and a fact told twice would be two.
 """
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """The hash chain: one row per batch of stored rows, each naming the one before.
 
-Revision 0002, after 0001.
+Revision 0004, after 0003.
 """
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,247 @@
+"""What happens to a pair after its phases: complete, or unwound within the naked-leg budget.
+
+A pair is looked at with the positions the account really has, so that it does not matter which
+order, fill or restart made it what it is. While the budget lasts the legs behind are tried again;
+once it is used up one more try completes it if the gate allows, and otherwise what stands alone is
+taken off, reduce-only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from counterpoise.domain.account import TradingState
+from counterpoise.domain.orders import IntentSource, LegChange
+from counterpoise.domain.records import PairOpened
+from counterpoise.engine import actions, pairing, recording, views
+from counterpoise.engine.plan import MISSES_MAX, PairProgress, Plan
+from counterpoise.engine.run import (
+    COMPLETE_GAP_NS,
+    ORDER_END_NS_MAX,
+    ORDER_WATCH_NS_MAX,
+    REPAIR_NS_MAX,
+    RESUME_DATA_NS_MAX,
+    UNWIND_GAP_NS,
+    UNWIND_GAP_NS_MAX,
+)
+from counterpoise.engine.state import State
+
+ZERO: Final = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What a look at a pair came to."""
+
+    #: True = a further phase was begun.
+    begun: bool = False
+    #: How the decision ended; None = it goes on.
+    outcome: str | None = None
+    #: What is written of it.
+    records: tuple[actions.Action, ...] = ()
+
+
+WAIT: Final = Round()
+
+
+def open_pair(state: State, plan: Plan) -> list[actions.Action]:
+    """Begin to watch a cycle's pair, if its legs ever stand alone; written before they trade."""
+    if plan.source is not IntentSource.CYCLE:
+        return []
+    pair = pairing.make_pair(
+        [[leg.change for leg in phase] for phase in plan.phases],
+        start=state.account.quantities(),
+        weights=_weights(state),
+        lots={i: rules.lot_size for i, rules in state.instruments.items()},
+        core_id=state.strategy.core_instrument,
+    )
+    if pair is None:
+        return []
+    seconds = state.run.execution.naked_leg_seconds
+    plan.pair = PairProgress(pair=pair, budget=pair.notional * seconds, looked_ns=state.now_ns)
+    return [
+        actions.Write(
+            record=PairOpened(
+                decision_id=plan.decision_id,
+                run_id=state.run.run_id,
+                account_id=state.run.account_id,
+                notional=pair.notional,
+                naked_leg_seconds=seconds,
+                body=state.encode(pair),
+                opened_ns=state.now_ns,
+            )
+        )
+    ]
+
+
+def look(state: State, plan: Plan) -> None:
+    """Count how long what stands alone has stood; called with every event that may change it."""
+    if plan.pair is None or not state.account.complete:
+        return
+    naked = pairing.naked(plan.pair.pair, state.account.quantities())
+    plan.pair.look(naked if naked > plan.pair.pair.tolerance else ZERO, state.now_ns)
+
+
+def weights(plan: Plan) -> Mapping[str, Decimal]:
+    """Return net beta exposure per base unit as of the decision; empty = not a pair."""
+    return plan.pair.pair.weights if plan.pair is not None else {}
+
+
+def next_round(state: State, plan: Plan) -> Round:
+    """Say what follows once every phase of a plan is over: a repair, a wait, or its end."""
+    progress = plan.pair
+    if progress is None:
+        return Round(outcome=_plain_outcome(plan))
+    if progress.repairs_ns is None:
+        progress.repairs_ns = state.now_ns
+        if progress.resumed:
+            plan.note("taken up after a restart")
+    quantities = _after_working(state)
+    stands = not state.account.complete or pairing.is_naked(progress.pair, quantities)
+    if not stands:
+        progress.stands_ns = None
+    elif progress.stands_ns is None:
+        progress.stands_ns = state.now_ns
+    if _waits_for_orders(state, plan, progress, stands=stands):
+        return WAIT
+    if not stands:
+        return Round(outcome=_outcome(state, plan, progress))
+    assert progress.stands_ns is not None, "set above"
+    if state.now_ns - progress.stands_ns > REPAIR_NS_MAX:
+        return _given_up(state, plan, progress, "in time")
+    if not state.account.complete:
+        return WAIT
+    return _repair(state, plan, progress, quantities)
+
+
+def _repair(
+    state: State, plan: Plan, progress: PairProgress, quantities: Mapping[str, Decimal]
+) -> Round:
+    changes = pairing.completing(progress.pair, quantities, state.instruments)
+    increases = any(not change.reduce_only for change in changes)
+    if changes and (not increases or _may_complete(state, plan, progress)):
+        # The last try for an increase comes at once; a reduction is tried until it is filled.
+        early = state.now_ns < progress.next_ns and not (increases and progress.used_up)
+        if early or (increases and _waits_for_data(state, progress, changes)):
+            return WAIT
+        progress.last_tried = increases and progress.used_up
+        progress.next_ns = state.now_ns + COMPLETE_GAP_NS
+        progress.completings += 1
+        plan.repair(changes, state.now_ns, misses_max=1 if increases else MISSES_MAX)
+        return Round(begun=True)
+    return _unwind(state, plan, progress, quantities)
+
+
+def _unwind(
+    state: State, plan: Plan, progress: PairProgress, quantities: Mapping[str, Decimal]
+) -> Round:
+    if progress.unwindings and state.now_ns < progress.next_ns:
+        return WAIT
+    changes = pairing.unwinding(progress.pair, quantities, state.instruments)
+    if not changes:
+        return _given_up(state, plan, progress, "by what is held")
+    gap_ns = min(UNWIND_GAP_NS << min(progress.unwindings, 10), UNWIND_GAP_NS_MAX)
+    progress.next_ns = state.now_ns + gap_ns
+    progress.unwindings += 1
+    plan.note("the legs behind could not follow: taking off what stands alone")
+    plan.repair(changes, state.now_ns, misses_max=MISSES_MAX)
+    return Round(begun=True)
+
+
+def _may_complete(state: State, plan: Plan, progress: PairProgress) -> bool:
+    held_back = plan.reductions_only or state.trading_state is not TradingState.ACTIVE
+    return not (held_back or progress.last_tried or progress.unwindings)
+
+
+def _waits_for_orders(state: State, plan: Plan, progress: PairProgress, *, stands: bool) -> bool:
+    # An order without an end may still change what stands. While something stands alone it is not
+    # waited for longer than that may; otherwise a late fill must find its pair still watched.
+    assert progress.repairs_ns is not None, "looked at before"
+    if not unended(state, plan):
+        return False
+    if stands and not progress.resumed:
+        return not progress.used_up
+    limit_ns = ORDER_END_NS_MAX if stands else ORDER_WATCH_NS_MAX
+    return state.now_ns - progress.repairs_ns < limit_ns
+
+
+def unended(state: State, plan: Plan) -> list[str]:
+    """Return the plan's orders whose end is not known and may still come to be known."""
+    return [
+        key
+        for key in plan.order_ids
+        if (order := state.orders.active.get(key)) is not None and not order.unresolved
+    ]
+
+
+def _waits_for_data(state: State, progress: PairProgress, changes: tuple[LegChange, ...]) -> bool:
+    # The streams of a restart need a moment; the gate would deny for it.
+    assert progress.repairs_ns is not None, "looked at before"
+    if not progress.resumed or state.now_ns - progress.repairs_ns >= RESUME_DATA_NS_MAX:
+        return False
+    view = state.market.view(state.now_ns)
+    followed = [view.instruments.get(change.instrument_id) for change in changes]
+    account = state.account.view(state.now_ns, views.marks(state), state.run.account_age_ms_max)
+    return bool(account.missing) or any(each is None or each.missing for each in followed)
+
+
+def _after_working(state: State) -> dict[str, Decimal]:
+    # What is held once the reductions at work have filled, whoever sent them.
+    working = state.orders.reducing(state.now_ns)
+    left: dict[str, Decimal] = {}
+    for name, held in state.account.quantities().items():
+        size = max(ZERO, abs(held) - working.get(name, ZERO))
+        left[name] = size if held > 0 else -size
+    return left
+
+
+def _weights(state: State) -> dict[str, Decimal]:
+    # An instrument without a beta counts at its notional: better too naked than not at all.
+    core = state.strategy.core_instrument
+    return {
+        name: mark * (Decimal(1) if name == core else state.betas.get(name) or Decimal(1))
+        for name, mark in views.marks(state).items()
+    }
+
+
+def _plain_outcome(plan: Plan) -> str:
+    return "done" if all(leg.remaining == 0 for leg in plan.legs) else "incomplete"
+
+
+def _outcome(state: State, plan: Plan, progress: PairProgress) -> str:
+    if progress.unwindings:
+        plan.note(f"unwound after {progress.seconds} naked-leg seconds")
+        return "unwound"
+    if progress.completings:
+        plan.note(f"completed after {progress.seconds} naked-leg seconds")
+    elif progress.resumed:
+        plan.note("nothing stands alone")
+    else:
+        return _plain_outcome(plan)
+    return "done" if _reached(state, progress) else "incomplete"
+
+
+def _reached(state: State, progress: PairProgress) -> bool:
+    # True = every leg stands where the decision wanted it, but for a lot.
+    held, pair = state.account.quantities(), progress.pair
+    return all(
+        abs(pair.start.get(name, ZERO) + planned - held.get(name, ZERO))
+        <= state.instruments[name].lot_size
+        for name, planned in pair.planned.items()
+    )
+
+
+def _given_up(state: State, plan: Plan, progress: PairProgress, why: str) -> Round:
+    words = (
+        f"a pair stands naked by {progress.naked:.2f} and could be neither completed nor unwound"
+        f" {why}; the guard and the next cycle see to it"
+    )
+    plan.note(words)
+    figures = {
+        "decision_id": plan.decision_id,
+        "naked_notional": str(progress.naked),
+        "naked_leg_seconds": str(progress.seconds),
+    }
+    told = recording.incident(state, "pair.naked", "critical", words, figures)
+    return Round(outcome="incomplete", records=(told,))

@@ -1,0 +1,107 @@
+"""Stops in mid-cycle, flattens that meet refusals, an upgrade with positions open, explanations."""
+
+import signal
+
+import pytest
+
+from counterpoise.simulator import client
+from counterpoise.strategy.parameters import STRATEGY_VERSION
+from daemon_process import daemon, wait_until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.mark.parametrize("policy", ["hold", "flatten"])
+def test_a_stop_in_mid_cycle_ends_clean_and_the_record_explains_what_is_held(policy: str) -> None:
+    with daemon(stop_policy=policy) as made:
+        client.ensure_running(made.simulator_dir, seed=7)
+        client.fault(
+            made.simulator_dir,
+            "delay",
+            method="POST",
+            path_contains="/trade/order",
+            count=3,
+            seconds=1.5,
+            stage="answer",
+        )
+        made.start(wait=False)
+        made.wait_for("order.sent")
+        sent_before = len(made.events("order.sent"))
+        made.send(signal.SIGTERM)
+        assert made.wait_exit(40) == 0
+        later = made.events("order.sent")[sent_before:]
+        assert all(order["reduce_only"] for order in later), "no leg may follow a stop"
+        assert made.venue()["open_orders"] == []
+        held = made.venue_positions()
+        assert (held == {}) == (policy == "flatten")
+        assert made.ledger_positions() == held
+        made.variables["stop_policy"] = "hold"
+        mark = made.log_size()
+        made.start()
+        assert made.events("incident.opened", after=mark) == []
+        made.send(signal.SIGTERM)
+        assert made.wait_exit(20) == 0
+
+
+def test_a_flatten_goes_on_through_refusals_and_asking_twice_changes_nothing() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        client.fault(
+            made.simulator_dir, "rate_limited", method="POST", path_contains="/trade/order", count=2
+        )
+        for _ in range(2):
+            flat = made.cli("flatten")
+            assert flat.returncode == 0, flat.stderr
+            assert "reducing" in flat.stdout
+        wait_until("a flat book", lambda: made.venue_positions() == {} or None)
+        wait_until("a flat record", lambda: made.ledger_positions() == {} or None)
+        assert all(o["reduce_only"] for o in made.events("order.sent") if o["source"] == "flatten")
+        said = made.cli("resume", "--explain")
+        assert said.returncode == 0, said.stderr
+        assert "operator" in said.stdout
+        assert "counterpoise resume" in said.stdout
+        made.send(signal.SIGTERM)
+        assert made.wait_exit(20) == 0
+        # Without a daemon the record says what the next one would find.
+        said = made.cli("resume", "--explain")
+        assert said.returncode == 0, said.stderr
+        assert "A person paused it." in said.stdout
+        mark = made.log_size()
+        made.start()
+        assert made.cli("resume").returncode == 0
+        again = made.wait_for("decision.made", after=mark, state="active")
+        assert again["action"] in {"traded", "unchanged"}
+        said = made.cli("resume", "--explain")
+        assert "nothing holds it back" in said.stdout or "STALE" in said.stdout
+
+
+def test_a_newer_version_adopts_what_the_old_one_held() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        made.send(signal.SIGTERM)
+        assert made.wait_exit(20) == 0
+        held = made.venue_positions()
+        assert held
+        fills = made.venue()["fills_count"]
+        made.variables["cycle_seconds"] = "60"
+        made.strategy_version = "99.0.0"
+        mark = made.log_size()
+        made.start(wait=False)
+        first = made.wait_for("decision.made", after=mark)
+        assert first["action"] == "unchanged", first
+        assert made.venue_positions() == held
+        assert made.venue()["fills_count"] == fills
+        assert made.events("incident.opened", after=mark) == []
+        with made.reader() as reader:
+            newest, *older = reader.decisions(limit=20)
+            assert newest["strategy_version"] == "99.0.0"
+            assert {row["strategy_version"] for row in older} == {STRATEGY_VERSION}
+            kept = reader.memory_last(newest["account_id"])
+        assert kept is not None
+        assert kept["strategy_version"] == "99.0.0"
+        # Rows of the other version are reported, not failed.
+        assert made.cli("replay", "--all").returncode == 0
+        made.send(signal.SIGTERM)
+        assert made.wait_exit(20) == 0

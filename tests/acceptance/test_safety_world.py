@@ -1,0 +1,219 @@
+"""The world misbehaves: cash moves, clocks jump, feeds freeze, markets close, daemons die."""
+
+import asyncio
+import time
+from decimal import Decimal
+
+import pytest
+
+from counterpoise.simulator import client
+from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
+from counterpoise.venues.okx.session import OkxSession
+from daemon_process import Daemon, daemon, wait_until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def causes(made: Daemon, cause: str, *, after: int = 0) -> bool:
+    return any(
+        cause in entry["causes"].split(",")
+        for entry in made.events("trading_state.changed", after=after)
+    )
+
+
+def wait_cause(made: Daemon, cause: str, *, after: int) -> None:
+    wait_until(cause, lambda: causes(made, cause, after=after) or None)
+
+
+def wait_active(made: Daemon, *, after: int) -> None:
+    def active() -> bool:
+        changes = made.events("trading_state.changed", after=after)
+        return bool(changes) and changes[-1]["state"] == "active"
+
+    wait_until("active", lambda: active() or None, seconds=90)
+
+
+def test_deposits_and_withdrawals_are_neither_profit_nor_drift_nor_told_twice() -> None:
+    with daemon(cycle_seconds=15) as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        client.fault(made.simulator_dir, "transfer", value="5000")
+
+        def transfers() -> list[Decimal]:
+            with made.reader() as reader:
+                rows = reader.transfers(limit=100)
+            return [row["transfer"] for row in rows if abs(row["transfer"]) < 10_000]
+
+        wait_until("the deposit on record", lambda: transfers() or None)
+        made.kill()
+        client.fault(made.simulator_dir, "transfer", value="-2000")
+        mark = made.log_size()
+        made.start()
+        wait_until("the withdrawal on record", lambda: len(transfers()) == 2 or None)
+        made.wait_for("decision.made", after=made.log_size())
+        assert sorted(transfers()) == [Decimal(-2000), Decimal(5000)]
+        with made.reader() as reader:
+            navs = [
+                row["unit_nav"] for row in reader.equity_history(reader.runs()[0]["account_id"], 0)
+            ]
+        navs = [nav for nav in navs if nav is not None]
+        # A market moves it by less than these; a deposit taken for profit would make it 1.5.
+        assert all(Decimal("0.8") < nav < Decimal("1.2") for nav in navs), navs
+        drift = [
+            e for e in made.events("incident.opened", after=mark) if e["kind"] == "account.drift"
+        ]
+        assert drift == []
+
+
+def test_a_venue_clock_that_jumps_lets_nothing_increase_until_it_is_back() -> None:
+    with daemon(clock_seconds=5) as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        mark = made.log_size()
+        client.fault(made.simulator_dir, "clock_jump", value="2", duration_seconds=14)
+        wait_cause(made, "clock", after=mark)
+        off = made.log_size()
+        wait_active(made, after=mark)
+        assert all(order["reduce_only"] for order in made.events("order.sent", after=off))
+        kinds = {e["kind"] for e in made.events("incident.opened", after=mark)}
+        assert "clock.offset" in kinds
+
+
+def test_feeds_that_freeze_on_living_sockets_are_asked_for_anew() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        mark = made.log_size()
+        # Pings are answered; only what a new subscription is greeted with still comes.
+        client.fault(made.simulator_dir, "silent_streams", duration_seconds=45)
+        wait_cause(made, "account", after=mark)
+        made.wait_for("stream.down", after=mark, stream="marks")
+        reasons = {e["stream"]: e["reason"] for e in made.events("stream.down", after=mark)}
+        assert reasons["account"] == "no account for 20 s"
+        assert reasons["marks"].startswith("no mark-price ")
+        wait_active(made, after=mark)
+        down = made.log_size()
+        made.wait_for("decision.made", after=down)
+        with made.reader() as reader:
+            for row in reader.decisions(limit=20):
+                seen = reader.explain_rows(row["decision_id"])
+                assert seen is not None
+                ages = [each["mark_age_ms"] for each in seen["markets"]]
+                if row["action"] in {"traded", "unchanged"}:
+                    assert max(ages) <= 15_000, row
+
+
+def test_a_core_that_is_suspended_and_then_delisted() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        mark = made.log_size()
+        client.fault(made.simulator_dir, "instrument_state", symbol="BTCUSDT", value="suspend")
+        wait_cause(made, "core", after=mark)
+        held = made.venue_positions()
+        assert "BTCUSDT" in held
+        assert len(held) > 1
+        client.fault(made.simulator_dir, "instrument_state", symbol="BTCUSDT", value="delisted")
+        wait_until("no hedge without a core", lambda: made.venue_positions() == {} or None)
+        rows = made.events("decision.made", after=mark)
+        assert any(row["kind"] == "flatten" for row in rows)
+        assert made.cli("replay", "--all").returncode == 0
+
+
+def other_client(made: Daemon) -> OkxSession:
+    port = client.read_port(made.simulator_dir)
+    assert port is not None
+    key = client.credentials(made.simulator_dir)
+    return OkxSession(
+        OkxEndpoints.loopback(port),
+        OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase=key.passphrase),
+        timeout_ms=3_000,
+    )
+
+
+def rest_an_order(made: Daemon, client_order_id: str) -> None:
+    # By somebody else, so far away that it never fills.
+    async def send() -> None:
+        session = other_client(made)
+        marks = await session.read(
+            "publicGetPublicMarkPrice", instType="SWAP", instId="BTC-USDT-SWAP"
+        )
+        price = Decimal(marks[0]["markPx"]) * Decimal("0.985")
+        body = {
+            "instId": "BTC-USDT-SWAP",
+            "tdMode": "cross",
+            "side": "buy",
+            "ordType": "limit",
+            "px": str(price.quantize(Decimal("0.1"))),
+            "sz": "1",
+            "clOrdId": client_order_id,
+        }
+        try:
+            answer = await session.change(lambda: session.orders.privatePostTradeOrder(body))
+            assert answer["data"][0]["sCode"] == "0", answer
+        finally:
+            await session.close()
+
+    asyncio.run(send())
+
+
+def test_a_killed_daemon_s_resting_order_is_canceled_by_the_venue() -> None:
+    with daemon(dead_man_seconds=10, foreign="ignore", cycle_seconds=60) as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        rest_an_order(made, "resting1")
+        time.sleep(12)
+        assert len(made.venue()["open_orders"]) == 1, "a living daemon keeps arming the switch"
+        made.kill()
+        wait_until(
+            "the venue's switch", lambda: made.venue()["open_orders"] == [] or None, seconds=20
+        )
+        assert made.venue_positions(), "it closes no position"
+
+
+def test_an_order_of_somebody_else_holds_back_or_not_as_configured() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        mark = made.log_size()
+        rest_an_order(made, "resting1")
+        wait_cause(made, "foreign", after=mark)
+        made.kill()
+        refused = made.cli("run")
+        assert refused.returncode == 1
+        assert "COUNTERPOISE_FOREIGN" in refused.stderr
+        made.variables["foreign"] = "ignore"
+        mark = made.log_size()
+        made.start()
+        assert made.wait_for("decision.made", after=mark)["state"] == "active"
+        assert len(made.venue()["open_orders"]) == 1, "left alone"
+
+
+def test_real_money_needs_the_account_named_as_the_venue_reports_it() -> None:
+    with daemon() as made:
+        port = client.ensure_running(made.simulator_dir, seed=7)
+        key = client.credentials(made.simulator_dir)
+        streams = f"ws://127.0.0.1:{port}/ws/v5"
+        made.variables |= {
+            "venue": "okx",
+            "environment": "production",
+            "okx_rest_url": f"http://127.0.0.1:{port}",
+            "okx_public_url": f"{streams}/public",
+            "okx_private_url": f"{streams}/private",
+            "api_key": key.api_key,
+            "api_secret": key.secret,
+            "api_passphrase": key.passphrase,
+        }
+        unarmed = made.cli("run")
+        assert unarmed.returncode == 2
+        assert "COUNTERPOISE_LIVE_TRADING is not set" in unarmed.stderr
+        made.variables["live_trading"] = "1234"
+        wrong = made.cli("run")
+        assert wrong.returncode == 1
+        assert "COUNTERPOISE_LIVE_TRADING=1234" in wrong.stderr
+        uid = wrong.stderr.partition("opens account ")[2].partition(";")[0]
+        assert uid
+        assert not (made.state_dir / "daemon.json").exists()
+        made.variables["live_trading"] = uid
+        made.start()
+        assert made.wait_for("decision.ended", outcome="done")

@@ -1,0 +1,549 @@
+"""A pair ends complete or unwound, within the time its legs may stand alone."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from counterpoise.domain.account import OpenOrder
+from counterpoise.domain.events import CycleDue, OrderUnresolved, OrderUpdate, Tick, UpdateSource
+from counterpoise.domain.orders import IntentSource, LegRole, OrderState, Side
+from counterpoise.domain.records import DecisionEnded, IncidentOpened, PairOpened
+from counterpoise.engine import actions, working
+from counterpoise.engine.execution_parameters import ExecutionParameters
+from counterpoise.engine.guarding import leg_vanished
+from counterpoise.engine.pairing import Pair
+from counterpoise.engine.plan import PairProgress, Plan, attempts_after
+from counterpoise.ledger import codec
+from counterpoise.risk.view import RiskLimits
+from counterpoise.strategy.memory import Regime
+from engine_world import MARKS, World, make_run, ready
+
+
+def cycle(world: World) -> None:
+    """Run one cycle to its decision."""
+    world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))
+    world.reconcile("cycle")
+
+
+def opened(**changes: object) -> World:
+    """Return a world whose first cycle has sent its hedge."""
+    world = ready(make_run(**changes))
+    world.after(0.1)
+    cycle(world)
+    world.after(0.1)
+    return world
+
+
+def seconds(world: World, count: int) -> None:
+    """Let time pass with fresh data."""
+    for _ in range(count):
+        world.after(1)
+        world.market()
+        world.feed(Tick(now_ns=world.now_ns))
+
+
+def unfilled(world: World) -> None:
+    """End the newest order without a fill."""
+    last = world.submits()[-1].intent
+    world.order(last.client_order_id, OrderState.CANCELED, name=last.instrument_id, filled="0")
+
+
+def at_work(world: World) -> bool:
+    """Tell whether the newest order has not ended."""
+    return world.submits()[-1].intent.client_order_id in world.state.orders.active
+
+
+def ended(world: World) -> DecisionEnded:
+    (row,) = world.records(DecisionEnded)
+    assert isinstance(row, DecisionEnded)
+    return row
+
+
+def last(world: World) -> tuple[str, Side, Decimal, bool]:
+    sent = world.submits()[-1]
+    return (
+        sent.intent.instrument_id,
+        sent.intent.side,
+        sent.quantity,
+        sent.intent.reduce_only,
+    )
+
+
+def test_a_pair_is_written_before_its_first_order() -> None:
+    world = opened()
+    kinds = [type(a.record) if isinstance(a, actions.Write) else type(a) for a in world.done]
+    assert kinds.index(PairOpened) < kinds.index(actions.Submit)
+    (row,) = world.records(PairOpened)
+    assert isinstance(row, PairOpened)
+    pair = codec.decode(row.body, Pair)
+    hedge = world.submits()[0]
+    assert pair.planned["ETHUSDT"] == -hedge.quantity
+    assert row.naked_leg_seconds == 20
+    assert row.notional == pair.notional > 0
+
+
+def test_a_pair_that_fills_ends_done_with_its_naked_seconds() -> None:
+    world = opened()
+    world.fill(world.submits()[0])
+    seconds(world, 3)
+    world.fill(world.submits()[1])
+    row = ended(world)
+    assert row.outcome == "done"
+    assert row.naked_leg_seconds is not None
+    assert Decimal("2.9") < row.naked_leg_seconds < Decimal("3.1")
+    assert row.naked_notional_seconds is not None
+    assert row.naked_notional_seconds > 0
+
+
+def test_while_the_budget_lasts_the_core_is_tried_again_and_then_the_hedge_taken_off() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.fill(hedge)
+    tries = 0
+    for _ in range(25):
+        while not last(world)[3] and at_work(world):
+            assert last(world)[:2] == ("BTCUSDT", Side.BUY)
+            tries += 1
+            unfilled(world)
+        if last(world)[3]:
+            break
+        seconds(world, 1)
+    # Three at once, one every two seconds while time is left, and a last one.
+    assert 12 <= tries <= 15
+    assert last(world) == ("ETHUSDT", Side.BUY, hedge.quantity, True)
+    world.after(0.1)
+    world.fill(world.submits()[-1])
+    row = ended(world)
+    assert row.outcome == "unwound"
+    assert "unwound after 2" in row.summary
+    ids = [s.intent.client_order_id for s in world.submits()]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_core_completes_on_a_later_try() -> None:
+    world = opened()
+    world.fill(world.submits()[0])
+    for _ in range(3):
+        unfilled(world)
+    seconds(world, 2)
+    world.fill(world.submits()[-1])
+    row = ended(world)
+    assert (row.outcome, world.state.plans) == ("done", {})
+    assert "completed after 2" in row.summary
+
+
+def test_a_core_the_gate_denies_is_not_waited_for_longer_than_the_budget() -> None:
+    world = opened(limits=RiskLimits(clock_offset_ms_max=Decimal(500)))
+    hedge = world.submits()[0]
+    world.state.clock_offset_ms = 9_000.0
+    world.fill(hedge)
+    assert len(world.submits()) == 1
+    for _ in range(20):
+        seconds(world, 1)
+    assert last(world) == ("ETHUSDT", Side.BUY, hedge.quantity, True)
+
+
+def test_half_a_leg_may_stand_alone_twice_as_long() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    half = (hedge.quantity / 2).quantize(Decimal("0.001"))
+    world.fill(hedge, half)
+    unfilled(world)
+    unfilled(world)
+    alone = 0
+    while not last(world)[3]:
+        if at_work(world):
+            unfilled(world)
+            continue
+        alone += 1
+        assert alone < 60
+        seconds(world, 1)
+    assert 35 <= alone <= 55
+    assert last(world) == ("ETHUSDT", Side.BUY, half, True)
+
+
+def test_an_unwinding_that_does_not_fill_is_tried_at_wider_prices() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.state.clock_offset_ms = 9_000.0
+    world.fill(hedge)
+    while not last(world)[3]:
+        seconds(world, 1)
+    prices = []
+    for _ in range(7):
+        prices.append(world.submits()[-1].intent.price_limit)
+        unfilled(world)
+        while not at_work(world):
+            seconds(world, 1)
+    assert prices == sorted(prices)
+    assert prices[-1] > prices[0] >= MARKS["ETHUSDT"]
+    part = world.submits()[-1]
+    world.after(0.1)
+    world.fill(part)
+    assert ended(world).outcome == "unwound"
+
+
+def test_what_cannot_be_repaired_is_an_incident_and_left_to_the_next_cycle() -> None:
+    world = opened()
+    world.fill(world.submits()[0])
+    for _ in range(150):
+        if any(o.state is OrderState.JOURNALED for o in world.state.orders.active.values()):
+            unfilled(world)
+        seconds(world, 1)
+        if not world.state.plans:
+            break
+    (row,) = world.records(IncidentOpened)
+    assert isinstance(row, IncidentOpened)
+    assert (row.kind, row.severity) == ("pair.naked", "critical")
+    assert ended(world).outcome == "incomplete"
+
+
+def test_an_unknown_core_is_waited_for_and_found() -> None:
+    world = opened()
+    world.fill(world.submits()[0])
+    core = world.submits()[1]
+    key = core.intent.client_order_id
+    world.order(key, OrderState.UNKNOWN, venue_order_id=None)
+    seconds(world, 16)
+    assert len(world.submits()) == 2, "nothing is sent beside an order that may still fill"
+    world.fill(core)
+    assert ended(world).outcome in {"done", "incomplete"}
+    assert world.state.account.quantities()["BTCUSDT"] == core.quantity
+
+
+def test_an_unknown_core_is_not_waited_for_beyond_the_budget() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.fill(hedge)
+    key = world.submits()[1].intent.client_order_id
+    world.order(key, OrderState.UNKNOWN, venue_order_id=None)
+    seconds(world, 22)
+    # Another core order would be denied: the first one counts in full and is unresolved.
+    assert last(world) == ("ETHUSDT", Side.BUY, hedge.quantity, True)
+
+
+def test_an_unresolved_order_ends_its_decision_and_keeps_counting() -> None:
+    world = opened()
+    key = world.submits()[0].intent.client_order_id
+    world.order(key, OrderState.UNKNOWN, name="ETHUSDT", venue_order_id=None)
+    told = OrderUnresolved(client_order_id=key, evidence="nobody knows", received_ns=world.now_ns)
+    world.feed(told)
+    world.feed(told)
+    (row,) = world.records(IncidentOpened)
+    assert isinstance(row, IncidentOpened)
+    assert row.kind == "order.unresolved"
+    seconds(world, 17)
+    assert ended(world).outcome == "incomplete"
+    assert world.state.orders.unresolved() == {"ETHUSDT"}
+    assert world.state.orders.active[key].open_order.remaining == world.submits()[0].quantity
+
+
+def test_the_guard_and_an_unwinding_do_not_take_the_same_thing_off_twice() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.fill(hedge)
+    world.after(1)
+    asked = leg_vanished(world.state)
+    world.done += asked
+    # The guard's own reductions are out before the pair is looked at again.
+    seconds(world, 1)
+    off = sum(
+        (
+            s.quantity
+            for s in world.submits()
+            if s.intent.reduce_only and s.intent.instrument_id == "ETHUSDT"
+        ),
+        Decimal(0),
+    )
+    assert off <= hedge.quantity
+
+
+# -- after a restart -------------------------------------------------------------------------
+
+
+def resumed(
+    world: World, pair: Pair, *, order_ids: list[str] | None = None, last: int | None = 0
+) -> Plan:
+    plan = Plan(
+        decision_id="before",
+        source=IntentSource.CYCLE,
+        phases=[],
+        started_ns=world.now_ns,
+        attempts_from=attempts_after(last),
+        order_ids=order_ids or [],
+        pair=PairProgress(pair=pair, budget=pair.notional * 20, resumed=True),
+    )
+    world.state.plans["before"] = plan
+    return plan
+
+
+def cut_off() -> Pair:
+    world = opened()
+    (row,) = world.records(PairOpened)
+    assert isinstance(row, PairOpened)
+    return codec.decode(row.body, Pair)
+
+
+def test_a_restart_completes_a_pair_at_once() -> None:
+    pair = cut_off()
+    hedge = str(pair.planned["ETHUSDT"])
+    world = ready(positions={"ETHUSDT": (hedge, "2500")})
+    resumed(world, pair)
+    seconds(world, 1)
+    assert last(world)[:2] == ("BTCUSDT", Side.BUY)
+    assert world.submits()[-1].intent.attempt == 1_000
+    world.after(0.1)
+    world.fill(world.submits()[-1])
+    row = ended(world)
+    assert (row.decision_id, row.outcome) == ("before", "done")
+    assert "restart" in row.summary
+
+
+def test_a_restart_unwinds_what_it_may_not_complete() -> None:
+    pair = cut_off()
+    hedge = pair.planned["ETHUSDT"]
+    world = ready(positions={"ETHUSDT": (str(hedge), "2500")})
+    world.state.clock_offset_ms = 9_000.0
+    resumed(world, pair)
+    seconds(world, 1)
+    assert last(world) == ("ETHUSDT", Side.BUY, -hedge, True)
+    world.after(0.1)
+    world.fill(world.submits()[-1])
+    row = ended(world)
+    assert row.outcome == "unwound"
+    assert "restart" in row.summary
+
+
+def test_a_restart_finds_nothing_alone() -> None:
+    world = ready()
+    resumed(world, cut_off())
+    seconds(world, 1)
+    assert world.submits() == []
+    row = ended(world)
+    assert row.outcome == "incomplete"
+    assert "nothing stands alone" in row.summary
+
+
+@pytest.mark.parametrize(("last", "first"), [(None, 0), (0, 1_000), (999, 1_000), (1_000, 2_000)])
+def test_a_restart_numbers_its_orders_beyond_all_that_was_sent(
+    last: int | None, first: int
+) -> None:
+    assert attempts_after(last) == first
+
+
+# -- waiting, splitting, caps ----------------------------------------------------------------
+
+WAITING = ExecutionParameters(passive_seconds=Decimal(4))
+
+
+def test_in_calm_the_leading_leg_waits_at_the_best_price_then_takes() -> None:
+    world = opened(execution=WAITING)
+    (first,) = world.submits()
+    assert first.intent.post_only
+    assert first.intent.rests
+    assert first.intent.price_limit == MARKS["ETHUSDT"] + Decimal("0.01"), "the best ask"
+    key = first.intent.client_order_id
+    world.order(key, OrderState.ACCEPTED, name="ETHUSDT")
+    seconds(world, 3)
+    assert not [a for a in world.done if isinstance(a, actions.Cancel)]
+    seconds(world, 1)
+    cancels = [a for a in world.done if isinstance(a, actions.Cancel)]
+    assert [c.client_order_id for c in cancels] == [key]
+    world.order(key, OrderState.CANCELED, name="ETHUSDT", filled="0.5")
+    second = world.submits()[-1]
+    assert not second.intent.post_only
+    assert second.quantity == first.quantity - Decimal("0.5")
+    world.after(0.1)
+    world.fill(second)
+    core = world.submits()[-1]
+    assert core.intent.leg is LegRole.CORE
+    assert not core.intent.rests, "the leg that follows takes at once"
+
+
+def test_a_post_only_order_the_venue_cancels_is_followed_by_one_that_takes() -> None:
+    world = opened(execution=WAITING)
+    unfilled(world)
+    assert len(world.submits()) == 2
+    assert not world.submits()[-1].intent.rests
+
+
+def test_outside_calm_nothing_waits() -> None:
+    world = ready(make_run(execution=WAITING))
+    world.after(0.1)
+    world.state.memory = replace(world.state.memory, regime=Regime.ELEVATED)
+    cycle(world)
+    assert world.submits()
+    assert not any(s.intent.rests for s in world.submits())
+
+
+def test_a_pause_cancels_what_waits() -> None:
+    world = opened(execution=WAITING)
+    key = world.submits()[0].intent.client_order_id
+    working.drop_increases(world.state, "test")
+    world.feed(Tick(now_ns=world.after(3)))
+    cancels = [a for a in world.done if isinstance(a, actions.Cancel)]
+    assert {c.client_order_id for c in cancels} == {key}
+
+
+def test_a_resting_increase_that_no_decision_owns_is_canceled() -> None:
+    world = ready()
+    order = OpenOrder(
+        client_order_id="cp" + "1" * 30,
+        venue_order_id="v9",
+        instrument_id="ETHUSDT",
+        side=Side.SELL,
+        quantity=Decimal(1),
+        filled_quantity=Decimal(0),
+        price_limit=Decimal(2_501),
+        reduce_only=False,
+        state=OrderState.ACCEPTED,
+    )
+    world.state.orders.adopt(order, created_ns=world.now_ns, expires_ns=world.now_ns)
+    for _ in range(3):
+        world.feed(Tick(now_ns=world.after(1)))
+    cancels = [a for a in world.done if isinstance(a, actions.Cancel)]
+    assert [c.client_order_id for c in cancels] == ["cp" + "1" * 30] * 2
+
+
+@pytest.mark.parametrize(
+    ("regime", "cap"), [("calm", 20), ("elevated", 30), ("stressed", 40), ("cascade", 20)]
+)
+def test_the_cap_of_an_increase_follows_the_regime(regime: str, cap: int) -> None:
+    assert make_run().slippage_cap_bps(Regime(regime)) == cap
+
+
+def test_a_leg_larger_than_one_order_goes_out_in_several() -> None:
+    world = ready()
+    world.after(0.1)
+    rules = world.state.instruments["ETHUSDT"]
+    small = replace(rules, limit_quantity_max=Decimal("1.5"), market_quantity_max=Decimal(1))
+    world.state.instruments["ETHUSDT"] = small
+    world.state.market.set_instrument(small)
+    cycle(world)
+    # The strategy keeps to what one order may carry; a larger wish is split all the same.
+    plan = next(iter(world.state.plans.values()))
+    leg = plan.phases[0][0]
+    leg.quantity = Decimal("2.5")
+    sent = []
+    while (order := world.submits()[-1]).intent.instrument_id == "ETHUSDT":
+        sent.append(order.quantity)
+        world.after(0.1)
+        world.fill(order)
+    assert sent == [Decimal(1), Decimal(1), Decimal("0.5")]
+
+
+# -- a reduction the venue refuses -----------------------------------------------------------
+
+
+def refuse(world: World, key: str, name: str) -> None:
+    world.feed(
+        OrderUpdate(
+            client_order_id=key,
+            venue_order_id=None,
+            instrument_id=name,
+            state=OrderState.REJECTED,
+            filled_quantity=None,
+            average_price=None,
+            source=UpdateSource.LOCAL,
+            code="51169",
+            message="",
+            order=None,
+            event_ns=world.now_ns,
+            received_ns=world.now_ns,
+            position_doubtful=True,
+        )
+    )
+
+
+def squeezed() -> World:
+    world = ready(positions={"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")})
+    world.after(1)
+    world.mark("ETHUSDT", "2770")
+    return world
+
+
+def test_a_refused_reduction_is_not_sent_again_before_the_position_was_read() -> None:
+    world = squeezed()
+    hedge = world.submits()[1].intent
+    refuse(world, hedge.client_order_id, "ETHUSDT")
+    assert [a.cause for a in world.done if isinstance(a, actions.Reconcile)] == ["rejected"]
+    for _ in range(5):
+        world.after(0.3)
+        world.mark("ETHUSDT", "2770")
+    assert len(world.submits()) == 2
+    # The answer: the hedge is gone. Nothing is left to reduce there, and the core is cut.
+    world.reconcile("rejected", positions={"BTCUSDT": ("0.3", "50000")}, equity="10000")
+    assert {s.intent.instrument_id for s in world.submits()[2:]} <= {"BTCUSDT"}
+
+
+def test_a_position_that_is_still_there_is_reduced_after_it_was_read() -> None:
+    world = squeezed()
+    hedge = world.submits()[1].intent
+    refuse(world, hedge.client_order_id, "ETHUSDT")
+    world.after(0.2)
+    world.reconcile(
+        "rejected",
+        positions={"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")},
+        equity="8920",
+    )
+    again = world.submits()[2:]
+    assert [a.intent.instrument_id for a in again] == ["ETHUSDT"]
+
+
+def test_without_an_answer_a_refused_reduction_waits_only_for_a_moment() -> None:
+    world = squeezed()
+    hedge = world.submits()[1].intent
+    refuse(world, hedge.client_order_id, "ETHUSDT")
+    for _ in range(3):
+        world.after(1)
+        world.market()
+        world.mark("ETHUSDT", "2770")
+        world.feed(Tick(now_ns=world.now_ns))
+    assert "ETHUSDT" in {s.intent.instrument_id for s in world.submits()[2:]}
+
+
+def test_a_resting_reduction_that_reserves_the_position_is_canceled_first() -> None:
+    world = ready(positions={"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")})
+    key = "cp" + "2" * 30
+    resting = OpenOrder(
+        client_order_id=key,
+        venue_order_id="v9",
+        instrument_id="ETHUSDT",
+        side=Side.BUY,
+        quantity=Decimal(4),
+        filled_quantity=Decimal(0),
+        price_limit=Decimal(2_000),
+        reduce_only=True,
+        state=OrderState.ACCEPTED,
+    )
+    long_ago = world.now_ns - 60 * 10**9
+    world.state.orders.adopt(resting, created_ns=long_ago, expires_ns=long_ago)
+    world.after(1)
+    world.mark("ETHUSDT", "2770")
+    assert [s.intent.instrument_id for s in world.submits()] == ["BTCUSDT"]
+    assert [a.client_order_id for a in world.done if isinstance(a, actions.Cancel)] == [key]
+    world.order(key, OrderState.CANCELED, name="ETHUSDT", venue_order_id="v9")
+    assert [s.intent.instrument_id for s in world.submits()] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_a_cancel_without_an_answer_does_not_hold_a_reduction_back_for_long() -> None:
+    world = ready(positions={"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")})
+    key = "cp" + "2" * 30
+    resting = OpenOrder(
+        client_order_id=key,
+        venue_order_id="v9",
+        instrument_id="ETHUSDT",
+        side=Side.BUY,
+        quantity=Decimal(4),
+        filled_quantity=Decimal(0),
+        price_limit=Decimal(2_000),
+        reduce_only=True,
+        state=OrderState.ACCEPTED,
+    )
+    long_ago = world.now_ns - 60 * 10**9
+    world.state.orders.adopt(resting, created_ns=long_ago, expires_ns=long_ago)
+    world.after(1)
+    world.mark("ETHUSDT", "2770")
+    world.feed(Tick(now_ns=world.after(1.1)))
+    assert "ETHUSDT" in {s.intent.instrument_id for s in world.submits()}

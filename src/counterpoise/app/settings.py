@@ -93,6 +93,10 @@ class Settings(RuleSettings):
     state_dir: Path
     #: Directory of the schema's migrations; None = beside the code.
     migrations: Path | None = None
+    #: File the record's heads are appended to, best on another machine; None = the log only.
+    checkpoints: Path | None = None
+    #: Ed25519 private key (PEM) that signs them; None = they are not signed.
+    checkpoint_key: Path | None = None
 
     # -- the venue's key and addresses -------------------------------------------------------
     #: The key's public name.
@@ -151,7 +155,7 @@ class Settings(RuleSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("state_dir", "migrations")
+    @field_validator("state_dir", "migrations", "checkpoints", "checkpoint_key")
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

@@ -8,6 +8,7 @@ import typer
 
 from counterpoise import __version__
 from counterpoise.app.cli import (
+    audit,
     configure,
     control,
     data,
@@ -71,6 +72,7 @@ app.command("stop")(control.stop)
 app.add_typer(control.high_water, name="high-water")
 app.add_typer(configure.config, name="config")
 app.add_typer(simulate.simulator, name="simulator")
+app.add_typer(audit.audit, name="audit")
 app.add_typer(database.database, name="database")
 app.add_typer(data.data, name="data")
 

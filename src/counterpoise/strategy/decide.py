@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from counterpoise.domain.account import TradingState
+from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.domain.orders import LegChange
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.strategy import outcome, permission
@@ -14,6 +15,7 @@ from counterpoise.strategy.scale import core_volatility
 from counterpoise.strategy.stops import hold_reason
 
 
+@counted_in_money
 def decide(inputs: DecisionInputs) -> Decision:
     """Evaluate every rule of the policy once and say what to do, why, and what to remember.
 

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,16 @@ class VenueProcess:
             answer = json.loads(response.read())
         assert isinstance(answer, dict)
         return answer
+
+    def attempt(
+        self, path: str, body: dict[str, object] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Return HTTP status and answer of a request that may be refused."""
+        try:
+            return 200, self.ask(path, body)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, json.loads(refused.read())
 
     def state(self) -> dict[str, Any]:
         """Return the truth by unified symbol."""

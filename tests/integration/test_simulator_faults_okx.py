@@ -1,4 +1,4 @@
-"""Every kind of fault, ordered on a running simulator and seen on the wire by real clients."""
+"""Faults in a market that runs by itself, in real time; `tests/contract/faults` has every kind."""
 
 import asyncio
 import base64
@@ -20,8 +20,6 @@ from pathlib import Path
 import ccxt.async_support as ccxt
 import pytest
 import websockets
-
-from counterpoise.simulator.fault_kinds import RULES
 
 BTC = "BTC/USDT:USDT"
 SYMBOL = "BTC-USDT-SWAP"
@@ -51,9 +49,6 @@ class Venue:
 
     def state(self):
         return self.ask("/_state")
-
-    def positions(self):
-        return {name: Decimal(held) for name, held in self.state()["positions"].items()}
 
     def fault(self, kind, **details):
         return self.ask("/_control", {"kind": kind, **details})
@@ -140,11 +135,6 @@ async def frame(socket, seconds=5.0):
     return json.loads(await asyncio.wait_for(socket.recv(), seconds))
 
 
-async def drained(socket):
-    while True:
-        await frame(socket)
-
-
 async def silence(socket, seconds):
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(socket.recv(), seconds)
@@ -157,43 +147,6 @@ async def far_order(okx, **more):
 
 
 # -- requests --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("kind", "details", "error", "words", "accepted"),
-    [
-        ("drop_after_read", {}, ccxt.ExchangeNotAvailable, None, True),
-        ("drop_after_read", {"stage": "request"}, ccxt.ExchangeNotAvailable, None, False),
-        ("accept_then_timeout", {"seconds": 6}, ccxt.RequestTimeout, None, True),
-        ("unavailable", {}, ccxt.ExchangeNotAvailable, "50026", False),
-        ("unavailable", {"stage": "answer"}, ccxt.ExchangeNotAvailable, "50026", True),
-        ("reject_50026", {}, ccxt.ExchangeNotAvailable, "50026", False),
-        ("unknown_outcome", {}, ccxt.RequestTimeout, "50004", True),
-        ("rate_limited", {}, ccxt.RateLimitExceeded, "50011", False),
-        ("banned", {}, ccxt.RateLimitExceeded, "50011", False),
-        ("maintenance", {}, ccxt.OnMaintenance, "50001", False),
-    ],
-)
-async def test_an_order_whose_answer_goes_wrong(okx, venue, kind, details, error, words, accepted):
-    await okx.load_markets()
-    before = len(venue.state()["orders"])
-    venue.fault(kind, path_contains="batch-orders", **details)
-    okx.timeout = 1_500 if kind == "accept_then_timeout" else okx.timeout
-    with pytest.raises(error, match=words):
-        await okx.create_order(BTC, "market", "buy", 1)
-    assert (len(venue.state()["orders"]) == before + 1) is accepted
-
-
-async def test_an_empty_answer_and_a_late_one(okx, venue):
-    await okx.load_markets()
-    venue.fault("http_200_empty", path_contains="batch-orders")
-    made = await okx.create_order(BTC, "market", "buy", 1)
-    assert made["id"] is None
-    venue.fault("delay", path_contains="batch-orders", seconds=0.6)
-    began = time.monotonic()
-    made = await okx.create_order(BTC, "market", "buy", 1)
-    assert made["id"] is not None
-    assert time.monotonic() - began >= 0.6
 
 
 async def test_a_chance_and_a_window(okx, venue):
@@ -217,33 +170,6 @@ async def test_a_chance_and_a_window(okx, venue):
     assert await okx.fetch_time() > 0
 
 
-# -- orders ----------------------------------------------------------------------------------
-
-
-async def test_increases_alone_are_refused(okx, venue):
-    await okx.create_order(BTC, "market", "buy", 2)
-    venue.fault("reject_increases", count=2, symbol=SYMBOL)
-    with pytest.raises(ccxt.InsufficientFunds):
-        await okx.create_order(BTC, "market", "buy", 1)
-    await okx.create_order(BTC, "market", "sell", 1)
-    assert venue.positions() == {BTC: Decimal("0.01")}
-
-
-async def test_a_client_id_is_said_to_exist(okx, venue):
-    venue.fault("duplicate_client_id")
-    with pytest.raises(ccxt.InvalidOrder, match="51016"):
-        await okx.create_order(BTC, "market", "buy", 1, None, {"clientOrderId": "fresh1"})
-    assert venue.positions() == {}
-
-
-async def test_a_fill_in_part(okx, venue):
-    venue.fault("partial_fill", value="0.25")
-    made = await okx.create_order(BTC, "market", "buy", 8)
-    order = await okx.fetch_order(made["id"], BTC)
-    assert (order["filled"], order["remaining"], order["status"]) == (2, 6, "canceled")
-    assert venue.positions() == {BTC: Decimal("0.02")}
-
-
 # -- private pushes --------------------------------------------------------------------------
 
 
@@ -264,16 +190,6 @@ async def test_private_events_late_twice_and_lost(okx, venue):
         made = await far_order(okx)
         await okx.cancel_order(made["id"], BTC)
         assert (await frame(socket))["data"][0]["state"] == "canceled"
-
-
-async def test_private_events_out_of_order(okx, venue):
-    await okx.load_markets()
-    async with private(venue) as socket:
-        venue.fault("reorder_private", path_contains="orders")
-        made = await far_order(okx)
-        await okx.cancel_order(made["id"], BTC)
-        states = [(await frame(socket))["data"][0]["state"] for _ in range(2)]
-        assert states == ["canceled", "live"]
 
 
 # -- connections -----------------------------------------------------------------------------
@@ -317,159 +233,7 @@ async def test_a_storm_cuts_again_and_again(venue):
     assert cut >= 2
 
 
-async def test_a_cut_and_an_upgrade(venue):
-    async with public(venue, "books") as socket:
-        assert venue.fault("cut_streams")["cut"] == 1
-        with pytest.raises(websockets.ConnectionClosed):
-            await drained(socket)
-    async with public(venue, "tickers") as socket:
-        venue.fault("upgrade_notice")
-        received = []
-        with contextlib.suppress(websockets.ConnectionClosed):
-            while True:
-                received.append(await frame(socket))
-        assert [each["code"] for each in received if each.get("event") == "notice"] == ["64008"]
-
-
-# -- markets ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["gap_books", "wrong_sequence_books"])
-async def test_a_broken_chain_of_books(venue, kind):
-    async with public(venue, "books") as socket:
-        last = (await frame(socket))["data"][0]["seqId"]
-        venue.fault(kind, symbol=SYMBOL)
-        for _ in range(12):
-            row = (await frame(socket))["data"][0]
-            if row["prevSeqId"] != last:
-                break
-            last = row["seqId"]
-        assert row["prevSeqId"] != last
-
-
-async def test_books_crossed_empty_and_frozen(okx, venue):
-    await okx.load_markets()
-    venue.fault("crossed_book", symbol="BTCUSDT", duration_seconds=30)
-    book = await okx.fetch_order_book(BTC)
-    assert book["bids"][0][0] > book["asks"][0][0]
-    venue.fault("clear")
-    venue.fault("empty_book", symbol="BTCUSDT", duration_seconds=30)
-    async with public(venue, "books") as socket:
-        snapshot = (await frame(socket))["data"][0]
-        assert (snapshot["bids"], snapshot["asks"]) == ([], [])
-        venue.fault("clear")
-        refilled = (await frame(socket))["data"][0]
-        assert len(refilled["bids"]) > 5
-        venue.fault("freeze_book", symbol="BTCUSDT", duration_seconds=30)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(socket.recv(), 0.3)
-        await silence(socket, 0.8)
-        before = await okx.fetch_order_book(BTC)
-        await asyncio.sleep(0.6)
-        after = await okx.fetch_order_book(BTC)
-        assert (before["bids"], before["asks"]) == (after["bids"], after["asks"])
-
-
-async def test_a_stale_mark(okx, venue):
-    await okx.load_markets()
-    venue.fault("stale_mark", symbol="BTCUSDT", duration_seconds=30)
-    before = (await okx.fetch_mark_price(BTC))["markPrice"]
-    venue.ask("/_shock", {"symbol": "BTCUSDT", "fraction": "0.02", "seconds": 0})
-    await asyncio.sleep(0.5)
-    assert (await okx.fetch_mark_price(BTC))["markPrice"] == before
-    venue.fault("clear")
-    await asyncio.sleep(0.3)
-    assert (await okx.fetch_mark_price(BTC))["markPrice"] > before * 1.005
-
-
-async def test_a_clock_jump(okx, venue):
-    await okx.load_markets()
-    venue.fault("clock_jump", value="120", duration_seconds=30)
-    assert await okx.fetch_time() - time.time() * 1_000 > 100_000
-    with pytest.raises(ccxt.InvalidNonce, match="50102"):
-        await okx.fetch_balance()
-    venue.fault("clear")
-    assert (await okx.fetch_balance())["USDT"]["total"] > 0
-
-
-# -- the account -----------------------------------------------------------------------------
-
-
-async def test_positions_and_margins_go_missing(okx, venue):
-    await okx.create_order(BTC, "market", "buy", 1)
-    venue.fault("empty_positions", duration_seconds=30)
-    assert await okx.fetch_positions() == []
-    assert venue.positions() == {BTC: Decimal("0.01")}
-    venue.fault("clear")
-    venue.fault("empty_margins", duration_seconds=30)
-    (position,) = await okx.fetch_positions()
-    assert (position["info"]["imr"], position["info"]["liqPx"]) == ("", "")
-    detail = (await okx.fetch_balance())["info"]["data"][0]["details"][0]
-    assert (detail["imr"], detail["mmr"]) == ("", "")
-
-
-async def test_positions_shrink_without_an_order(okx, venue):
-    await okx.create_order(BTC, "market", "buy", 4)
-    venue.fault("force_reduce", symbol="BTCUSDT", value="0.01")
-    assert venue.positions() == {BTC: Decimal("0.03")}
-    assert (await okx.fetch_positions())[0]["contracts"] == 3
-    venue.fault("liquidate")
-    assert venue.positions() == {}
-
-
-async def test_an_order_is_canceled_behind_its_back(okx, venue):
-    await okx.load_markets()
-    made = await far_order(okx)
-    venue.fault("cancel_behind")
-    assert (await okx.fetch_order(made["id"], BTC))["status"] == "canceled"
-
-
-async def test_cash_leverage_and_mode_change_behind_the_back(okx, venue):
-    await okx.load_markets()
-    before = Decimal(venue.state()["wallet_balance"])
-    venue.fault("transfer", value="250.5")
-    venue.fault("transfer", value="-50.5")
-    assert Decimal(venue.state()["wallet_balance"]) - before == 200
-    venue.fault("leverage", symbol="BTCUSDT", value="9")
-    assert (await okx.fetch_leverage(BTC, {"mgnMode": "cross"}))["longLeverage"] == 9
-    venue.fault("position_mode", value="hedge")
-    assert (await okx.fetch_position_mode())["hedged"] is True
-    made = await okx.create_order(BTC, "market", "buy", 1, None, {"posSide": "long"})
-    assert (await okx.fetch_order(made["id"], BTC))["info"]["posSide"] == "long"
-    await okx.create_order(BTC, "market", "sell", 1, None, {"posSide": "long"})
-    venue.fault("position_mode", value="one_way")
-
-
-# -- the rules -------------------------------------------------------------------------------
-
-
-async def test_rules_of_an_instrument_change(okx, venue):
-    await okx.load_markets()
-    ltc = "LTC/USDT:USDT"
-    venue.fault("instrument_state", symbol="LTCUSDT", value="post_only")
-    rows = (await okx.public_get_public_instruments({"instType": "SWAP"}))["data"]
-    assert {row["state"] for row in rows if row["instId"] == "LTC-USDT-SWAP"} == {"post_only"}
-    with pytest.raises(ccxt.BaseError, match="51022"):
-        await okx.create_order(ltc, "market", "buy", 1)
-    venue.fault("instrument_state", symbol="LTCUSDT", value="live")
-    venue.fault("lot_size", symbol="LTCUSDT", value="0.5")
-    with pytest.raises(ccxt.InvalidOrder, match="51121"):
-        await okx.create_order(ltc, "market", "buy", 0.7)
-    venue.fault("funding_interval", symbol="LTCUSDT", value="1")
-    funding = (await okx.public_get_public_funding_rate({"instId": "LTC-USDT-SWAP"}))["data"][0]
-    span_ms = int(funding["nextFundingTime"]) - int(funding["fundingTime"])
-    assert span_ms == 3_600_000
-    before = await okx.public_get_public_position_tiers(
-        {"instType": "SWAP", "tdMode": "cross", "instFamily": "LTC-USDT"}
-    )
-    venue.fault("tiers", symbol="LTCUSDT", value="2")
-    after = await okx.public_get_public_position_tiers(
-        {"instType": "SWAP", "tdMode": "cross", "instFamily": "LTC-USDT"}
-    )
-    assert Decimal(after["data"][0]["mmr"]) == 2 * Decimal(before["data"][0]["mmr"])
-    venue.fault("instrument_state", symbol="LTCUSDT", value="delisted")
-    rows = (await okx.public_get_public_instruments({"instType": "SWAP"}))["data"]
-    assert "LTC-USDT-SWAP" not in [row["instId"] for row in rows]
+# -- beside faults ---------------------------------------------------------------------------
 
 
 async def test_a_resting_order_is_amended(okx, venue):
@@ -510,8 +274,3 @@ def test_wrong_orders_for_trouble_are_refused(venue):
         assert refused.value.code == 400
         assert json.loads(refused.value.read())["error"]
         refused.value.close()
-
-
-def test_every_kind_is_ordered_here():
-    text = Path(__file__).read_text()
-    assert [kind.value for kind in RULES if f'"{kind.value}"' not in text] == []

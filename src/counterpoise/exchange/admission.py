@@ -40,7 +40,7 @@ class Admission:
         new = self._seen(new, band)
         mark = self._clearing.marks[new.instrument_id]
         checks.check_order(new, instrument, mark, band, self._parameters.rules)
-        self._check_position_side(wallet, new)
+        self.check_position_side(wallet, new)
         self._registry.check_unused(account_id, new.client_order_id, event_ns)
         open_orders = self._registry.open_orders(account_id)
         quantity = self._cut(wallet, new, new.quantity)
@@ -147,7 +147,8 @@ class Admission:
             new = replace(new, price_limit=band.inside(new.side, instrument.tick_size))
         return new
 
-    def _check_position_side(self, wallet: Wallet, new: NewOrder) -> None:
+    def check_position_side(self, wallet: Wallet, new: NewOrder) -> None:
+        """OrderRefused: the position side does not fit the account's position mode."""
         mode = self._clearing.position_mode(wallet, new.instrument_id)
         if (new.position_side is PositionSide.NET) != (mode is PositionMode.ONE_WAY):
             message = f"position_side={new.position_side.value} position_mode={mode.value}"

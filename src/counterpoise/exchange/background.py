@@ -27,6 +27,8 @@ class MarketFrame:
     depth: Depth
     #: Background trade per market: lots, + a buy at the ask, - a sell at the bid, 0 = none.
     print_lots: list[int]
+    #: Whether that trade is of somebody who is forced out.
+    forced: list[bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class Standing:
     absent: tuple[Floats, Floats] | None
     #: Signed quote notional of the step's background trades; None = no trades.
     print_quote: Floats | None
+    #: Whether forced orders are what trades; None = nowhere.
+    forced: npt.NDArray[np.bool_] | None
 
 
 class Background:
@@ -80,6 +84,7 @@ class Background:
             index_ticks=_ticks(index, constants.tick),
             depth=depth,
             print_lots=lots.tolist(),
+            forced=[False] * len(lots) if standing.forced is None else standing.forced.tolist(),
         )
 
     def _touch(self, middle: Floats, half: Floats) -> tuple[Integers, Integers]:
@@ -108,7 +113,12 @@ class Background:
         uniform = _mixed(key ^ _mixed(period)).astype(np.float64) / 2.0**64
         quantity = per_level[:, None] * (0.4 + 1.2 * uniform)
         quantity[:, :, 0] *= 0.5  # the touch is thinner than what stands behind it
-        return np.maximum(1, np.rint(quantity)).astype(np.int64)
+        lots: Integers = np.maximum(1, np.rint(quantity)).astype(np.int64)
+        # Somebody always comes or goes: at every step the best bid or the best ask, in turn,
+        # becomes odd or even, so that no book is the same as at the step before.
+        odd = (number + np.arange(2, dtype=np.int64)) // 2 % 2
+        lots[:, :, 0] += (lots[:, :, 0] + odd[:, None]) % 2
+        return lots
 
 
 def _ticks(prices: Floats, tick: Floats) -> list[int]:

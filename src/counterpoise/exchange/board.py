@@ -13,6 +13,7 @@ from counterpoise.exchange.background import MarketFrame
 from counterpoise.exchange.candles import CandleKind, CandleStore
 from counterpoise.exchange.events import FundingRateChanged, MarkChanged
 from counterpoise.exchange.market import MarketModel
+from counterpoise.exchange.orders import TriggerSource
 from counterpoise.exchange.parameters import ExchangeParameters
 from counterpoise.exchange.quotes import CandleRow, FundingState
 from counterpoise.exchange.scenarios.script import Scenario
@@ -153,6 +154,16 @@ class Board:
     def last(self, instrument_id: str) -> Decimal:
         """Return the last trade's price, quote per base. KeyError: unknown instrument."""
         return self._price(instrument_id, self._last_ticks)
+
+    def price(self, instrument_id: str, source: TriggerSource) -> Decimal:
+        """Return the price a trigger order waits for. KeyError: unknown instrument."""
+        match source:
+            case TriggerSource.MARK:
+                return self.mark(instrument_id)
+            case TriggerSource.INDEX:
+                return self.index(instrument_id)
+            case TriggerSource.LAST:
+                return self.last(instrument_id)
 
     def funding(self, instrument_id: str) -> FundingState:
         """Return the next funding. KeyError: unknown instrument."""

@@ -33,6 +33,23 @@ def check_order(
         )
 
 
+def check_terms(order: NewOrder, instrument: Instrument, rules: VenueRules) -> None:
+    """OrderRefused where an order that is to come later breaks a rule that needs no market."""
+    _check_form(order, instrument, rules)
+    _check_quantity(order, instrument)
+    if order.price_limit is not None:
+        check_grid(order.price_limit, instrument)
+
+
+def check_grid(price: Decimal, instrument: Instrument) -> None:
+    """OrderRefused: the price is not positive or not on the tick grid."""
+    _refuse_unless(
+        _on_grid(price, instrument.tick_size) and price > 0,
+        RefusalReason.PRICE_OFF_GRID,
+        f"price={price} tick_size={instrument.tick_size}",
+    )
+
+
 def _check_form(order: NewOrder, instrument: Instrument, rules: VenueRules) -> None:
     _refuse_unless(
         instrument.state is InstrumentState.LIVE
@@ -82,11 +99,7 @@ def _check_quantity(order: NewOrder, instrument: Instrument) -> None:
 
 
 def _check_price(side: Side, price: Decimal, instrument: Instrument, band: PriceBand) -> None:
-    _refuse_unless(
-        _on_grid(price, instrument.tick_size) and price > 0,
-        RefusalReason.PRICE_OFF_GRID,
-        f"price={price} tick_size={instrument.tick_size}",
-    )
+    check_grid(price, instrument)
     _refuse_unless(
         band.holds(side, price),
         RefusalReason.PRICE_OUT_OF_BAND,

@@ -16,6 +16,7 @@ from counterpoise.exchange.book import Match, OrderBook, Resting, Sweep
 from counterpoise.exchange.clearing import ZERO, Clearing
 from counterpoise.exchange.events import (
     ExchangeEvent,
+    LiquidationPrinted,
     OrderChanged,
     PositionChanged,
     TradePrinted,
@@ -31,9 +32,11 @@ from counterpoise.exchange.orders import (
     OrderRefused,
     PlacedOrder,
     RefusalReason,
+    TriggerOrigin,
 )
 from counterpoise.exchange.parameters import ExchangeParameters
 from counterpoise.exchange.registry import OrderRegistry
+from counterpoise.exchange.wallet import Wallet
 
 #: The venue's order ids count from here.
 ORDER_NUMBER_START: Final = 1_000_000_000
@@ -65,6 +68,8 @@ class Desk:
             )
             for each in parameters.instruments
         }
+        #: Called before events are handed out, to add what follows from them.
+        self.settlers: list[Callable[[], None]] = []
         self.now_ns = 0
         self._events: list[ExchangeEvent] = []
         self._resting: dict[str, Resting] = {}
@@ -75,6 +80,8 @@ class Desk:
 
     def drain(self) -> list[ExchangeEvent]:
         """Return what happened since the last call."""
+        for settle in self.settlers:
+            settle()
         events, self._events = self._events, []
         return events
 
@@ -90,11 +97,10 @@ class Desk:
         band = self._band_of(new.instrument_id)
         order = self._admission.admit(account_id, new, self._order_number, self.now_ns, band)
         self._order_number += 1
-        self._change(order, None)
         self._taken_lots_max = (
             None if taken_max is None else self._lots(order.instrument_id, taken_max)
         )
-        self._enter(order)
+        self.enter(order)
         self._taken_lots_max = None
         return self._acknowledged(order)
 
@@ -128,6 +134,28 @@ class Desk:
         """Cancel an open order. OrderRefused: not known, or over."""
         self._cancel(self.open_order(account_id, order_id, client_order_id), CancelCause.CLIENT)
 
+    def check_position_side(self, wallet: Wallet, new: NewOrder) -> None:
+        """OrderRefused: the position side does not fit the account's position mode."""
+        self._admission.check_position_side(wallet, new)
+
+    def admit_triggered(
+        self, account_id: str, new: NewOrder, *, origin: TriggerOrigin, order_id: str | None
+    ) -> ExchangeOrder:
+        """Return the order a trigger order makes, by the rules of any other; `enter` it next.
+
+        `order_id` is the id it gets, None = a new one. OrderRefused: nothing happened.
+        """
+        band = self._band_of(new.instrument_id)
+        number = str(self._order_number)
+        order = self._admission.admit(account_id, new, self._order_number, self.now_ns, band)
+        self._order_number += 1
+        return replace(order, order_id=order_id or number, trigger=origin)
+
+    def enter(self, order: ExchangeOrder) -> None:
+        """Tell of an admitted order and match it."""
+        self._change(order, None)
+        self._enter(order)
+
     def open_order(
         self, account_id: str, order_id: str | None, client_order_id: str | None
     ) -> ExchangeOrder:
@@ -143,6 +171,8 @@ class Desk:
 
     def meet_background(self, instrument_id: str) -> None:
         """Fill resting orders the background has moved across, at their own price."""
+        if not self._resting:
+            return
         book = self.books[instrument_id]
         for side in (Side.BUY, Side.SELL):
             for resting in book.resting(side):
@@ -154,12 +184,25 @@ class Desk:
                     book.take(side, met)
                     self._fill_maker(resting, met.lots)
 
-    def print_background(self, instrument_id: str, side: Side, lots: int) -> None:
-        """Let a background taker trade: better-priced client orders first, then the background."""
+    def print_background(
+        self, instrument_id: str, side: Side, lots: int, *, forced: bool = False
+    ) -> None:
+        """Let a background taker trade: better-priced client orders first, then the background.
+
+        `forced` = a position of somebody who ran out of margin is closed by it.
+        """
         book = self.books[instrument_id]
         best = book.best_background(side.opposite)
         if best is None:
             return
+        if forced:
+            grid = self.clearing.listing.grid(instrument_id)
+            self.tell(
+                LiquidationPrinted(
+                    instrument_id=instrument_id, side=side, quantity=lots * grid.lot_size,
+                    price=best * grid.tick_size, event_ns=self.now_ns,
+                )
+            )  # fmt: skip
         for resting in book.resting(side.opposite):
             better = side.sign * resting.ticks < side.sign * best
             if lots and better and resting.order_id in self._resting:
@@ -176,7 +219,7 @@ class Desk:
     def venue_order(self, account_id: str, new: NewOrder, category: OrderCategory) -> ExchangeOrder:
         """Return an order the venue makes in an account's name; no rule is asked, nothing told."""
         return self._admission.order(
-            account_id, new, new.quantity, category, self._next_number(), self.now_ns
+            account_id, new, new.quantity, category, self.next_number(), self.now_ns
         )
 
     def take_match(self, order: ExchangeOrder, match: Match) -> Decimal:
@@ -249,7 +292,8 @@ class Desk:
     def _lots(self, instrument_id: str, quantity: Decimal) -> int:
         return int(quantity / self.clearing.listing.grid(instrument_id).lot_size)
 
-    def _next_number(self) -> int:
+    def next_number(self) -> int:
+        """Take the next order number."""
         number = self._order_number
         self._order_number += 1
         return number

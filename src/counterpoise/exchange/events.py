@@ -9,6 +9,7 @@ from counterpoise.exchange.accounts import BillKind, PositionState
 from counterpoise.exchange.modes import PositionMode, PositionSide
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
 from counterpoise.exchange.quotes import BookLevel
+from counterpoise.exchange.triggers import TriggerOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,16 @@ class OrderChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerChanged:
+    """A trigger order was taken, amended, reached or ended."""
+
+    account_id: str
+    #: As it is after the change.
+    trigger: TriggerOrder
+    event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionChanged:
     """A fill or a liquidation changed a position; quantity 0 = closed."""
 
@@ -133,8 +144,24 @@ class Liquidated:
     fee: Decimal
     #: Its row in the fills, with a negative trade counter.
     fill: ExchangeFill
+    #: The venue's own order, as it is after this fill.
+    order: ExchangeOrder
     event_ns: int
     position_side: PositionSide = PositionSide.NET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiquidationPrinted:
+    """The venue closed somebody's position: a trader of the background ran out of margin."""
+
+    instrument_id: str
+    #: Direction of the closing trade.
+    side: Side
+    #: Base units closed.
+    quantity: Decimal
+    #: Quote per base: what the book gave.
+    price: Decimal
+    event_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +177,10 @@ class Deleveraged:
     quantity: Decimal
     #: Quote per base.
     price: Decimal
-    #: Its row in the fills, with a negative trade counter; its order's category says why.
+    #: Its row in the fills, with a negative trade counter.
     fill: ExchangeFill
+    #: The venue's own order, as it is after this fill; its category says why.
+    order: ExchangeOrder
     event_ns: int
 
 
@@ -183,10 +212,12 @@ ExchangeEvent = (
     | FundingRateChanged
     | TradePrinted
     | OrderChanged
+    | TriggerChanged
     | PositionChanged
     | WalletChanged
     | FundingCharged
     | Liquidated
+    | LiquidationPrinted
     | Deleveraged
     | InstrumentChanged
     | SettingsChanged

@@ -10,7 +10,8 @@ Commands of clients; a refusal is an `OrderRefused` and nothing happened:
     place(account_id, order) -> (PlacedOrder, events)
     amend(account_id, *, order_id, client_order_id, quantity, price_limit) -> (PlacedOrder, events)
     cancel(account_id, *, order_id, client_order_id) -> events
-    set_leverage(account_id, instrument_id, leverage)
+    place_trigger, amend_trigger, cancel_trigger: orders held back, in `trigger_commands.py`
+    set_leverage(account_id, instrument_id, leverage) -> events
     set_position_mode(account_id, mode, instrument_id=None) -> events
     set_self_trade_mode(account_id, mode)
 Commands of operators, in `operations.py`; those on settings are in `settings.py`:
@@ -45,6 +46,7 @@ from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
     FundingCharged,
+    LiquidationPrinted,
     TradePrinted,
 )
 from counterpoise.exchange.liquidator import Liquidator
@@ -57,17 +59,19 @@ from counterpoise.exchange.orders import (
 from counterpoise.exchange.parameters import ExchangeParameters, fingerprint
 from counterpoise.exchange.quotes import Book, CandleRow, FundingState
 from counterpoise.exchange.scenarios.script import Scenario
-from counterpoise.exchange.settings import AccountSettings
+from counterpoise.exchange.trigger_commands import TriggerCommands
+from counterpoise.exchange.trigger_desk import TriggerDesk
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
 #: once at the end of them; account events are all told. Not in a scenario: there every step is
 #: walked, so that its moments are not passed over and its log is the same at any speed.
 FAST_FORWARD_NS: Final = 10 * NS_PER_MINUTE
+_PRINTED: Final = (TradePrinted, LiquidationPrinted)
 #: Shape of what `save` returns; another shape is refused.
 SAVED_VERSION: Final = 1
 
 
-class Exchange(AccountSettings):
+class Exchange(TriggerCommands):
     """One venue. Not safe for threads; make it by `create` or `restore`."""
 
     def __init__(
@@ -76,7 +80,8 @@ class Exchange(AccountSettings):
         board = Board(parameters, opened_ns, scenario)
         desk = Desk(parameters, board.trade, self.price_band)
         liquidator = Liquidator(desk, parameters.rules.liquidation, AdlQueue(parameters))
-        super().__init__(parameters, board, desk, liquidator)
+        triggers = TriggerDesk(parameters, desk, board.price)
+        super().__init__(parameters, board, desk, liquidator, triggers)
         self._opened_ns = opened_ns
         self._step_ns = parameters.step_ms * NS_PER_MS
         self._scenario = scenario
@@ -127,6 +132,7 @@ class Exchange(AccountSettings):
             "board": self._board.save(),
             "desk": self._desk.save(),
             "crowd": self._liquidator.queue.save(),
+            "triggers": self._triggers.save(),
         }
 
     @property
@@ -185,6 +191,7 @@ class Exchange(AccountSettings):
         `taken_max` bounds what fills on arrival, base units, as if the book held no more; None =
         no such bound. A rehearsal of partial fills; meant for immediate orders.
         """
+        self._triggers.check_order(account_id, order)
         placed = self._desk.place(account_id, order, taken_max)
         return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
 
@@ -277,7 +284,7 @@ class Exchange(AccountSettings):
         events: list[ExchangeEvent] = []
         at_ns = (self._board.stepped_ns // NS_PER_MINUTE + 1) * NS_PER_MINUTE
         while at_ns <= until_ns:
-            events += [each for each in self._step(at_ns) if not isinstance(each, TradePrinted)]
+            events += [each for each in self._step(at_ns) if not isinstance(each, _PRINTED)]
             at_ns += NS_PER_MINUTE
         return [*events, *self._market_changes()]
 
@@ -289,10 +296,12 @@ class Exchange(AccountSettings):
         self._refresh_books(seconds)
         for place, (instrument_id, book) in enumerate(desk.books.items()):
             desk.meet_background(instrument_id)
-            lots = book.coarse_lots(board.frame.print_lots[place])
-            if lots:
+            lots = board.frame.print_lots[place]
+            if lots and (lots := book.coarse_lots(lots)):
                 side = Side.BUY if lots > 0 else Side.SELL
-                desk.print_background(instrument_id, side, abs(lots))
+                forced = board.frame.forced[place]
+                desk.print_background(instrument_id, side, abs(lots), forced=forced)
+        self._triggers.watch()
         events = desk.drain()
         for instrument_id, rate in board.funding_due(at_ns):
             events += self._charge_funding(instrument_id, rate)
@@ -356,6 +365,7 @@ class Exchange(AccountSettings):
     def _load(self, saved: dict[str, Any]) -> None:
         self._board.load(saved["board"])
         self._desk.load(saved["desk"])
+        self._triggers.load(saved.get("triggers", []))
         if "crowd" in saved:
             self._liquidator.queue.load(saved["crowd"])
         for instrument_id in self._desk.books:

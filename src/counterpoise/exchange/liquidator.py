@@ -105,11 +105,12 @@ class Liquidator:
         if equity <= 0:
             part = abs(holding.quantity)
         exact = liquidation.bankruptcy_price(holding.quantity, mark, equity)
-        order = self._order(account_id, holding, part)
+        whole = part == abs(holding.quantity)
+        kind = OrderCategory.LIQUIDATION if whole else OrderCategory.PARTIAL_LIQUIDATION
+        order = self._order(account_id, holding, part, kind)
         inward = quantize_up if order.side is Side.SELL else quantize_down
         limit = max(inward(exact, grid.tick_size), grid.tick_size)
         order = self._into_book(order, int(limit / grid.tick_size))
-        whole = part == abs(holding.quantity)
         if order.remaining and whole:
             self._take_over(order, max(exact, ZERO).quantize(TAKEOVER_STEP), mark)
         elif order.open and order.filled_quantity:
@@ -213,8 +214,8 @@ class Liquidator:
         desk.tell(
             Liquidated(
                 account_id=order.account_id, instrument_id=order.instrument_id, side=order.side,
-                quantity=part, price=price, fee=fill.fee, fill=fill, event_ns=desk.now_ns,
-                position_side=order.position_side,
+                quantity=part, price=price, fee=fill.fee, fill=fill, order=after,
+                event_ns=desk.now_ns, position_side=order.position_side,
             )
         )  # fmt: skip
         desk.tell_books(after, bill)
@@ -230,12 +231,13 @@ class Liquidator:
         fill, bill = desk.clearing.seize(
             order, quantity, price, desk.now_ns, kind=kind, fee_bps=ZERO
         )
-        desk.registry.put(order.after(fill))
+        after = order.after(fill)
+        desk.registry.put(after)
         desk.tell(
             Deleveraged(
                 account_id=account_id, instrument_id=holding.instrument_id,
                 position_side=holding.position_side, side=order.side, quantity=quantity,
-                price=price, fill=fill, event_ns=desk.now_ns,
+                price=price, fill=fill, order=after, event_ns=desk.now_ns,
             )
         )  # fmt: skip
         desk.tell_books(order, bill)

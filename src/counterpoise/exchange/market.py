@@ -22,7 +22,7 @@ from counterpoise.exchange.draws import STREAM_LIVE, generator
 from counterpoise.exchange.parameters import ExchangeParameters
 from counterpoise.exchange.scenarios.bars import BarPath
 from counterpoise.exchange.scenarios.script import Scenario
-from counterpoise.exchange.scenarios.stress import FORCED_RATE_MIN, StepDraws, StressModel
+from counterpoise.exchange.scenarios.stress import StepDraws, StressModel
 
 #: Log-variance of the common factor: long-run standard deviation and half-life.
 LOG_VARIANCE_DEVIATION: Final = 0.6
@@ -117,7 +117,7 @@ class MarketModel:
         index, busy = np.exp(self._log_index), self._activity_stress()
         premium, mark = self._premium, index * (1.0 + self._basis)
         half = self._constants.half_spread * busy
-        thinning, absent = busy, None
+        thinning, absent, forced = busy, None, None
         stress = self.stress
         if stress is not None:
             if self._quote_rate is None:
@@ -127,10 +127,11 @@ class MarketModel:
             half = np.minimum(wide, HALF_SPREAD_MAX)
             thinning = np.maximum(busy, 1.0 / stress.depth)
             absent = (stress.conditions.bids_absent, stress.conditions.asks_absent)
+            forced = stress.forced()
         return self._background.frame(
             Standing(
                 index=index, mark=mark, middle=index * (1.0 + premium), half_spread=half,
-                thinning=thinning, absent=absent, print_quote=print_quote,
+                thinning=thinning, absent=absent, print_quote=print_quote, forced=forced,
             ),
             number,
         )  # fmt: skip
@@ -268,8 +269,7 @@ class MarketModel:
         sides = np.where(uniforms[count:] < 0.5, 1.0, -1.0)
         if self.stress is not None:
             # Whoever is forced out decides the side.
-            flow = self.stress.flow
-            sides = np.where(np.abs(flow) > FORCED_RATE_MIN, np.sign(flow), sides)
+            sides = np.where(self.stress.forced(), np.sign(self.stress.flow), sides)
         return np.where(traded, quote, 0.0) * sides
 
     def _activity_stress(self) -> Floats:

@@ -13,11 +13,12 @@ from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
     FundingRateChanged,
+    LiquidationPrinted,
     MarkChanged,
     TradePrinted,
 )
 
-_MARKET: Final = (BookChanged, FundingRateChanged, MarkChanged, TradePrinted)
+_MARKET: Final = (BookChanged, FundingRateChanged, LiquidationPrinted, MarkChanged, TradePrinted)
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 

@@ -14,17 +14,19 @@ from counterpoise.exchange.liquidator import Liquidator
 from counterpoise.exchange.modes import PositionSide
 from counterpoise.exchange.orders import CancelCause, OrderRefused, RefusalReason
 from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.trigger_desk import TriggerDesk
 
 
 class Operations:
     """Commands that come from nobody's account."""
 
     def __init__(self, parameters: ExchangeParameters, board: Board, desk: Desk,
-                 liquidator: Liquidator) -> None:  # fmt: skip
+                 liquidator: Liquidator, triggers: TriggerDesk) -> None:  # fmt: skip
         self._parameters = parameters
         self._board = board
         self._desk = desk
         self._liquidator = liquidator
+        self._triggers = triggers
 
     def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
         """Move a market by a fraction over seconds on top of its path; it stays there."""
@@ -57,6 +59,7 @@ class Operations:
     def delist(self, instrument_id: str) -> list[ExchangeEvent]:
         """End an instrument: orders canceled, positions settled at mark, then unknown for good."""
         self._desk.clearing.instrument(instrument_id)
+        self._triggers.cancel_all(instrument_id, CancelCause.DELISTING)
         self._liquidator.settle(instrument_id)
         events = self._desk.drain()
         return [*events, self._changed(self._desk.clearing.listing.delist(instrument_id))]

@@ -59,6 +59,12 @@ class RefusalReason(StrEnum):
     MODE_UNCHANGED = "mode_unchanged"
     #: The position mode cannot change with positions or open orders (OKX 59000, Binance -4068).
     MODE_LOCKED = "mode_locked"
+    #: The trigger price is reached already (OKX 51278 and its like, Binance -2021, Bybit 110092).
+    TRIGGER_AT_ONCE = "trigger_at_once"
+    #: Too many live trigger orders (Binance -4045, Bybit 110009).
+    TRIGGER_ORDERS_TOO_MANY = "trigger_orders_too_many"
+    #: Mark and last were too far apart when the trigger price was reached.
+    TRIGGER_PROTECTED = "trigger_protected"
     #: There is not that much free cash to withdraw.
     WITHDRAWAL_TOO_LARGE = "withdrawal_too_large"
 
@@ -79,6 +85,8 @@ class OrderCategory(StrEnum):
 
     NORMAL = "normal"
     LIQUIDATION = "liquidation"
+    #: A step of a liquidation that leaves some of the position.
+    PARTIAL_LIQUIDATION = "partial_liquidation"
     #: Auto-deleveraging by the venue.
     ADL = "adl"
     #: Settled because the instrument was delisted.
@@ -110,6 +118,60 @@ class CancelCause(StrEnum):
     ADL = "adl"
     #: The instrument was delisted.
     DELISTING = "delisting"
+    #: A trigger order whose position was closed.
+    POSITION_GONE = "position_gone"
+
+
+class TriggerSource(StrEnum):
+    """Which price a trigger order waits for."""
+
+    MARK = "mark"
+    INDEX = "index"
+    LAST = "last"
+
+
+class TriggerDirection(StrEnum):
+    """Which way the price must come."""
+
+    #: Reached at or above the trigger price.
+    RISING = "rising"
+    #: Reached at or below it.
+    FALLING = "falling"
+
+    def reached(self, price: Decimal, trigger_price: Decimal) -> bool:
+        """Tell whether a price is at the trigger price or beyond it."""
+        if self is TriggerDirection.RISING:
+            return price >= trigger_price
+        return price <= trigger_price
+
+
+class TriggerForm(StrEnum):
+    """What the owner of a trigger order calls it; venues list the forms apart."""
+
+    #: Reached when the position loses.
+    STOP_LOSS = "stop_loss"
+    #: Reached when the position wins.
+    TAKE_PROFIT = "take_profit"
+    #: No word of a position.
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerOrigin:
+    """The trigger order an order came from."""
+
+    #: The venue's id of it.
+    trigger_order_id: str
+    #: The client's id of it; None = it gave none.
+    client_order_id: str | None
+    #: Quote per base.
+    trigger_price: Decimal
+    #: Which price reached it.
+    source: TriggerSource
+    #: Which way it came.
+    direction: TriggerDirection
+    #: What its owner called it.
+    form: TriggerForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +274,8 @@ class ExchangeOrder:
     position_side: PositionSide = PositionSide.NET
     #: What it does on meeting the account's own order.
     self_trade: SelfTradeMode = SelfTradeMode.CANCEL_MAKER
+    #: The trigger order it came from; None = it was sent as it is.
+    trigger: TriggerOrigin | None = None
 
     @property
     def remaining(self) -> Decimal:

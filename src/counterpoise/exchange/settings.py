@@ -15,10 +15,21 @@ from counterpoise.exchange.rules import FeeTier
 class AccountSettings(Operations):
     """Settings of accounts, and the rules in force."""
 
-    def set_leverage(self, account_id: str, instrument_id: str, leverage: Decimal) -> None:
-        """Change a leverage setting. OrderRefused: LEVERAGE_INVALID or MARGIN_INSUFFICIENT."""
+    def set_leverage(
+        self, account_id: str, instrument_id: str, leverage: Decimal
+    ) -> list[ExchangeEvent]:
+        """Change a leverage setting. OrderRefused: LEVERAGE_INVALID or MARGIN_INSUFFICIENT.
+
+        A setting that is as it was is no event.
+        """
+        clearing = self._desk.clearing
+        before = clearing.leverage_setting(account_id, instrument_id)
         orders = self._desk.registry.open_orders(account_id)
-        self._desk.clearing.set_leverage(account_id, instrument_id, leverage, orders)
+        clearing.set_leverage(account_id, instrument_id, leverage, orders)
+        if leverage == before:
+            return []
+        mode = clearing.position_mode(clearing.wallet(account_id), instrument_id)
+        return [self._settings_changed(account_id, instrument_id, mode)]
 
     def leverage_setting(self, account_id: str, instrument_id: str) -> Decimal:
         """Return an account's leverage setting of an instrument. OrderRefused: unknown."""
@@ -49,21 +60,23 @@ class AccountSettings(Operations):
         busy = {each.instrument_id for each in orders} | {
             each.instrument_id for each in wallet.held()
         }
-        busy &= set(names)
+        busy = (busy | self._triggers.busy(account_id)) & set(names)
         if busy:
             message = f"positions or open orders in {sorted(busy)}"
             raise OrderRefused(RefusalReason.MODE_LOCKED, message)
         wallet.position_modes |= dict.fromkeys(names, mode)
-        return [
-            SettingsChanged(
-                account_id=account_id,
-                instrument_id=each,
-                leverage_setting=clearing.leverage_setting(account_id, each),
-                position_mode=mode,
-                event_ns=self._desk.now_ns,
-            )
-            for each in names
-        ]
+        return [self._settings_changed(account_id, each, mode) for each in names]
+
+    def _settings_changed(
+        self, account_id: str, instrument_id: str, mode: PositionMode
+    ) -> SettingsChanged:
+        return SettingsChanged(
+            account_id=account_id,
+            instrument_id=instrument_id,
+            leverage_setting=self._desk.clearing.leverage_setting(account_id, instrument_id),
+            position_mode=mode,
+            event_ns=self._desk.now_ns,
+        )
 
     def position_mode(self, account_id: str, instrument_id: str) -> PositionMode:
         """Return an account's position mode in an instrument. OrderRefused: unknown."""

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from counterpoise.simulator import truth
 from counterpoise.simulator.acts import ActRefused, Acts
-from counterpoise.simulator.fault_kinds import FaultKind, Place
+from counterpoise.simulator.fault_kinds import FaultKind, Place, check_venue
 from counterpoise.simulator.faults import Fault
 from counterpoise.simulator.wire import Floor, Wire
 
@@ -38,8 +38,8 @@ def _answer(body: object, status: int = 200) -> web.Response:
 class Pace(Protocol):
     """Who runs the market."""
 
-    def turn(self) -> None:
-        """Bring everything up to the present of the venue's clock."""
+    def turn(self) -> bool:
+        """Bring everything up to the present of the venue's clock; return whether it is there."""
         ...
 
     def grant(self, seconds: float) -> int:
@@ -50,8 +50,9 @@ class Pace(Protocol):
 class Admin:
     """Handlers of every path that begins with `/_`."""
 
-    def __init__(self, floor: Floor, wire: Wire, acts: Acts, pace: Pace) -> None:
+    def __init__(self, floor: Floor, wire: Wire, acts: Acts, pace: Pace, venue: str) -> None:
         self._floor = floor
+        self._venue = venue
         self._wire = wire
         self._acts = acts
         self._pace = pace
@@ -112,6 +113,7 @@ class Admin:
 
     def _take(self, fault: Fault) -> web.Response:
         instrument_id = ""
+        check_venue(fault.kind, self._venue)
         if fault.symbol:
             named = self._wire.instrument_of(fault.symbol)
             if named is None:

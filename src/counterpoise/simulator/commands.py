@@ -9,7 +9,8 @@ from counterpoise.domain.instruments import InstrumentState, MarginTier
 from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.exchange.exchange import Exchange
 from counterpoise.exchange.modes import PositionMode, PositionSide
-from counterpoise.exchange.orders import NewOrder, PlacedOrder
+from counterpoise.exchange.orders import NewOrder, PlacedOrder, TriggerSource
+from counterpoise.exchange.triggers import NewTrigger
 
 
 class OpenAccount(msgspec.Struct, frozen=True, tag="open_account"):
@@ -43,6 +44,31 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     account_id: str
     order_id: str | None
     client_order_id: str | None
+
+
+class PlaceTrigger(msgspec.Struct, frozen=True, tag="place_trigger"):
+    """A trigger order comes in."""
+
+    account_id: str
+    trigger: NewTrigger
+
+
+class AmendTrigger(msgspec.Struct, frozen=True, tag="amend_trigger"):
+    """An amendment of a trigger order comes in; None = as it is."""
+
+    account_id: str
+    order_id: str
+    quantity: Decimal | None = None
+    trigger_price: Decimal | None = None
+    price_limit: Decimal | None = None
+    source: TriggerSource | None = None
+
+
+class CancelTrigger(msgspec.Struct, frozen=True, tag="cancel_trigger"):
+    """A cancel of a trigger order comes in."""
+
+    account_id: str
+    order_id: str
 
 
 class SetLeverage(msgspec.Struct, frozen=True, tag="set_leverage"):
@@ -133,11 +159,21 @@ class ForceCancel(msgspec.Struct, frozen=True, tag="force_cancel"):
     order_id: str
 
 
+class ForceCancelTrigger(msgspec.Struct, frozen=True, tag="force_cancel_trigger"):
+    """The venue cancels a trigger order nobody asked it to."""
+
+    account_id: str
+    order_id: str
+
+
 Command = (
     OpenAccount
     | Place
     | Amend
     | Cancel
+    | PlaceTrigger
+    | AmendTrigger
+    | CancelTrigger
     | SetLeverage
     | SetPositionMode
     | ArmDeadline
@@ -150,6 +186,7 @@ Command = (
     | ForceReduce
     | ForceLiquidate
     | ForceCancel
+    | ForceCancelTrigger
 )
 
 ENCODER: Final = msgspec.json.Encoder(order="sorted")
@@ -177,9 +214,10 @@ def carry_out(
             )
         case Cancel(account_id, order_id, client_order_id):
             events = exchange.cancel(account_id, order_id=order_id, client_order_id=client_order_id)
+        case PlaceTrigger() | AmendTrigger() | CancelTrigger() | ForceCancelTrigger():
+            return _trigger_acts(exchange, command)
         case SetLeverage(account_id, instrument_id, leverage):
-            exchange.set_leverage(account_id, instrument_id, leverage)
-            events = []
+            events = exchange.set_leverage(account_id, instrument_id, leverage)
         case SetPositionMode(account_id, mode, instrument_id):
             events = exchange.set_position_mode(account_id, mode, instrument_id)
         case OpenAccount(account_id, wallet):
@@ -188,6 +226,27 @@ def carry_out(
         case _:
             events = _venue_acts(exchange, command)
     return None, events
+
+
+def _trigger_acts(
+    exchange: Exchange, command: PlaceTrigger | AmendTrigger | CancelTrigger | ForceCancelTrigger
+) -> tuple[PlacedOrder | None, list[ExchangeEvent]]:
+    match command:
+        case PlaceTrigger(account_id, trigger):
+            return exchange.place_trigger(account_id, trigger)
+        case AmendTrigger(account_id, order_id, quantity, trigger_price, price_limit, source):
+            return exchange.amend_trigger(
+                account_id,
+                order_id=order_id,
+                quantity=quantity,
+                trigger_price=trigger_price,
+                price_limit=price_limit,
+                source=source,
+            )
+        case CancelTrigger(account_id, order_id):
+            return None, exchange.cancel_trigger(account_id, order_id=order_id)
+        case ForceCancelTrigger(account_id, order_id):
+            return None, exchange.force_cancel_trigger(account_id, order_id)
 
 
 def _venue_acts(exchange: Exchange, command: Command) -> list[ExchangeEvent]:

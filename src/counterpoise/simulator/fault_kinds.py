@@ -1,7 +1,7 @@
 """The kinds of faults: one table that says where each strikes and what a client sees."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -84,7 +84,11 @@ class Rule:
     order_entry: bool = False
     #: Whether the venue has carried the request out unless `stage` says otherwise.
     carries_out: bool = True
+    #: Venues that have no such thing, by name, with the reason; an order for it is refused there.
+    absent: Mapping[str, str] = field(default_factory=dict)
 
+
+_OTHERS_THAN_OKX: Final = ("binance", "bybit")
 
 #: The one table of faults; `docs/simulator.md` shows it and a test holds them together.
 RULES: Final[Mapping[FaultKind, Rule]] = {
@@ -94,7 +98,10 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     FaultKind.HTTP_200_EMPTY: Rule(place=Place.ANSWER, words="HTTP 200 with an empty body"),
     FaultKind.DELAY: Rule(place=Place.ANSWER, words="the answer comes `seconds` late"),
     FaultKind.REJECT_50026: Rule(
-        place=Place.ANSWER, words="the older name of `unavailable`", carries_out=False
+        place=Place.ANSWER,
+        words="the older name of `unavailable`",
+        carries_out=False,
+        absent=dict.fromkeys(_OTHERS_THAN_OKX, "50026 is a code of OKX; order unavailable"),
     ),
     FaultKind.ACCEPT_THEN_TIMEOUT: Rule(
         place=Place.ANSWER,
@@ -176,7 +183,11 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     ),
     FaultKind.CUT_STREAMS: Rule(place=Place.ACT, words="every WebSocket is cut"),
     FaultKind.UPGRADE_NOTICE: Rule(
-        place=Place.ACT, words="sockets are told they will be closed for an upgrade, and are"
+        place=Place.ACT,
+        words="sockets are told they will be closed for an upgrade, and are",
+        absent=dict.fromkeys(
+            _OTHERS_THAN_OKX, "it closes its sockets without a word; order cut_streams"
+        ),
     ),
     FaultKind.FORCE_REDUCE: Rule(
         place=Place.ACT,
@@ -228,3 +239,10 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
 LASTING_SECONDS: Final = 10.0
 #: How far a clock jumps if nothing is said, seconds.
 CLOCK_JUMP_SECONDS: Final = 60.0
+
+
+def check_venue(kind: FaultKind, venue: str) -> None:
+    """ValueError: the venue has no such thing; it names the venue and what to order instead."""
+    reason = RULES[kind].absent.get(venue)
+    if reason is not None:
+        raise ValueError(f"{kind.value} does not exist at {venue}: {reason}")

@@ -2,11 +2,12 @@
 
 A fault is ordered by `POST /_control`, by `counterpoise simulator fault` or by a scenario's
 schedule. It waits `after_seconds`, then strikes with `probability` until `count` strikes are used
-up or `duration_seconds` have passed, all in market time. Draws come from the venue's seed.
+up or `duration_seconds` have passed, all in market time. Draws come from the venue's seed and are
+numbered, so that a plan that was written down goes on where it was.
 """
 
-import random
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -91,8 +92,7 @@ def _check_figure(kind: FaultKind, value: str) -> None:
         raise ValueError(f"value={value!r}; {RULES[kind].value}")
 
 
-@dataclass(slots=True)
-class _Armed:
+class _Armed(msgspec.Struct, eq=False):
     # A fault with its window in market time; `strikes_left` None = no bound.
     fault: Fault
     instrument_id: str
@@ -101,14 +101,33 @@ class _Armed:
     strikes_left: int | None
 
 
-class FaultPlan:
-    """The faults that wait, are armed or last, oldest first."""
+class _Saved(msgspec.Struct):
+    draws: int
+    armed: list[_Armed]
 
-    def __init__(self, clock: Clock | None = None, *, seed: int = 0) -> None:
+
+#: Writes a plan down; told whether it must outlive the machine and not the process alone.
+Keep = Callable[[bytes, bool], None]
+
+
+class FaultPlan:
+    """The faults that wait, are armed or last, oldest first.
+
+    `keep` is called with what `save` returns whenever that changed, before the change is felt.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, *, seed: int = 0, keep: Keep | None = None
+    ) -> None:
         #: What time it is at the venue.
         self.clock = clock or Clock()
-        self._draws = random.Random(seed)  # noqa: S311  (rehearsed bad luck, not a secret)
+        self._seed = seed
+        # Draws made so far.
+        self._draws = 0
         self._armed: list[_Armed] = []
+        self._keep = keep
+        #: Whether it goes on from what an earlier process had written down.
+        self.restored = False
 
     def add(self, fault: Fault, instrument_id: str = "", *, from_ns: int | None = None) -> None:
         """Take a fault; `instrument_id` is its symbol, resolved. ValueError above FAULTS_MAX.
@@ -127,10 +146,21 @@ class FaultPlan:
         until_ns = None if duration is None else from_ns + round(duration * units.NS_PER_SECOND)
         strikes = None if place is Place.LASTING or fault.count == 0 else fault.count
         self._armed.append(_Armed(fault, instrument_id, from_ns, until_ns, strikes))
+        self._changed(ordered=True)
 
     def clear(self) -> None:
         """Forget them all."""
         self._armed.clear()
+        self._changed(ordered=True)
+
+    def save(self) -> bytes:
+        """Return what waits, is armed or lasts and how many draws were made, as JSON."""
+        return msgspec.json.encode(_Saved(draws=self._draws, armed=self._armed))
+
+    def restore(self, saved: bytes) -> None:
+        """Go on from what `save` returned. msgspec.ValidationError: it is not readable."""
+        plan = msgspec.json.decode(saved, type=_Saved)
+        self._draws, self._armed, self.restored = plan.draws, plan.armed, True
 
     @property
     def quiet(self) -> bool:
@@ -176,13 +206,13 @@ class FaultPlan:
     def due_acts(self) -> list[tuple[Fault, str]]:
         """Take the acts whose time has come, with their instrument ids."""
         due = self._struck_at(Place.ACT)
+        if not due:
+            return []
         for each in due:
             self._armed.remove(each)
-        return [
-            (each.fault, each.instrument_id)
-            for each in due
-            if each.fault.probability >= 1 or self._draws.random() < each.fault.probability
-        ]
+        struck = [(each.fault, each.instrument_id) for each in due if self._drawn(each.fault)]
+        self._changed()
+        return struck
 
     def _struck_at(self, place: Place) -> list[_Armed]:
         if not self._armed:
@@ -204,13 +234,26 @@ class FaultPlan:
     def _strikes(self, each: _Armed) -> bool:
         if each.fault.rule.place is Place.LASTING:
             return True
-        if each.fault.probability < 1 and self._draws.random() >= each.fault.probability:
-            return False
-        if each.strikes_left is not None:
+        struck = self._drawn(each.fault)
+        if struck and each.strikes_left is not None:
             each.strikes_left -= 1
             if each.strikes_left == 0:
                 self._armed.remove(each)
-        return True
+        if each.fault.probability < 1 or each.strikes_left is not None:
+            self._changed()
+        return struck
+
+    def _drawn(self, fault: Fault) -> bool:
+        if fault.probability >= 1:
+            return True
+        self._draws += 1
+        digest = hashlib.blake2b(f"{self._seed}/{self._draws}".encode(), digest_size=7).digest()
+        return int.from_bytes(digest) / 2**56 < fault.probability
+
+    def _changed(self, *, ordered: bool = False) -> None:
+        # An order for trouble was acknowledged and must last; a strike need not outlive the machine.
+        if self._keep is not None:
+            self._keep(self.save(), ordered)
 
 
 __all__ = ["FAULTS_MAX", "Fault", "FaultKind", "FaultPlan"]

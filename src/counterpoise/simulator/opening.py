@@ -15,6 +15,7 @@ from counterpoise.exchange.scenarios.bars import fitted
 from counterpoise.exchange.scenarios.script import Scenario, ScenarioFault
 from counterpoise.simulator import files
 from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.fault_kinds import check_venue
 from counterpoise.simulator.faults import Fault, FaultPlan
 from counterpoise.simulator.links import Links
 from counterpoise.simulator.store import StateUnreadable, Store
@@ -27,6 +28,8 @@ WALLET_START: Final = Decimal(10_000)
 #: When a lock-step market opens if nothing is said, ns: the same instant for every run, a minute
 #: before a funding so that a short rehearsal meets one.
 LOCK_STEP_OPENED_NS: Final = (1_767_225_600 - 60) * units.NS_PER_SECOND
+#: Name the fault plan is stored under.
+_FAULTS: Final = "faults"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,9 @@ class Opening:
     opened_ns: int | None = None
     #: What plays; None = the ordinary market.
     scenario: Scenario | None = None
+    #: Market seconds a new market has been open for when the first client comes: a scenario is
+    #: joined there. An account of the venue begins then, too.
+    start_at_seconds: float = 0.0
     #: True = the demonstration's rules instead of the venue's own.
     demo: bool = False
     #: True = the key follows from the seed and nothing is made to survive the process.
@@ -68,16 +74,21 @@ def open_floor(state_dir: Path, opening: Opening) -> tuple[Floor, Store]:
         store.close()
         raise StateUnreadable(f"{state_dir} is a state of {kept}; start it with --fresh")
     store.put("venue", opening.venue.value)
+    is_new = store.whole() is None
     clock = _clock(store, opening)
-    faults = FaultPlan(clock, seed=opening.seed)
+    faults = _faults(store, opening, clock)
+    start_ns = round(opening.start_at_seconds * units.NS_PER_SECOND) if is_new else 0
     venue = RunningVenue.open(
         store,
         seed=opening.seed,
-        now_ns=clock.now_ns(),
+        now_ns=clock.now_ns() - start_ns,
         parameters=_markets(opening),
         scenario=opening.scenario,
         faults=faults,
     )
+    if start_ns:
+        venue.advance(venue.exchange.now_ns + start_ns)
+        venue.keep()
     if opening.speed != 1:
         clock.restart(venue.exchange.now_ns)
     seed = opening.seed if opening.ephemeral else None
@@ -86,6 +97,23 @@ def open_floor(state_dir: Path, opening: Opening) -> tuple[Floor, Store]:
         venue.open_account(credentials.account_id, opening.wallet)
     floor = Floor(venue=venue, credentials=credentials, faults=faults, links=Links(faults, clock))
     return floor, store
+
+
+def _faults(store: Store, opening: Opening, clock: Clock) -> FaultPlan:
+    # The draws are of the seed the venue was opened with, whatever this start was given.
+    def keep(saved: bytes, ordered: bool) -> None:  # noqa: FBT001  (the plan calls it)
+        write = store.put if ordered else store.put_lightly
+        write(_FAULTS, saved.decode())
+
+    faults = FaultPlan(clock, seed=int(store.value("seed") or opening.seed), keep=keep)
+    saved = store.value(_FAULTS)
+    if saved is not None:
+        try:
+            faults.restore(saved.encode())
+        except msgspec.DecodeError as wrong:
+            store.close()
+            raise StateUnreadable(f"faults: {wrong}; start it with --fresh") from wrong
+    return faults
 
 
 def _markets(opening: Opening) -> Callable[[int], ExchangeParameters]:
@@ -99,6 +127,8 @@ def _clock(store: Store, opening: Opening) -> Clock:
     opened_ns = opening.opened_ns
     if opened_ns is None and opening.speed == 0:
         opened_ns = LOCK_STEP_OPENED_NS
+    if opened_ns is not None:
+        opened_ns += round(opening.start_at_seconds * units.NS_PER_SECOND)
     if opening.speed != 1 and store.whole() is not None:
         # A market that does not follow the wall clock goes on where it was left.
         opened_ns = 0
@@ -110,10 +140,13 @@ def _clock(store: Store, opening: Opening) -> Clock:
     return Clock(speed=opening.speed, opened_ns=opened_ns)
 
 
-def schedule(floor: Floor, instrument_of: Callable[[str], str | None]) -> None:
-    """Arm the faults of the scenario that are still to come. FaultUnknown: see there."""
+def schedule(floor: Floor, instrument_of: Callable[[str], str | None], venue: VenueName) -> None:
+    """Arm the faults of the scenario that are to come or last. FaultUnknown: see there.
+
+    Once in a venue's life: what is left of them is written down with all others.
+    """
     exchange = floor.venue.exchange
-    if exchange.scenario is None:
+    if exchange.scenario is None or floor.faults.restored:
         return
     for each in exchange.scenario.faults:
         fault = _fault(each)
@@ -121,7 +154,12 @@ def schedule(floor: Floor, instrument_of: Callable[[str], str | None]) -> None:
         named = instrument_of(fault.symbol) if fault.symbol else ""
         if named is None:
             raise FaultUnknown(f"{each.kind}: symbol={fault.symbol!r} is not listed")
-        if due_ns >= exchange.now_ns:
+        try:
+            check_venue(fault.kind, venue.value)
+        except ValueError as absent:
+            raise FaultUnknown(str(absent)) from absent
+        lasts_ns = round((each.duration_seconds or 0) * units.NS_PER_SECOND)
+        if due_ns + lasts_ns >= exchange.now_ns:
             floor.faults.add(fault, named, from_ns=due_ns)
 
 

@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Final
 
 from counterpoise.exchange.parameters import demo_parameters
+from counterpoise.exchange.scenarios.pace import paced
 from counterpoise.exchange.scenarios.script import Scenario, ScenarioInvalid
 from counterpoise.simulator import scenarios, server
 from counterpoise.simulator.bar_files import BarsUnreadable, read_bars
 from counterpoise.simulator.clock import SPEED_MAX
 from counterpoise.simulator.opening import Opening
 from counterpoise.simulator.venues import VenueName
+
+#: Most a scenario's own times can be divided by.
+PACE_MAX: Final = 1_000.0
 
 
 class OptionWrong(ValueError):
@@ -76,16 +81,25 @@ def market_speed(speed: float) -> float:
     return speed
 
 
-def played(scenario: str | None, bars: Path | None) -> Scenario | None:
-    """Return what is to be played; None = nothing. OptionWrong: no such scenario or bars."""
+def played(scenario: str | None, bars: Path | None, pace: float = 1.0) -> Scenario | None:
+    """Return what is to be played; None = nothing.
+
+    `pace` divides the scenario's own times. OptionWrong: no such scenario or bars, or a pace that
+    does not fit them.
+    """
+    if pace != 1 and (scenario is None or bars is not None or not 0 < pace <= PACE_MAX):
+        raise OptionWrong(
+            f"--pace {pace:g}: allowed is above 0 to {PACE_MAX:g}, with --scenario, without --bars"
+        )
     if scenario is None and bars is None:
         return None
     script = Scenario(name="bars", summary="What really happened.")
     if scenario is not None:
         try:
-            script = scenarios.load_scenario(scenario)
+            script = paced(scenarios.load_scenario(scenario), pace)
         except ScenarioInvalid as wrong:
-            raise OptionWrong(f"--scenario {scenario}: {wrong}") from wrong
+            hurried = "" if pace == 1 else f" --pace {pace:g}"
+            raise OptionWrong(f"--scenario {scenario}{hurried}: {wrong}") from wrong
         except OSError as missing:
             raise OptionWrong(f"--scenario {scenario}: {missing}") from missing
     if bars is None:

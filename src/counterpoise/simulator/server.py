@@ -57,10 +57,13 @@ class Simulator:
         self.links = floor.links
         self._wire = make_wire(name, floor)
         self._acts = Acts(floor, self._wire)
-        self._admin = Admin(floor, self._wire, self._acts, self)
+        self._admin = Admin(floor, self._wire, self._acts, self, name.value)
         self._striker = Striker(floor.faults, self._wire)
-        schedule(floor, self._wire.instrument_of)
+        schedule(floor, self._wire.instrument_of, name)
         floor.venue.listeners += [*([] if log is None else [log]), self._show]
+        if floor.faults.restored:
+            # What lasts is shown from the first answer on, also where time stands still.
+            self.turn()
 
     def application(self) -> web.Application:
         """Return the HTTP application."""
@@ -74,10 +77,13 @@ class Simulator:
     def _show(self, events: Sequence[ExchangeEvent]) -> None:
         self._wire.hear(self.venue.display.bend(events))
 
-    def turn(self) -> None:
-        """Bring market, faults and streams up to the present of the venue's clock."""
+    def turn(self, steps_max: int | None = None) -> bool:
+        """Bring market, faults and streams up to the present of the venue's clock.
+
+        `steps_max` = by no more steps of the market than this. Returns whether it is there.
+        """
         clock = self.venue.clock
-        self.venue.catch_up()
+        present = self.venue.catch_up(steps_max)
         jump = self.faults.takes(FaultKind.CLOCK_JUMP)
         clock.jump_ns = 0 if jump is None else _jump_ns(jump)
         for fault, instrument_id in self.faults.due_acts():
@@ -91,6 +97,7 @@ class Simulator:
         self._wire.tick()
         self.links.tick()
         self.venue.keep_if_due()
+        return present
 
     def grant(self, seconds: float) -> int:
         """Let a lock-step market run on, turn by turn; return its time, ns. ValueError: no."""
@@ -110,12 +117,12 @@ class Simulator:
         step_ms = self.venue.exchange.parameters.step_ms
         pause = min(TICK_SECONDS, step_ms / 2_000)
         while not stopped.is_set():
-            if not self.venue.clock.lock_step:
-                self.turn()
+            # Late: step by step, and what is pushed leaves in between.
+            present = self.venue.clock.lock_step or self.turn(steps_max=1)
             if not files.lock_path(state_dir).exists():
                 _LOG.warning("simulator.orphaned state_dir=%s", state_dir)
                 return
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause if present else 0)
 
 
 def settle_memory() -> None:

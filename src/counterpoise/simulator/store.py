@@ -55,6 +55,7 @@ class Store:
     """One SQLite file. Writes return when they are on disk, if it is `durable`."""
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self._durable = durable
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -77,6 +78,17 @@ class Store:
         """Return a named figure; None = never written."""
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
+
+    def put_lightly(self, name: str, value: str) -> None:
+        """Write a named figure that survives the end of the process, not that of the machine."""
+        if not self._durable:
+            self.put(name, value)
+            return
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self.put(name, value)
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
 
     def put(self, name: str, value: str) -> None:
         """Write a named figure."""

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
+from counterpoise.exchange.triggers import TriggerOrder
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT
 from counterpoise.simulator.venue import RunningVenue
 
@@ -22,7 +23,7 @@ def unified_symbol(venue: RunningVenue, instrument_id: str) -> str:
 
 
 def state(venue: RunningVenue, account_id: str) -> dict[str, object]:
-    """Return positions, equity, every order ever accepted and all fills; money as text.
+    """Return positions, equity, every order ever accepted, fills and trigger orders; money as text.
 
     Positions are signed base units by unified symbol; closed ones are left out. In hedge mode
     both legs of a symbol are summed.
@@ -39,6 +40,9 @@ def state(venue: RunningVenue, account_id: str) -> dict[str, object]:
         "now_ns": venue.exchange.now_ns,
         "orders": [_order(order, venue) for order in venue.accepted_orders(account_id)],
         "fills": [_fill(fill, venue) for fill in venue.exchange.fills(account_id, 0)],
+        "trigger_orders": [
+            _trigger(order, venue) for order in venue.exchange.trigger_orders(account_id)
+        ],
     }
 
 
@@ -47,7 +51,7 @@ def truth(venue: RunningVenue, account_id: str) -> dict[str, object]:
     exchange = venue.exchange
     account = exchange.account(account_id)
     fills = exchange.fills(account_id, 0)
-    # A delisted market has nothing left to tell.
+    # What was delisted has no market any more; its orders and fills stay.
     instrument_ids = [each.instrument_id for each in exchange.instruments()]
     return {
         "account_id": account_id,
@@ -103,9 +107,39 @@ def _order(order: ExchangeOrder, venue: RunningVenue) -> dict[str, object]:
         "average_price": order.average_price,
         "price_limit": order.price_limit,
         "reduce_only": order.reduce_only,
+        "trigger_order_id": None if order.trigger is None else order.trigger.trigger_order_id,
         "state": order.state,
         "created_ns": order.created_ns,
         "updated_ns": order.updated_ns,
+    }
+
+
+def _trigger(order: TriggerOrder, venue: RunningVenue) -> dict[str, object]:
+    terms = order.terms
+    return {
+        "trigger_order_id": order.trigger_order_id,
+        "client_order_id": order.client_order_id,
+        "symbol": unified_symbol(venue, order.instrument_id),
+        "instrument_id": order.instrument_id,
+        "side": terms.side,
+        "kind": terms.kind,
+        "form": terms.form,
+        "quantity": terms.quantity,
+        "trigger_price": terms.trigger_price,
+        "source": terms.source,
+        "direction": terms.direction,
+        "price_limit": terms.price_limit,
+        "reduce_only": terms.reduce_only,
+        "closes_position": terms.closes_position,
+        "with_position": terms.with_position,
+        "position_side": terms.position_side,
+        "state": order.state,
+        "order_id": order.order_id,
+        "cancel_cause": order.cancel_cause,
+        "failure": order.failure,
+        "created_ns": order.created_ns,
+        "updated_ns": order.updated_ns,
+        "triggered_ns": order.triggered_ns,
     }
 
 

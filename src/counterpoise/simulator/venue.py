@@ -1,5 +1,6 @@
 """The running venue: the pure exchange, its memory on disk, and who hears what happened."""
 
+import itertools
 import zlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -23,6 +24,7 @@ from counterpoise.exchange.orders import (
 )
 from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
 from counterpoise.exchange.scenarios.script import Scenario
+from counterpoise.exchange.triggers import NewTrigger
 from counterpoise.simulator import commands
 from counterpoise.simulator.commands import Command
 from counterpoise.simulator.display import Display
@@ -32,6 +34,8 @@ from counterpoise.simulator.store import StateUnreadable, Store, StoredCommand, 
 
 #: How often the whole state is written; bounds what a restart must carry out again, ns.
 KEEP_EVERY_NS: Final = units.NS_PER_MINUTE
+#: Steps of a market in real time are told one by one unless they are later than this, ns.
+LATE_NS_MAX: Final = 500 * units.NS_PER_MS
 
 Listener = Callable[[Sequence[ExchangeEvent]], None]
 
@@ -129,9 +133,28 @@ class RunningVenue:
         self._touched.clear()
         self._kept_ns = self.exchange.now_ns
 
-    def catch_up(self) -> None:
-        """Let the market run to the present of its clock."""
-        self.advance(self.clock.now_ns())
+    def catch_up(self, steps_max: int | None = None) -> bool:
+        """Let the market run to the present of its clock; return whether it is there.
+
+        In real time each step is told by itself, however late: what a client is sent does not
+        hang on how busy the machine was. What is later than `LATE_NS_MAX` is told at once.
+        `steps_max` = no more steps than this, so that clients are served in between.
+        """
+        until_ns = self.clock.now_ns()
+        if self.clock.speed == 1:
+            if until_ns - self.exchange.now_ns > LATE_NS_MAX:
+                self.advance(until_ns - LATE_NS_MAX)
+            step_ns = self.exchange.parameters.step_ms * units.NS_PER_MS
+            at_ns = (self.exchange.now_ns // step_ns + 1) * step_ns
+            for taken in itertools.count():
+                if at_ns > until_ns:
+                    break
+                if taken == steps_max:
+                    return False
+                self.advance(at_ns)
+                at_ns += step_ns
+        self.advance(until_ns)
+        return True
 
     def advance(self, until_ns: int) -> None:
         """Let the market and the timers run to an instant."""
@@ -253,6 +276,12 @@ class RunningVenue:
         command = commands.Amend(account_id, order_id, client_order_id, quantity, price_limit)
         (answer,) = self._do([command])
         assert answer is not None, "an amendment is answered"
+        return answer
+
+    def place_trigger(self, account_id: str, trigger: NewTrigger) -> PlacedOrder | OrderRefused:
+        """Hold an order back until its price is reached; the refusal is returned."""
+        (answer,) = self._do([commands.PlaceTrigger(account_id, trigger)])
+        assert answer is not None, "a trigger order is answered"
         return answer
 
     def set_position_mode(

@@ -107,7 +107,8 @@ def test_okx_shrinks_a_large_position_and_lets_it_live() -> None:
         assert each.fee == each.quantity * each.price * D("0.0005")
         assert each.fill.trade_sequence < 0
     assert venue.insurance_fund == fund + sum(each.fee for each in first)
-    made = [each for each in venue.orders("a") if each.category is OrderCategory.LIQUIDATION]
+    partial = OrderCategory.PARTIAL_LIQUIDATION
+    made = [each for each in venue.orders("a") if each.category is partial]
     assert (made[0].state, made[0].cancel_cause) == (
         OrderState.CANCELED, CancelCause.LIQUIDATION,
     )  # fmt: skip
@@ -189,7 +190,8 @@ def test_binance_goes_down_one_tier_at_a_time() -> None:
     assert held.maintenance_margin == 15_000 * held.mark * D("0.1") - 58_035
     venue.shock(LTC, -0.205, 0.0)
     venue.advance(venue.now_ns + STEP_NS)
-    order = next(each for each in venue.orders("a") if each.category is OrderCategory.LIQUIDATION)
+    partial = OrderCategory.PARTIAL_LIQUIDATION
+    order = next(each for each in venue.orders("a") if each.category is partial)
     # What is beyond the fourth tier's 1 000 000 and not more.
     assert order.quantity == quantize_up(15_000 - 1_000_000 / venue.mark(LTC), D("0.001"))
     venue.advance(venue.now_ns + 30 * NS_PER_SECOND)

@@ -93,6 +93,18 @@ def test_resting_close_orders_follow_their_own_position(hedged: Exchange) -> Non
     assert hedged.account("a").positions["BTCUSDT:short"].quantity == D("-0.04")
 
 
+def test_a_changed_leverage_is_told_once(exchange: Exchange) -> None:
+    exchange.set_position_mode("a", PositionMode.HEDGE, BTC)
+    assert exchange.set_leverage("a", BTC, D(10)) == [
+        SettingsChanged(
+            account_id="a", instrument_id=BTC, leverage_setting=D(10),
+            position_mode=PositionMode.HEDGE, event_ns=exchange.now_ns,
+        )
+    ]  # fmt: skip
+    assert exchange.set_leverage("a", BTC, D(10)) == []
+    assert exchange.leverage_setting("a", BTC) == 10
+
+
 def test_position_side_must_fit_the_mode(exchange: Exchange) -> None:
     mismatch = RefusalReason.POSITION_SIDE_MISMATCH
     assert refusal(exchange, market(Side.BUY, "0.1", LONG)) is mismatch

@@ -1,4 +1,4 @@
-"""What a client learns of a liquidation and of funding, which send it no order update."""
+"""What a client learns of a liquidation and of funding, and how it is held back."""
 
 from decimal import Decimal
 
@@ -90,7 +90,7 @@ def ask(desk, routes, path, **query):
     return routes[f"/api/v5/{path}"](desk, call)
 
 
-def test_a_liquidation_shows_in_the_position_alone(desk, listeners):
+def test_a_liquidation_is_the_venues_own_order_and_leaves_the_position_its_trade(desk, listeners):
     buy(desk, "0.03")
     opened = listeners.rows("positions")[-1]
     orders_before = len(listeners.rows("orders"))
@@ -99,7 +99,9 @@ def test_a_liquidation_shows_in_the_position_alone(desk, listeners):
     desk.venue.advance(OPENED_NS + 120 * NS_PER_SECOND)
 
     assert orders_before > 0
-    assert listeners.rows("orders") == []
+    (seized,) = listeners.rows("orders")
+    assert (seized["category"], seized["state"]) == ("full_liquidation", "filled")
+    assert (seized["side"], seized["fillSz"], seized["clOrdId"]) == ("sell", "3", "")
     closed = listeners.rows("positions")[-1]
     assert (closed["instId"], closed["pos"], closed["avgPx"]) == ("BTC-USDT-SWAP", "0", "")
     assert closed["tradeId"] == opened["tradeId"]
@@ -108,6 +110,8 @@ def test_a_liquidation_shows_in_the_position_alone(desk, listeners):
     newest = ask(desk, trade.READS, "trade/fills", instType="SWAP")[0]
     assert int(newest["tradeId"]) < 0
     assert (newest["side"], newest["fillSz"]) == ("sell", "3")
+    figures = ("tradeId", "ordId", "fillPx", "fillSz")
+    assert [newest[name] for name in figures] == [seized[name] for name in figures]
     kinds = [row["type"] for row in ask(desk, account.READS, "account/bills")]
     assert kinds[-1] == "1"
     assert "5" in kinds
@@ -166,3 +170,19 @@ def test_the_regular_push_comes_every_five_seconds(desk, listeners):
 def test_channels_that_are_not_there(desk, path, arg):
     with pytest.raises(ChannelUnknown):
         Channels(desk, Sequencer(1)).topic(path, arg)
+
+
+def test_the_accounts_own_limit_is_told_by_its_own_code(desk):
+    while desk.limits.grant_account():
+        pass
+    body = {"instId": "BTC-USDT-SWAP", "tdMode": "cross", "side": "buy", "ordType": "market"}
+    call = Call(query={}, body={**body, "sz": "1"}, expires_ms=None, received_ns=OPENED_NS)
+    answer = msgspec.json.decode(trade.WRITES["/api/v5/trade/order"](desk, call).body)
+    assert (answer["code"], answer["data"][0]["sCode"]) == ("1", "50061")
+    assert answer["data"][0]["sMsg"].startswith("You've reached the maximum order rate limit")
+    named = {"instId": "BTC-USDT-SWAP", "ordId": "1"}
+    # Cancels are not counted.
+    call = Call(query={}, body=named, expires_ms=None, received_ns=OPENED_NS)
+    answer = msgspec.json.decode(trade.WRITES["/api/v5/trade/cancel-order"](desk, call).body)
+    assert answer["data"][0]["sCode"] == "51400"
+    assert desk.venue.exchange.orders(UID) == ()

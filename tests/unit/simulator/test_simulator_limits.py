@@ -2,7 +2,13 @@
 
 import pytest
 
-from counterpoise.simulator.okx.limits import BATCH_MAX, SINGLE_MAX, WINDOW_SECONDS, Limits
+from counterpoise.simulator.okx.limits import (
+    ACCOUNT_MAX,
+    BATCH_MAX,
+    SINGLE_MAX,
+    WINDOW_SECONDS,
+    Limits,
+)
 
 
 class Watch:
@@ -30,3 +36,13 @@ def test_the_window_of_one_instrument(operation, most):
 def test_without_a_clock_nothing_is_counted():
     limits = Limits(None)
     assert all(limits.grant("place", "BTC-USDT-SWAP") for _ in range(2 * SINGLE_MAX))
+
+
+def test_the_window_of_the_account():
+    watch = Watch()
+    limits = Limits(watch)
+    assert all(limits.grant_account() for _ in range(ACCOUNT_MAX))
+    assert not limits.grant_account()
+    watch.seconds += WINDOW_SECONDS
+    assert limits.grant_account()
+    assert Limits(None).grant_account()

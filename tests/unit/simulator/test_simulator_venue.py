@@ -1,12 +1,24 @@
 """The venue comes back from its file exactly as it was when the process died."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from counterpoise.domain.orders import OrderKind, OrderState, Side, TimeInForce
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_SECOND
-from counterpoise.exchange.orders import NewOrder, OrderRefused, PlacedOrder, RefusalReason
+from counterpoise.exchange.orders import (
+    NewOrder,
+    OrderRefused,
+    PlacedOrder,
+    RefusalReason,
+    TriggerDirection,
+    TriggerSource,
+)
+from counterpoise.exchange.triggers import NewTrigger, TriggerState
+from counterpoise.simulator import commands
+from counterpoise.simulator.clock import Clock
+from counterpoise.simulator.faults import FaultPlan
 from counterpoise.simulator.store import StateUnreadable, Store
 from counterpoise.simulator.venue import KEEP_EVERY_NS, RunningVenue
 
@@ -200,3 +212,62 @@ def test_a_file_of_another_layout_is_refused_by_name(venue, path):
     store.close()
     with pytest.raises(StateUnreadable, match="layout 999"):
         Store(path)
+
+
+def test_a_stop_that_rests_outlives_a_kill_and_still_closes(venue, path):
+    # A whole is kept in between: the stop comes back from it, its cancel from the log.
+    venue.place(ACCOUNT, [market(Side.BUY, "0.05", "entry")])
+    mark = venue.exchange.mark("BTCUSDT")
+    stop = NewTrigger(
+        instrument_id="BTCUSDT",
+        side=Side.SELL,
+        quantity=Decimal("0.05"),
+        trigger_price=(mark * Decimal("0.99")).quantize(Decimal("0.1")),
+        source=TriggerSource.MARK,
+        direction=TriggerDirection.FALLING,
+        reduce_only=True,
+        client_order_id="stop",
+    )
+    placed = venue.place_trigger(ACCOUNT, stop)
+    assert isinstance(placed, PlacedOrder)
+    refused = venue.place_trigger(ACCOUNT, stop)
+    assert isinstance(refused, OrderRefused)
+    venue.keep()
+    other = venue.place_trigger(ACCOUNT, replace(stop, client_order_id="other"))
+    assert isinstance(other, PlacedOrder)
+    assert venue.do(commands.CancelTrigger(ACCOUNT, other.order_id)) is None
+    venue.advance(OPENED_NS + 3 * NS_PER_SECOND)
+    killed = again(path, OPENED_NS + 3 * NS_PER_SECOND)
+    assert killed.exchange.trigger_orders(ACCOUNT) == venue.exchange.trigger_orders(ACCOUNT)
+    venue.shock("BTCUSDT", -0.02, 0)
+    until_ns = OPENED_NS + 5 * NS_PER_SECOND
+    venue.advance(until_ns)
+    fallen = again(path, until_ns)
+    assert truth(fallen) == truth(venue)
+    assert fallen.exchange.account(ACCOUNT).positions == {}
+    found = fallen.exchange.trigger_order(ACCOUNT, client_order_id="stop")
+    assert found is not None
+    assert (found.state, found.trigger_order_id) == (TriggerState.TRIGGERED, placed.order_id)
+
+
+def test_late_steps_are_told_one_by_one_unless_very_late(tmp_path, monkeypatch):
+    clock = Clock(opened_ns=OPENED_NS)
+    store = Store(tmp_path / "state.sqlite")
+    venue = RunningVenue.open(store, seed=3, now_ns=OPENED_NS, faults=FaultPlan(clock))
+    step_ns = venue.exchange.parameters.step_ms * 1_000_000
+    told = []
+    venue.listeners.append(
+        lambda _events: told.append((venue.exchange.now_ns - OPENED_NS) / step_ns)
+    )
+    late = {"steps": 2.5}
+    monkeypatch.setattr(clock, "now_ns", lambda: OPENED_NS + int(late["steps"] * step_ns))
+    assert not venue.catch_up(steps_max=1)
+    assert told == [1.0]
+    assert venue.catch_up(steps_max=1)
+    assert told == [1.0, 2.0]
+    assert venue.exchange.now_ns == OPENED_NS + int(2.5 * step_ns)
+    # Half a second is two steps: what is older than that is told at once.
+    late["steps"] = 40.5
+    assert venue.catch_up()
+    assert told == [1.0, 2.0, 38.5, 39.0, 40.0]
+    store.close()

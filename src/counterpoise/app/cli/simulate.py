@@ -38,6 +38,13 @@ def rehearse(
     speed: Annotated[
         float, typer.Option("--speed", help="Market seconds per second; 0 = lock-step.")
     ] = 1.0,
+    pace: Annotated[
+        float, typer.Option("--pace", help="Divides the scenario's times; the clock stays.")
+    ] = 1.0,
+    start_at: Annotated[
+        float,
+        typer.Option("--start-at", min=0, max=86_400, help="Seconds into the scenario."),
+    ] = 0.0,
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 = any.")] = 0,
     bars: Annotated[
         Path | None, typer.Option("--bars", help="Directory of real one-minute bars.")
@@ -65,7 +72,8 @@ def rehearse(
             seed=seed,
             wallet=rehearse.money(wallet),
             speed=rehearse.market_speed(speed),
-            scenario=rehearse.played(scenario, bars),
+            scenario=rehearse.played(scenario, bars, pace),
+            start_at_seconds=start_at,
             ephemeral=state_dir is None,
             event_log=event_log,
         )

@@ -164,6 +164,10 @@ class StressModel:
         missing = 1.0 - float(self._weights @ self.depth)
         return min(CONTAGION_MAX, max(0.0, 1.25 * (missing - 0.1)))
 
+    def forced(self) -> npt.NDArray[np.bool_]:
+        """Tell per market whether traders are being forced out, so that the trades are theirs."""
+        return np.abs(self.flow) > FORCED_RATE_MIN
+
     def moves(
         self, log_index: Floats, scale: float, draws: StepDraws, jump_deviation: float,
         shocks: Floats, seconds: float, elapsed_seconds: float,

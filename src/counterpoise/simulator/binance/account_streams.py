@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from counterpoise.domain import units
 from counterpoise.exchange.accounts import BillKind
 from counterpoise.exchange.events import (
     Deleveraged,
@@ -12,10 +11,13 @@ from counterpoise.exchange.events import (
     Liquidated,
     OrderChanged,
     PositionChanged,
+    SettingsChanged,
+    TriggerChanged,
     WalletChanged,
 )
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, OrderCategory
-from counterpoise.simulator.binance import account_rows, order_rows, symbols
+from counterpoise.exchange.triggers import TriggerState
+from counterpoise.simulator.binance import account_rows, algo_rows, algos, order_rows, symbols
 from counterpoise.simulator.binance.calls import Desk
 from counterpoise.simulator.binance.errors import Row
 from counterpoise.simulator.binance.sockets import Sessions
@@ -28,10 +30,10 @@ _CAUSES: Final = {
     BillKind.FUNDING: "FUNDING_FEE",
     BillKind.INSURANCE: "INSURANCE_CLEAR",
 }
-#: Time between two looks at the settings, ns: they change by request or behind one's back.
-SETTINGS_NS: Final = 250 * units.NS_PER_MS
 
-_AccountEvent = OrderChanged | PositionChanged | WalletChanged | Liquidated | Deleveraged
+_AccountEvent = (
+    OrderChanged | TriggerChanged | PositionChanged | WalletChanged | Liquidated | Deleveraged
+)
 
 
 class AccountStreams:
@@ -42,14 +44,19 @@ class AccountStreams:
         self._sessions = sessions
         #: Open orders already told of; an order's second event is no NEW.
         self._known: dict[str, None] = {}
-        #: Leverage settings as last told; empty = nobody has listened yet.
-        self._leverage: dict[str, Decimal] = {}
-        self._settings_ns = 0
+        exchange = desk.venue.exchange
+        #: Leverage settings as they are known.
+        self._leverage = {
+            each: exchange.leverage_setting(desk.account_id, each) for each in desk.listed
+        }
 
     def hear(self, events: Sequence[ExchangeEvent]) -> None:
         """Push what happened to the account, in the order it happened."""
+        changed = [each for each in events if isinstance(each, SettingsChanged)]
         if not self._sessions.has_users:
+            self._remember(changed)
             return
+        self._push_settings(changed)
         own = [
             event
             for event in events
@@ -66,23 +73,22 @@ class AccountStreams:
                 case OrderChanged():
                     if event.order.order_id not in hidden:
                         self._push_order(event)
+                    self._push_finished(event)
+                case TriggerChanged():
+                    self._push_algo(event)
                 case PositionChanged():
                     position = event
                 case WalletChanged():
                     self._push_account(event, position)
                     position = None
                 case Liquidated() | Deleveraged():
-                    self._push_seizure(event.fill, event.event_ns)
+                    self._push_seizure(event)
 
     def tick(self) -> None:
         """Tell the listeners of keys that ran out."""
         for key in self._desk.listen_keys.expired():
             payload = {"e": "listenKeyExpired", "E": self._desk.now_ms(), "listenKey": key}
             self._sessions.push_user(payload, key=key)
-        now_ns = self._desk.venue.exchange.now_ns
-        if now_ns >= self._settings_ns:
-            self._settings_ns = now_ns + SETTINGS_NS
-            self._push_settings(now_ns)
 
     def _push(self, kind: str, event_ns: int, **parts: object) -> None:
         stamp = symbols.milliseconds(event_ns)
@@ -109,16 +115,38 @@ class AccountStreams:
         row = order_rows.event_row(order, fill, execution)
         self._push("ORDER_TRADE_UPDATE", event.event_ns, o=row)
 
+    def _push_algo(self, event: TriggerChanged) -> None:
+        order = event.trigger
+        child = algos.child_of(self._desk, order)
+        states = [algo_rows.status(order, child)]
+        if order.state is TriggerState.TRIGGERED:
+            # What its order comes to follows with the order's own events.
+            states = ["TRIGGERING", "TRIGGERED"]
+        elif order.state is TriggerState.FAILED:
+            states = ["TRIGGERING", *states]
+        for state in states:
+            row = algo_rows.event_row(order, None, state)
+            self._push("ALGO_UPDATE", event.event_ns, o=row)
+
+    def _push_finished(self, event: OrderChanged) -> None:
+        child = event.order
+        if child.trigger is None or child.open:
+            return
+        order = self._desk.venue.exchange.trigger_order(
+            event.account_id, order_id=child.trigger.trigger_order_id
+        )
+        if order is not None:
+            row = algo_rows.event_row(order, child, "FINISHED")
+            self._push("ALGO_UPDATE", event.event_ns, o=row)
+
     def _push_trade(self, order: ExchangeOrder, fill: ExchangeFill) -> None:
         row = order_rows.event_row(order, fill, "TRADE")
         lite = {name: row[name] for name in ("s", "q", "p", "m", "c", "S", "L", "l", "t", "i")}
         self._push("TRADE_LITE", fill.event_ns, **lite)
 
-    def _push_seizure(self, fill: ExchangeFill, event_ns: int) -> None:
-        order = self._desk.venue.exchange.order(fill.account_id, order_id=fill.order_id)
-        if order is not None:
-            row = order_rows.event_row(order, fill, "CALCULATED")
-            self._push("ORDER_TRADE_UPDATE", event_ns, o=row)
+    def _push_seizure(self, event: Liquidated | Deleveraged) -> None:
+        row = order_rows.event_row(event.order, event.fill, "CALCULATED")
+        self._push("ORDER_TRADE_UPDATE", event.event_ns, o=row)
 
     def _push_account(self, event: WalletChanged, position: PositionChanged | None) -> None:
         cause = _CAUSES.get(event.cause, "ORDER")
@@ -149,15 +177,19 @@ class AccountStreams:
             "ma": CURRENCY,
         }
 
-    def _push_settings(self, now_ns: int) -> None:
+    def _push_settings(self, changed: Sequence[SettingsChanged]) -> None:
         # Only leverage is told; a changed position mode is silent, as at Binance.
-        exchange = self._desk.venue.exchange
-        if not self._sessions.has_users:
-            return
-        now = {each: exchange.leverage_setting(self._desk.account_id, each)
-               for each in self._desk.listed}  # fmt: skip
-        before, self._leverage = self._leverage or now, now
-        for instrument_id, setting in now.items():
-            if before.get(instrument_id) != setting:
-                told = {"s": instrument_id, "l": int(setting)}
-                self._push("ACCOUNT_CONFIG_UPDATE", now_ns, ac=told)
+        for event in self._remember(changed):
+            told = {"s": event.instrument_id, "l": int(event.leverage_setting)}
+            self._push("ACCOUNT_CONFIG_UPDATE", event.event_ns, ac=told)
+
+    def _remember(self, changed: Sequence[SettingsChanged]) -> list[SettingsChanged]:
+        # Returns those of another leverage than before.
+        news = []
+        for event in changed:
+            if event.account_id != self._desk.account_id:
+                continue
+            if self._leverage.get(event.instrument_id) != event.leverage_setting:
+                self._leverage[event.instrument_id] = event.leverage_setting
+                news.append(event)
+        return news

@@ -41,6 +41,7 @@ class Code(IntEnum):
     KEY_FORMAT = -2014
     KEY = -2015
     MARGIN = -2019
+    TRIGGER_AT_ONCE = -2021
     REDUCE_ONLY = -2022
     ORDERS_TOO_MANY = -2025
     LEVERAGE_POSITION = -2027
@@ -48,12 +49,14 @@ class Code(IntEnum):
     QUANTITY_NOT_POSITIVE = -4003
     QUANTITY_MIN = -4004
     QUANTITY_MAX = -4005
+    STOP_NOT_POSITIVE = -4006
     TICK = -4014
     CLIENT_ID_LENGTH = -4015
     PRICE_HIGH = -4016
     STEP = -4023
     PRICE_LOW = -4024
     LEVERAGE = -4028
+    STOPS_TOO_MANY = -4045
     MARGIN_TYPE_SAME = -4046
     MARGIN_TYPE_ORDERS = -4047
     MARGIN_TYPE_POSITION = -4048
@@ -66,9 +69,13 @@ class Code(IntEnum):
     CLIENT_ID_DUPLICATE = -4116
     ALGO = -4120
     MARKET_BAND = -4131
+    TARGET = -4136
+    CLOSE_QUANTITY = -4137
+    WORKING_TYPE = -4031
     ISOLATED_LEVERAGE = -4161
     NOTIONAL_MIN = -4164
     ISOLATED = -4168
+    NEEDS_POSITION = -4509
     FOK = -5021
     POST_ONLY = -5022
     UNCHANGED = -5027
@@ -98,6 +105,7 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.KEY_FORMAT: "API-key format invalid.",
     Code.KEY: "Invalid API-key, IP, or permissions for action.",
     Code.MARGIN: "Margin is insufficient.",
+    Code.TRIGGER_AT_ONCE: "Order would immediately trigger.",
     Code.REDUCE_ONLY: "ReduceOnly Order is rejected.",
     Code.ORDERS_TOO_MANY: "Reach max open order limit.",
     Code.LEVERAGE_POSITION: "Exceeded the maximum allowable position at current leverage.",
@@ -105,12 +113,14 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.QUANTITY_NOT_POSITIVE: "Quantity less than or equal to zero.",
     Code.QUANTITY_MIN: "Quantity less than min quantity.",
     Code.QUANTITY_MAX: "Quantity greater than max quantity.",
+    Code.STOP_NOT_POSITIVE: "Stop price less than zero.",
     Code.TICK: "Price not increased by tick size.",
     Code.CLIENT_ID_LENGTH: "Client order id length should be less than 36 chars",
     Code.PRICE_HIGH: "Limit price can't be higher than the upper bound.",
     Code.STEP: "Quantity not increased by step size.",
     Code.PRICE_LOW: "Limit price can't be lower than the lower bound.",
     Code.LEVERAGE: "Leverage is not valid",
+    Code.STOPS_TOO_MANY: "Reach max stop order limit.",
     Code.MARGIN_TYPE_SAME: "No need to change margin type.",
     Code.MARGIN_TYPE_ORDERS: "Margin type cannot be changed if there exists open orders.",
     Code.MARGIN_TYPE_POSITION: "Margin type cannot be changed if there exists position.",
@@ -123,6 +133,11 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.ALGO: "Order type not supported for this endpoint. Please use the Algo Order API endpoints"
     " instead.",
     Code.MARKET_BAND: "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
+    Code.TARGET: "Target strategy invalid for this orderType with closePosition true",
+    Code.CLOSE_QUANTITY: "Quantity must be zero with closePosition equals true",
+    Code.WORKING_TYPE: "Invalid parameter working type",
+    Code.NEEDS_POSITION: "Time in Force (TIF) GTE can only be used with open positions. Please"
+    " ensure that positions are available.",
     Code.SYMBOL_STATUS: "This contract is not available for trading.",
     Code.NOTIONAL_MIN: "Order's notional must be no smaller than the minimum"
     " (unless you choose reduce only).",

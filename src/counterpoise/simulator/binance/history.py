@@ -23,6 +23,7 @@ from counterpoise.simulator.binance.market import WeightRule
 SPAN_NS: Final = 7 * units.NS_PER_DAY
 _SEIZED: Final = {
     OrderCategory.LIQUIDATION: "LIQUIDATION",
+    OrderCategory.PARTIAL_LIQUIDATION: "LIQUIDATION",
     OrderCategory.ADL: "ADL",
 }
 

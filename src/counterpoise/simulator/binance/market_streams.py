@@ -9,6 +9,7 @@ from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
     Liquidated,
+    LiquidationPrinted,
     TradePrinted,
 )
 from counterpoise.exchange.quotes import CandleRow
@@ -19,6 +20,7 @@ from counterpoise.simulator.binance.errors import Row
 from counterpoise.simulator.binance.public import MARK_PLACES
 from counterpoise.simulator.binance.sockets import Sessions
 from counterpoise.simulator.binance.symbols import text
+from counterpoise.simulator.forced import Forced, ForcedOrders
 
 #: Suffix of a mark stream -> time between two of its pushes, ns.
 _MARKS_NS: Final = {
@@ -37,6 +39,7 @@ class MarketStreams:
         self._desk = desk
         self._sessions = sessions
         self._depth = DepthStreams(desk, sessions)
+        self._forced = ForcedOrders()
         self._due_ns: dict[str, int] = {}
         # The bar last told per stream, to tell its end and to be silent without a change.
         self._bars: dict[str, CandleRow] = {}
@@ -48,13 +51,15 @@ class MarketStreams:
         for event in events:
             if isinstance(event, TradePrinted):
                 self._push_trade(event)
-            elif isinstance(event, Liquidated):
-                self._push_liquidation(event)
+            elif isinstance(event, Liquidated | LiquidationPrinted):
+                self._forced.take(event)
+        self._push_forced()
         self._depth.hear([event for event in events if isinstance(event, BookChanged)])
 
     def tick(self) -> None:
         """Push what is due by the clock alone."""
         self._depth.tick()
+        self._push_forced()
         for suffix, interval_ns in _MARKS_NS.items():
             if self._is_due(suffix, interval_ns):
                 self._push_marks(suffix)
@@ -98,7 +103,11 @@ class MarketStreams:
             row = {"e": "aggTrade", **head, **market.aggregate_row(event)}
             self._sessions.push("market", f"{stream}@aggTrade", row)
 
-    def _push_liquidation(self, event: Liquidated) -> None:
+    def _push_forced(self) -> None:
+        for event in self._forced.due(self._desk.venue.exchange.now_ns):
+            self._push_liquidation(event)
+
+    def _push_liquidation(self, event: Forced) -> None:
         row = {
             "e": "forceOrder",
             "E": self._desk.now_ms(),

@@ -62,12 +62,20 @@ _REFUSALS: Final = {
     RefusalReason.LEVERAGE_INVALID: Code.LEVERAGE,
     RefusalReason.MODE_UNCHANGED: Code.POSITION_MODE_SAME,
     RefusalReason.MODE_LOCKED: Code.POSITION_SIDE_POSITION,
+    RefusalReason.TRIGGER_AT_ONCE: Code.TRIGGER_AT_ONCE,
+    RefusalReason.TRIGGER_ORDERS_TOO_MANY: Code.STOPS_TOO_MANY,
+    RefusalReason.TRIGGER_PROTECTED: Code.MARKET_BAND,
 }
+
+
+def refusal_code(reason: RefusalReason) -> Code:
+    """Return what Binance calls a reason."""
+    return _REFUSALS.get(reason, Code.REJECTED)
 
 
 def refusal(refused: OrderRefused, *, side: Side | None = None) -> WireError:
     """Return the exchange's refusal in Binance's code and words; `side` tells the band's end."""
-    code = _REFUSALS.get(refused.reason, Code.REJECTED)
+    code = refusal_code(refused.reason)
     if refused.reason is RefusalReason.PRICE_OUT_OF_BAND and side is Side.SELL:
         code = Code.PRICE_LOW
     return WireError(code)
@@ -105,10 +113,10 @@ def new_order(desk: Desk, call: Call, *, hedged: bool) -> NewOrder:
         price_limit=price,
         time_in_force=time_in_force,
         post_only=post_only,
-        reduce_only=_reduce_only(call, hedged=hedged),
-        client_order_id=_client_order_id(call),
-        position_side=_position_side(call),
-        self_trade=_self_trade(call),
+        reduce_only=reduce_only(call, hedged=hedged),
+        client_order_id=client_order_id(call, "newClientOrderId"),
+        position_side=position_side(call),
+        self_trade=self_trade(call),
     )
 
 
@@ -135,14 +143,16 @@ def _time_in_force(call: Call, kind: OrderKind) -> tuple[TimeInForce, bool]:
     return _TIMES[name]
 
 
-def _reduce_only(call: Call, *, hedged: bool) -> bool:
+def reduce_only(call: Call, *, hedged: bool) -> bool:
+    """Return `reduceOnly`; WireError -1106: hedge mode has no such flag."""
     if hedged and "reduceOnly" in call.fields:
         raise not_required("reduceonly")
     return bool(call.flag("reduceOnly"))
 
 
-def _client_order_id(call: Call) -> str | None:
-    name = call.fields.get("newClientOrderId")
+def client_order_id(call: Call, field: str) -> str | None:
+    """Return the client's id in a field; None = none; WireError -4015, -1100."""
+    name = call.fields.get(field)
     if name is None:
         return None
     if len(name) > 36:
@@ -150,20 +160,22 @@ def _client_order_id(call: Call) -> str | None:
     if not CLIENT_ID.fullmatch(name):
         raise WireError(
             Code.ILLEGAL_CHARACTERS,
-            "Illegal characters found in parameter 'newClientOrderId'; legal range is"
+            f"Illegal characters found in parameter '{field}'; legal range is"
             " '^[\\.A-Z\\:/a-z0-9_-]{1,36}$'.",
         )
     return name
 
 
-def _position_side(call: Call) -> PositionSide:
+def position_side(call: Call) -> PositionSide:
+    """Return `positionSide`; WireError -4060."""
     name = call.fields.get("positionSide", "BOTH")
     if name not in _POSITION_SIDES:
         raise WireError(Code.POSITION_SIDE_NAME)
     return _POSITION_SIDES[name]
 
 
-def _self_trade(call: Call) -> SelfTradeMode | None:
+def self_trade(call: Call) -> SelfTradeMode | None:
+    """Return `selfTradePreventionMode`; None = not given; WireError -1102."""
     name = call.fields.get("selfTradePreventionMode")
     if name is None:
         return None

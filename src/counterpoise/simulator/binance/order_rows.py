@@ -38,6 +38,7 @@ SELF_TRADES: Final = {
 #: What the venue names orders of its own.
 _VENUE_NAMES: Final = {
     OrderCategory.LIQUIDATION: "autoclose-",
+    OrderCategory.PARTIAL_LIQUIDATION: "autoclose-",
     OrderCategory.ADL: "adl_autoclose-",
     OrderCategory.DELISTING: "settlement_autoclose-",
 }

@@ -5,6 +5,7 @@ from typing import Final
 
 from counterpoise.domain import units
 from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.exchange.triggers import TRIGGER_RULES
 from counterpoise.simulator.binance import symbols
 from counterpoise.simulator.binance.calls import (
     Call,
@@ -29,7 +30,14 @@ INTEREST_NS: Final = 8 * units.NS_PER_HOUR
 ORDERS_MAX: Final = 200
 #: Decimals of a mark.
 MARK_PLACES: Final = 8
-ORDER_TYPES: Final = ("LIMIT", "MARKET")
+ORDER_TYPES: Final = (
+    "LIMIT",
+    "MARKET",
+    "STOP",
+    "STOP_MARKET",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_MARKET",
+)
 TIMES_IN_FORCE: Final = ("GTC", "IOC", "FOK", "GTX")
 
 _STATUS: Final = {
@@ -69,7 +77,7 @@ def _filters(desk: Desk, instrument: Instrument) -> list[Row]:
             "stepSize": lot,
         },
         {"filterType": "MAX_NUM_ORDERS", "limit": ORDERS_MAX},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 0},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": TRIGGER_RULES["binance"].open_max},
         {"filterType": "MIN_NOTIONAL", "notional": text(notional_min(instrument))},
         {
             "filterType": "PERCENT_PRICE",

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from counterpoise.simulator.binance import (
     account,
+    algos,
     auth,
     errors,
     history,
@@ -25,10 +26,14 @@ ROUTES: Final[Routes] = {
     **account.ROUTES,
     **settings.ROUTES,
     **trade.ROUTES,
+    **algos.ROUTES,
     **history.ROUTES,
 }
 #: What order entry is; the process asks it for faults.
-ORDER_PATHS: Final = frozenset({"/fapi/v1/order", "/fapi/v1/batchOrders", "/fapi/v1/allOpenOrders"})
+ORDER_PATHS: Final = frozenset(
+    f"/fapi/v1/{name}"
+    for name in ("order", "batchOrders", "allOpenOrders", "algoOrder", "algoOpenOrders")
+)
 
 
 class Rest:

@@ -18,10 +18,11 @@ from counterpoise.exchange.events import (
     OrderChanged,
     PositionChanged,
     SettingsChanged,
+    TriggerChanged,
     WalletChanged,
 )
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
-from counterpoise.simulator.bybit import account, order_queries, order_rows, positions
+from counterpoise.simulator.bybit import account, conditional, order_queries, order_rows, positions
 from counterpoise.simulator.bybit.account_rows import position_push
 from counterpoise.simulator.bybit.calls import Desk
 from counterpoise.simulator.bybit.errors import Row, encoded
@@ -33,6 +34,7 @@ LAG_SECONDS: Final = 0.002
 
 _AccountEvent = (
     OrderChanged
+    | TriggerChanged
     | PositionChanged
     | WalletChanged
     | FundingCharged
@@ -67,22 +69,19 @@ class AccountStreams:
                 self._push("order", order_rows.order_push(event.order))
                 if event.fill is not None:
                     self._push_fill(event.fill, event.order)
+            elif isinstance(event, TriggerChanged):
+                self._push("order", conditional.trigger_push(event.trigger))
             elif isinstance(event, Liquidated | Deleveraged):
-                self._push_forced(event.fill)
+                # The venue's own orders are told once, with their execution.
+                self._push("order", order_rows.order_push(event.order))
+                self._push_fill(event.fill, event.order)
             elif isinstance(event, FundingCharged):
                 self._push_funding(event)
             elif isinstance(event, PositionChanged):
                 row = positions.row(self._desk, event.position)
                 self._push("position", position_push(row))
-        if own:
+        if not all(isinstance(event, TriggerChanged) for event in own):
             self._push("wallet", account.balance_row(self._desk))
-
-    def _push_forced(self, fill: ExchangeFill) -> None:
-        # The venue's own orders are told once, with their execution.
-        order = self._desk.venue.exchange.order(self._desk.account_id, order_id=fill.order_id)
-        if order is not None:
-            self._push("order", order_rows.order_push(order))
-        self._push_fill(fill, order)
 
     def _push_funding(self, event: FundingCharged) -> None:
         exchange, account_id = self._desk.venue.exchange, self._desk.account_id

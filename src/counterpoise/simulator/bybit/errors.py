@@ -36,6 +36,7 @@ class Code(IntEnum):
     WALLET_INSUFFICIENT = 110004
     MARGIN_INSUFFICIENT = 110007
     ORDER_OVER = 110008
+    CONDITIONALS_TOO_MANY = 110009
     ORDER_CANCELED = 110010
     LEVERAGE_RISK = 110013
     REDUCE_ONLY = 110017
@@ -49,7 +50,10 @@ class Code(IntEnum):
     DUPLICATE = 110072
     MARGIN_MODE = 110073
     NOT_LIVE = 110074
+    TRIGGER_NOT_RISING = 110092
+    TRIGGER_NOT_FALLING = 110093
     NOTIONAL_MIN = 110094
+    UNCHANGED = 34040
 
 
 MESSAGES: Final[dict[Code, str]] = {
@@ -72,6 +76,8 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.WALLET_INSUFFICIENT: "Wallet balance is insufficient.",
     Code.MARGIN_INSUFFICIENT: "ab not enough for new order",
     Code.ORDER_OVER: "The order has been completed or cancelled.",
+    Code.CONDITIONALS_TOO_MANY: "The number of stop orders exceeds the maximum allowable limit.",
+    Code.UNCHANGED: "not modified",
     Code.ORDER_CANCELED: "The order has been cancelled.",
     Code.LEVERAGE_RISK: "Cannot set leverage due to risk limit level.",
     Code.REDUCE_ONLY: "Reduce-only rule not satisfied.",

@@ -14,6 +14,7 @@ from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
     Liquidated,
+    LiquidationPrinted,
     MarkChanged,
     TradePrinted,
 )
@@ -27,6 +28,7 @@ from counterpoise.simulator.bybit.sockets import Sessions
 from counterpoise.simulator.bybit.symbols import text
 from counterpoise.simulator.bybit.topics import Topic
 from counterpoise.simulator.faults import FaultKind
+from counterpoise.simulator.forced import Forced
 
 #: Level 1 is repeated after this long without a change, ns.
 REPEAT_NS: Final = 3 * units.NS_PER_SECOND
@@ -36,6 +38,8 @@ TICKER_NS: Final = 100 * units.NS_PER_MS
 BAR_NS: Final = units.NS_PER_SECOND
 
 _Levels = dict[Decimal, Decimal]
+
+_MARKET_EVENTS: Final = (BookChanged, MarkChanged, TradePrinted, Liquidated, LiquidationPrinted)
 
 
 class _Depth:
@@ -55,12 +59,12 @@ class _News:
 
     def __init__(self) -> None:
         self.trades: list[TradePrinted] = []
-        self.liquidations: list[Liquidated] = []
+        self.liquidations: list[Forced] = []
 
-    def take(self, event: BookChanged | MarkChanged | TradePrinted | Liquidated) -> None:
+    def take(self, event: BookChanged | MarkChanged | TradePrinted | Forced) -> None:
         if isinstance(event, TradePrinted):
             self.trades.append(event)
-        elif isinstance(event, Liquidated):
+        elif isinstance(event, Liquidated | LiquidationPrinted):
             self.liquidations.append(event)
 
 
@@ -96,7 +100,7 @@ class MarketStreams:
             return
         news: dict[str, _News] = {}
         for event in events:
-            if isinstance(event, BookChanged | MarkChanged | TradePrinted | Liquidated):
+            if isinstance(event, _MARKET_EVENTS):
                 news.setdefault(event.instrument_id, _News()).take(event)
         for topic in topics:
             if topic.symbol in news:
@@ -215,7 +219,7 @@ class MarketStreams:
         body = {"topic": topic.name, "type": "snapshot", "ts": self._now_ms(), "data": rows}
         self._sessions.push(topic, encoded(body))
 
-    def _push_liquidations(self, topic: Topic, ends: Sequence[Liquidated]) -> None:
+    def _push_liquidations(self, topic: Topic, ends: Sequence[Forced]) -> None:
         # `S` is the side of the position that was closed.
         rows = [
             {

@@ -22,7 +22,8 @@ _TIMES: Final = {
     "PostOnly": (TimeInForce.GTC, True),
 }
 _SIDES: Final = {"Buy": Side.BUY, "Sell": Side.SELL}
-_POSITIONS: Final = {"0": PositionSide.NET, "1": PositionSide.LONG, "2": PositionSide.SHORT}
+#: `positionIdx` -> position.
+POSITIONS: Final = {"0": PositionSide.NET, "1": PositionSide.LONG, "2": PositionSide.SHORT}
 _SELF_TRADES: Final = {
     "None": SelfTradeMode.NONE,
     "CancelMaker": SelfTradeMode.CANCEL_MAKER,
@@ -58,6 +59,9 @@ _REFUSALS: Final = {
     RefusalReason.LEVERAGE_INVALID: Code.LEVERAGE_RISK,
     RefusalReason.MODE_UNCHANGED: Code.MODE_UNCHANGED,
     RefusalReason.MODE_LOCKED: Code.POSITION_HELD,
+    RefusalReason.TRIGGER_AT_ONCE: Code.PARAMETER,
+    RefusalReason.TRIGGER_ORDERS_TOO_MANY: Code.CONDITIONALS_TOO_MANY,
+    RefusalReason.TRIGGER_PROTECTED: Code.PARAMETER,
     RefusalReason.WITHDRAWAL_TOO_LARGE: Code.WALLET_INSUFFICIENT,
 }
 
@@ -103,7 +107,7 @@ def new_order(desk: Desk, fields: Fields) -> NewOrder:
     side = _SIDES.get(str(fields.get("side")))
     kind = {"Market": OrderKind.MARKET, "Limit": OrderKind.LIMIT}.get(str(fields.get("orderType")))
     times = _TIMES.get(str(fields.get("timeInForce") or "GTC"))
-    position = _POSITIONS.get(str(fields.get("positionIdx") or 0))
+    position = POSITIONS.get(str(fields.get("positionIdx") or 0))
     self_trade = str(fields.get("smpType") or "None")
     quantity = decimal_field(fields.get("qty"))
     price = decimal_field(fields.get("price"))
@@ -118,7 +122,7 @@ def new_order(desk: Desk, fields: Fields) -> NewOrder:
     if self_trade not in _SELF_TRADES:
         raise WireError(Code.PARAMETER, "SmpType invalid")
     if any(fields.get(name) not in (None, "", "0", 0) for name in _UNKNOWN_FIELDS):
-        raise WireError(Code.PARAMETER, "conditional orders are not simulated")
+        raise WireError(Code.PARAMETER, "not simulated with an order: take profit, stop loss")
     if kind is OrderKind.LIMIT and (price is None or price <= 0):
         raise WireError(Code.PARAMETER, "Price invalid")
     if quantity == 0 and _closes_all(fields):

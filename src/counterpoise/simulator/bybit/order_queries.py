@@ -6,7 +6,10 @@ from typing import Final
 
 from counterpoise.exchange.accounts import Bill, BillKind
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
+from counterpoise.exchange.triggers import TriggerOrder, TriggerState
 from counterpoise.simulator.bybit.calls import Call, Desk, Handler, int_field, page
+from counterpoise.simulator.bybit.conditional import STATES as TRIGGER_STATES
+from counterpoise.simulator.bybit.conditional import trigger_row
 from counterpoise.simulator.bybit.errors import Code, Row, WireError
 from counterpoise.simulator.bybit.order_rows import STATES, execution_row, order_row
 from counterpoise.simulator.bybit.symbols import CATEGORY, CURRENCY, milliseconds, text
@@ -18,7 +21,35 @@ EXECUTIONS_MAX: Final = 100
 EXECUTIONS_DEFAULT: Final = 50
 
 
-def _asked(desk: Desk, call: Call, orders: Sequence[ExchangeOrder]) -> list[ExchangeOrder]:
+#: An order, or one that is held back or never came to be one.
+_Shown = ExchangeOrder | TriggerOrder
+
+
+def _known(desk: Desk) -> list[_Shown]:
+    # Newest first. A conditional order that was triggered is told as the order it became.
+    exchange = desk.venue.exchange
+    known: list[_Shown] = [*exchange.orders(desk.account_id)]
+    known += [
+        each
+        for each in exchange.trigger_orders(desk.account_id)
+        if each.state is not TriggerState.TRIGGERED
+    ]
+    known.sort(key=lambda each: int(_order_key(each)), reverse=True)
+    return known
+
+
+def _is_open(order: _Shown) -> bool:
+    return order.live if isinstance(order, TriggerOrder) else order.open
+
+
+def _passes(call: Call, order: _Shown) -> bool:
+    # `orderFilter`: "StopOrder" = conditional, triggered or not; "Order" = any other.
+    wanted = call.query.get("orderFilter")
+    condition = isinstance(order, TriggerOrder) or order.trigger is not None
+    return wanted is None or (wanted == "StopOrder") == condition
+
+
+def _asked(desk: Desk, call: Call, orders: Sequence[_Shown]) -> list[_Shown]:
     # What `symbol`, `baseCoin`, `settleCoin`, `orderId` or `orderLinkId` leave.
     wanted = set(call.wanted(desk))
     settle = call.query.get("settleCoin", CURRENCY)
@@ -28,7 +59,8 @@ def _asked(desk: Desk, call: Call, orders: Sequence[ExchangeOrder]) -> list[Exch
         for order in orders
         if order.instrument_id in wanted
         and settle == CURRENCY
-        and (order_id is None or order.order_id == order_id)
+        and _passes(call, order)
+        and (order_id is None or _order_key(order) == order_id)
         # Bybit goes by orderId where both are given.
         and (
             order_id is not None
@@ -38,12 +70,22 @@ def _asked(desk: Desk, call: Call, orders: Sequence[ExchangeOrder]) -> list[Exch
     ]
 
 
-def _order_key(order: ExchangeOrder) -> str:
-    return order.order_id
+def _order_key(order: _Shown) -> str:
+    return order.trigger_order_id if isinstance(order, TriggerOrder) else order.order_id
 
 
-def _answer(shown: Sequence[ExchangeOrder], cursor: str, call: Call) -> Row:
-    rows = [order_row(order) for order in shown]
+def _row(order: _Shown) -> Row:
+    return trigger_row(order) if isinstance(order, TriggerOrder) else order_row(order)
+
+
+def _state(order: _Shown) -> str:
+    if isinstance(order, TriggerOrder):
+        return TRIGGER_STATES[order.state]
+    return STATES[order.state]
+
+
+def _answer(shown: Sequence[_Shown], cursor: str, call: Call) -> Row:
+    rows = [_row(order) for order in shown]
     category = call.query.get("category", CATEGORY)
     return {"list": rows, "nextPageCursor": cursor, "category": category}
 
@@ -53,11 +95,11 @@ def _realtime(desk: Desk, call: Call) -> Row:
     if call.linear and not ({"symbol", "baseCoin", "settleCoin"} & query.keys()):
         raise WireError(Code.PARAMETER, "params error: symbol, settleCoin or baseCoin is required")
     named = "orderId" in query or "orderLinkId" in query
-    known = list(reversed(desk.venue.exchange.orders(desk.account_id)))
-    open_ones = [order for order in known if order.open]
-    ended = sorted((order for order in known if not order.open), key=lambda each: -each.updated_ns)[
-        :REALTIME_ENDED_MAX
-    ]
+    known = _known(desk)
+    open_ones = [order for order in known if _is_open(order)]
+    ended = sorted(
+        (order for order in known if not _is_open(order)), key=lambda each: -each.updated_ns
+    )[:REALTIME_ENDED_MAX]
     if named:
         pool = [*open_ones, *ended]
     elif int_field(query.get("openOnly"), "openOnly") == 1:
@@ -75,10 +117,10 @@ def _history(desk: Desk, call: Call) -> Row:
     state = call.query.get("orderStatus")
     ended = [
         order
-        for order in reversed(exchange.orders(desk.account_id))
-        if not order.open
+        for order in _known(desk)
+        if not _is_open(order)
         and (named or start_ns <= order.created_ns <= end_ns)
-        and state in (None, STATES[order.state])
+        and state in (None, _state(order))
     ]
     shown, cursor = page(_asked(desk, call, ended), call, key=_order_key)
     return _answer(shown, cursor, call)

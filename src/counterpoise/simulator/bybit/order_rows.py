@@ -10,6 +10,10 @@ from counterpoise.exchange.orders import (
     ExchangeFill,
     ExchangeOrder,
     OrderCategory,
+    TriggerDirection,
+    TriggerForm,
+    TriggerOrigin,
+    TriggerSource,
 )
 from counterpoise.simulator.bybit.errors import Row
 from counterpoise.simulator.bybit.symbols import CURRENCY, execution_id, milliseconds, text
@@ -47,20 +51,37 @@ _CAUSES: Final = {
     CancelCause.AMENDED_AWAY: ("CancelByUser", "EC_NoError"),
     CancelCause.ADL: ("CancelAllBeforeAdl", "EC_NoError"),
     CancelCause.DELISTING: ("CancelByDelivery", "EC_NoError"),
+    CancelCause.POSITION_GONE: ("CancelByTpSlTsClear", "EC_NoError"),
+}
+
+#: Price -> `triggerBy`.
+TRIGGERS_BY: Final = {
+    TriggerSource.MARK: "MarkPrice",
+    TriggerSource.INDEX: "IndexPrice",
+    TriggerSource.LAST: "LastPrice",
+}
+#: Direction -> `triggerDirection`.
+TRIGGER_DIRECTIONS: Final = {TriggerDirection.RISING: 1, TriggerDirection.FALLING: 2}
+#: What its owner calls it -> `stopOrderType`, `createType`.
+_FORMS: Final = {
+    TriggerForm.PLAIN: ("Stop", "CreateByStopOrder"),
+    TriggerForm.STOP_LOSS: ("StopLoss", "CreateByStopLoss"),
+    TriggerForm.TAKE_PROFIT: ("TakeProfit", "CreateByTakeProfit"),
 }
 
 #: Who made it -> `createType` of orders, `execType` of its executions.
 _CATEGORIES: Final = {
     OrderCategory.NORMAL: ("CreateByUser", "Trade"),
     OrderCategory.LIQUIDATION: ("CreateByLiq", "BustTrade"),
+    OrderCategory.PARTIAL_LIQUIDATION: ("CreateByLiq", "BustTrade"),
     OrderCategory.ADL: ("CreateByAdl_PassThrough", "AdlTrade"),
     OrderCategory.DELISTING: ("CreateBySettle", "Settle"),
 }
 
 _TIMES: Final = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 
-# Order fields of products and features the simulator does not have.
-_ORDER_EMPTY: Final[Row] = {
+#: Order fields of products and features the simulator does not have.
+ORDER_EMPTY: Final[Row] = {
     "blockTradeId": "",
     "closeOnTrigger": False,
     "cumFeeDetail": {},
@@ -101,6 +122,21 @@ def kind_name(order: ExchangeOrder) -> str:
     return "Market" if order.kind is OrderKind.MARKET else "Limit"
 
 
+def origin_row(origin: TriggerOrigin | None) -> Row:
+    """Return what a row tells of the condition behind an order; None = there is none."""
+    if origin is None:
+        return {}
+    stop_type, create_type = _FORMS[origin.form]
+    return {
+        "stopOrderType": stop_type,
+        "createType": create_type,
+        "triggerPrice": text(origin.trigger_price),
+        "triggerBy": TRIGGERS_BY[origin.source],
+        "triggerDirection": TRIGGER_DIRECTIONS[origin.direction],
+        "tpslMode": "" if origin.form is TriggerForm.PLAIN else "Full",
+    }
+
+
 def order_row(order: ExchangeOrder) -> Row:
     """Return an order as REST lists it."""
     cancel_type, reject_reason = _CAUSES[order.cancel_cause]
@@ -108,7 +144,7 @@ def order_row(order: ExchangeOrder) -> Row:
     left = order.remaining if order.open else Decimal(0)
     cost = order.filled_quantity * (order.average_price or Decimal(0))
     return {
-        **_ORDER_EMPTY,
+        **ORDER_EMPTY,
         "orderId": order.order_id,
         "orderLinkId": order.client_order_id or "",
         "symbol": order.instrument_id,
@@ -132,6 +168,7 @@ def order_row(order: ExchangeOrder) -> Row:
         "smpType": SELF_TRADES[order.self_trade],
         "createdTime": milliseconds(order.created_ns),
         "updatedTime": milliseconds(order.updated_ns),
+        **origin_row(order.trigger),
     }
 
 
@@ -158,6 +195,10 @@ def execution_row(fill: ExchangeFill, order: ExchangeOrder | None, mark: Decimal
     create_type, kind = _CATEGORIES[category]
     price = None if order is None else order.price_limit
     closes = bool(fill.realised_pnl)
+    origin = None if order is None else order.trigger
+    stop_type = "UNKNOWN"
+    if origin is not None:
+        stop_type, create_type = _FORMS[origin.form]
     return {
         "symbol": fill.instrument_id,
         "orderId": fill.order_id,
@@ -168,7 +209,7 @@ def execution_row(fill: ExchangeFill, order: ExchangeOrder | None, mark: Decimal
         "leavesQty": "0" if order is None else text(order.remaining),
         "createType": create_type,
         "orderType": "UNKNOWN" if order is None else kind_name(order),
-        "stopOrderType": "UNKNOWN",
+        "stopOrderType": stop_type,
         "execFee": text(fill.fee),
         "execFeeV2": "",
         "execId": execution_id(fill),

@@ -7,7 +7,7 @@ from counterpoise.domain.instruments import MarginTier
 from counterpoise.exchange.accounts import PositionState
 from counterpoise.exchange.modes import PositionMode
 from counterpoise.exchange.orders import OrderRefused, RefusalReason
-from counterpoise.simulator.bybit import order_entry
+from counterpoise.simulator.bybit import order_entry, trading_stop
 from counterpoise.simulator.bybit.account_rows import flat_row, position_row
 from counterpoise.simulator.bybit.calls import Call, Desk, Handler, decimal_field, int_field, page
 from counterpoise.simulator.bybit.errors import Code, Row, WireError
@@ -43,6 +43,7 @@ def row(desk: Desk, position: PositionState) -> Row:
         desk.account_id, position.instrument_id, position.position_side
     )
     shown = position_row(position, risk_limit=_risk_limit(tiers, notional), rank=rank)
+    shown |= trading_stop.position_fields(desk, position)
     if desk.faults.takes(FaultKind.EMPTY_MARGINS, position.instrument_id) is not None:
         shown |= {name: "" for name in shown if name.startswith(("positionIM", "positionMM"))}
     return shown

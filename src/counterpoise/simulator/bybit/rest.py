@@ -15,6 +15,7 @@ from counterpoise.simulator.bybit import (
     orders,
     positions,
     public,
+    trading_stop,
 )
 from counterpoise.simulator.bybit.calls import Answer, Call, Desk, Handler
 from counterpoise.simulator.bybit.errors import Code, WireError, envelope
@@ -31,7 +32,12 @@ _PRIVATE: Final[dict[tuple[str, str], Handler]] = {
     },
     **{
         ("POST", path): handler
-        for path, handler in {**account.WRITES, **orders.WRITES, **positions.WRITES}.items()
+        for path, handler in {
+            **account.WRITES,
+            **orders.WRITES,
+            **positions.WRITES,
+            **trading_stop.WRITES,
+        }.items()
     },
 }
 

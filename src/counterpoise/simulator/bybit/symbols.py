@@ -18,7 +18,10 @@ def text(value: Decimal) -> str:
     """Return a figure without exponent and trailing zeros."""
     if not value:
         return "0"
-    return format(value.normalize(), "f")
+    plain = str(value)
+    if "E" in plain:
+        return format(value.normalize(), "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def text_or(value: Decimal | None, absent: str) -> str:

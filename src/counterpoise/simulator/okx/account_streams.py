@@ -6,14 +6,16 @@ from typing import Final
 from counterpoise.domain import units
 from counterpoise.exchange.accounts import BillKind
 from counterpoise.exchange.events import (
+    Deleveraged,
     ExchangeEvent,
     FundingCharged,
     Liquidated,
     OrderChanged,
     PositionChanged,
+    TriggerChanged,
     WalletChanged,
 )
-from counterpoise.simulator.okx import account, order_rows
+from counterpoise.simulator.okx import account, algo_rows, algos, order_rows
 from counterpoise.simulator.okx.calls import Desk
 from counterpoise.simulator.okx.channels import Channels, both_position, wants
 from counterpoise.simulator.okx.errors import Row
@@ -35,7 +37,15 @@ _WALLET_EVENTS: Final = {
     BillKind.DELISTING: "delivered",
 }
 
-_AccountEvent = OrderChanged | PositionChanged | WalletChanged | FundingCharged | Liquidated
+_AccountEvent = (
+    OrderChanged
+    | TriggerChanged
+    | PositionChanged
+    | WalletChanged
+    | FundingCharged
+    | Liquidated
+    | Deleveraged
+)
 
 
 class AccountStreams:
@@ -60,16 +70,24 @@ class AccountStreams:
         if not own:
             return
         for event in own:
-            if isinstance(event, OrderChanged):
-                self._push_order(event, [each for each in listened if each.channel == "orders"])
-            elif isinstance(event, PositionChanged):
-                topics = [each for each in listened if each.channel == "positions"]
-                self._push_position(event, topics)
+            self._tell(event, listened)
+        if all(isinstance(event, TriggerChanged) for event in own):
+            # Neither cash nor margin moved.
+            return
         for topic in listened:
             if topic.channel == "account":
                 self._sessions.push(topic, self._channels.account_frame(topic, "event_update"))
             elif topic.channel == "balance_and_position":
                 self._push_both(own, topic)
+
+    def _tell(self, event: _AccountEvent, listened: Sequence[Topic]) -> None:
+        # The venue's own orders are told like any other; their `category` says what they are.
+        if isinstance(event, OrderChanged | Liquidated | Deleveraged):
+            self._push_order(event, [each for each in listened if each.channel == "orders"])
+        elif isinstance(event, TriggerChanged):
+            self._push_algo(event, [each for each in listened if each.channel == "orders-algo"])
+        elif isinstance(event, PositionChanged):
+            self._push_position(event, [each for each in listened if each.channel == "positions"])
 
     def tick(self) -> None:
         """Push balance and positions if it is time again."""
@@ -82,11 +100,22 @@ class AccountStreams:
                 for push in self._channels.private_snapshot(topic):
                     self._sessions.push(topic, push)
 
-    def _push_order(self, event: OrderChanged, topics: Sequence[Topic]) -> None:
-        mark = self._desk.venue.display.mark(event.order.instrument_id)
-        row = order_rows.order_push(event.order, event.fill, mark)
+    def _push_order(
+        self, event: OrderChanged | Liquidated | Deleveraged, topics: Sequence[Topic]
+    ) -> None:
+        order = event.order
+        mark = self._desk.venue.display.mark(order.instrument_id)
+        row = order_rows.order_push(order, event.fill, mark)
         for topic in topics:
-            if wants(topic, event.order.instrument_id):
+            if wants(topic, order.instrument_id):
+                self._sessions.push(topic, self._channels.order_frame(topic, row))
+
+    def _push_algo(self, event: TriggerChanged, topics: Sequence[Topic]) -> None:
+        instrument_id = event.trigger.instrument_id
+        mark = self._desk.venue.display.mark(instrument_id)
+        row = algo_rows.algo_push(algos.row_of(self._desk, event.trigger), event.trigger, mark=mark)
+        for topic in topics:
+            if wants(topic, instrument_id):
                 self._sessions.push(topic, self._channels.order_frame(topic, row))
 
     def _push_position(self, event: PositionChanged, topics: Sequence[Topic]) -> None:

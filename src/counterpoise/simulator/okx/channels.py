@@ -36,6 +36,12 @@ PUBLIC: Final = frozenset(
     }
 )
 
+#: Public channels of a whole product -> the argument fields they know.
+PRODUCT: Final = {
+    "adl-warning": frozenset({"instType", "instFamily"}),
+    "liquidation-orders": frozenset({"instType"}),
+}
+
 #: Candle channels of the business path: name -> kind and bar.
 CANDLES: Final = {
     **{f"candle{bar}": ("last", bar) for bar in BARS},
@@ -47,8 +53,12 @@ PRIVATE: Final = {
     "account": frozenset({"ccy", "extraParams"}),
     "balance_and_position": frozenset[str](),
     "orders": frozenset({"instType", "instFamily", "instId"}),
+    "orders-algo": frozenset({"instType", "instFamily", "instId"}),
     "positions": frozenset({"instType", "instFamily", "instId", "extraParams"}),
 }
+
+#: Private channel -> the path it is subscribed on.
+PRIVATE_PATHS: Final = dict.fromkeys(PRIVATE, "private") | {"orders-algo": "business"}
 
 #: Levels per side of the channels that replace the whole book.
 REPLACING: Final = {"bbo-tbt": 1, "books5": 5}
@@ -109,9 +119,15 @@ class Channels:
             if symbol not in listed:
                 raise ChannelUnknown
             return public_topic(channel, symbol)
+        if path == "public" and channel in PRODUCT:
+            family = fields.get("instFamily")
+            if fields.get("instType") != "SWAP" or (family and family not in BY_FAMILY):
+                raise ChannelUnknown
+            known = {name: value for name, value in fields.items() if name in PRODUCT[channel]}
+            return Topic(path, channel, tuple(sorted(known.items())))
         if path == "business" and channel in CANDLES and fields.get("instId") in BY_SYMBOL:
             return Topic("business", channel, (("instId", fields["instId"]),))
-        if path == "private" and channel in PRIVATE:
+        if path == PRIVATE_PATHS.get(channel):
             if fields.get("instType", "SWAP") not in _PRODUCTS:
                 raise ChannelUnknown
             if "instId" in fields and fields["instId"] not in BY_SYMBOL:
@@ -126,6 +142,8 @@ class Channels:
             return self.private_snapshot(topic)
         if topic.path == "business":
             return [frame(topic, [row]) for row in self.candle_rows(topic, 0)[-1:]]
+        if topic.channel in PRODUCT:
+            return []
         symbol = topic.field("instId")
         contract = BY_FAMILY[symbol] if topic.channel == "index-tickers" else BY_SYMBOL[symbol]
         if topic.channel == "books":

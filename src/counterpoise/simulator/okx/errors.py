@@ -25,6 +25,7 @@ class Code(StrEnum):
     ENDPOINT_TIMEOUT = "50004"
     SYSTEM = "50026"
     EXPIRED = "50036"
+    ACCOUNT_RATE = "50061"
     TIMESTAMP_OLD = "50102"
     HEADER_KEY = "50103"
     HEADER_PASSPHRASE = "50104"  # noqa: S105  (an error code)
@@ -40,6 +41,20 @@ class Code(StrEnum):
     PRICE_BAND = "51006"
     MARGIN = "51008"
     DUPLICATE = "51016"
+    ALGO_NO_POSITION = "51058"
+    ALGO_DUPLICATE = "51068"
+    PROFIT_OVER_LAST = "51277"
+    STOP_UNDER_LAST = "51278"
+    PROFIT_UNDER_LAST = "51279"
+    STOP_OVER_LAST = "51280"
+    PROFIT_OVER_MARK = "51300"
+    STOP_UNDER_MARK = "51302"
+    PROFIT_UNDER_MARK = "51303"
+    STOP_OVER_MARK = "51304"
+    PROFIT_OVER_INDEX = "51305"
+    STOP_UNDER_INDEX = "51306"
+    PROFIT_UNDER_INDEX = "51307"
+    STOP_OVER_INDEX = "51308"
     QUANTITY_MIN = "51020"
     LEVERAGE_HELD = "59106"
     LEVERAGE = "59102"
@@ -62,6 +77,7 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.ENDPOINT_TIMEOUT: "API endpoint request timeout (does not mean that the request was"
     " successful or failed, please check the request result)",
     Code.SYSTEM: "System error. Try again later",
+    Code.ACCOUNT_RATE: "You've reached the maximum order rate limit for this account.",
     Code.EXPIRED: "The expTime can't be earlier than the current system time",
     Code.TIMESTAMP_OLD: "Timestamp request expired",
     Code.HEADER_KEY: "Request header OK-ACCESS-KEY cannot be empty",
@@ -75,6 +91,19 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.INSTRUMENT: "Instrument ID, Instrument ID code, or Spread ID doesn't exist",
     Code.MARGIN: "Order failed. Insufficient USDT margin in account",
     Code.DUPLICATE: "Client order ID already exists",
+    Code.ALGO_NO_POSITION: "No available position for this algo order",
+    Code.ALGO_DUPLICATE: "The ID already exists within algoClOrdId and attachAlgoClOrdId",
+    **{
+        code: f"{kind} trigger price cannot be {way} than the {source} price"
+        for kind, way, code_of in (
+            ("TP", "higher", "PROFIT_OVER"),
+            ("SL", "lower", "STOP_UNDER"),
+            ("TP", "lower", "PROFIT_UNDER"),
+            ("SL", "higher", "STOP_OVER"),
+        )
+        for source in ("last", "mark", "index")
+        for code in (Code[f"{code_of}_{source.upper()}"],)
+    },
     Code.QUANTITY_MIN: "Your order should meet or exceed the minimum order amount",
     Code.LOT: "Order quantity must be a multiple of the lot size",
     Code.TOO_MANY: "Market order quantity exceeds the maximum",

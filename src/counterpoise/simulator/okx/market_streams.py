@@ -1,6 +1,8 @@
 """Market pushes: what the exchange tells becomes OKX's frames, made once for all who listen."""
 
+import functools
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import units
@@ -23,9 +25,14 @@ from counterpoise.simulator.okx.channels import (
     public_topic,
 )
 from counterpoise.simulator.okx.errors import Row
-from counterpoise.simulator.okx.market import level
 from counterpoise.simulator.okx.sockets import Sessions, Topic
-from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, Contract, milliseconds, text
+from counterpoise.simulator.okx.symbols import (
+    BY_INSTRUMENT,
+    BY_SYMBOL,
+    Contract,
+    milliseconds,
+    text,
+)
 
 _MARKET_EVENTS: Final = (BookChanged, MarkChanged, FundingRateChanged, TradePrinted)
 
@@ -167,13 +174,8 @@ class MarketStreams:
         if self._faults.takes(FaultKind.WRONG_SEQUENCE_BOOKS, contract.instrument_id):
             before += 1
         if self._sessions.listened(topic) and not self._swallowed(contract.instrument_id):
-            row = _book_row(
-                [level(contract, each) for each in changed.bids],
-                [level(contract, each) for each in changed.asks],
-                (before, sequence),
-                now_ns,
-            )
-            self._sessions.push(topic, frame(topic, [row], action="update"))
+            chain = (before, sequence)
+            self._sessions.push(topic, _book_update(topic, contract, changed, chain, now_ns))
         for channel in REPLACING:
             self._replace(channel, contract)
 
@@ -187,8 +189,9 @@ class MarketStreams:
         topic = public_topic("books", symbol)
         if self._sessions.listened(topic):
             last = self._sequencer.last(symbol)
-            row = _book_row([], [], (last, last), now_ns)
-            self._sessions.push(topic, frame(topic, [row], action="update"))
+            contract = BY_SYMBOL[symbol]
+            update = _book_update(topic, contract, _Changes(), (last, last), now_ns)
+            self._sessions.push(topic, update)
 
 
 def _joined(
@@ -202,18 +205,34 @@ def _joined(
     return sorted(last.items(), reverse=falling)
 
 
-def _book_row(
-    bids: Sequence[list[str]], asks: Sequence[list[str]], chain: tuple[int, int], now_ns: int
-) -> Row:
+def _book_update(
+    topic: Topic, contract: Contract, changed: _Changes, chain: tuple[int, int], now_ns: int
+) -> bytes:
+    # Most of what the venue ever says: put together as text, since every figure is plain.
     # The checksum is always 0 since 2026-06-23; the chain of numbers is what counts.
-    return {
-        "asks": asks,
-        "bids": bids,
-        "ts": milliseconds(now_ns),
-        "checksum": 0,
-        "prevSeqId": chain[0],
-        "seqId": chain[1],
-    }
+    size = contract.contract_size
+    return (
+        f'{_update_head(topic)}"asks":[{_levels(changed.asks, size)}],'
+        f'"bids":[{_levels(changed.bids, size)}],"ts":"{now_ns // units.NS_PER_MS}",'
+        f'"checksum":0,"prevSeqId":{chain[0]},"seqId":{chain[1]}}}]}}'
+    ).encode()
+
+
+@functools.cache
+def _update_head(topic: Topic) -> str:
+    return frame(topic, [{}], action="update").decode().removesuffix("}]}")
+
+
+def _levels(levels: Sequence[BookLevel], contract_size: Decimal) -> str:
+    # As `market.level` has them.
+    return ",".join(
+        [
+            f'["{text(price)}","{text(quantity / contract_size)}","0","1"]'
+            if quantity
+            else f'["{text(price)}","0","0","0"]'
+            for price, quantity in levels
+        ]
+    )
 
 
 def _trade_row(event: TradePrinted) -> Row:

@@ -21,7 +21,7 @@ _KINDS: Final = {
 }
 
 #: Why the exchange refused -> what OKX calls it.
-_REFUSALS: Final = {
+REFUSALS: Final = {
     RefusalReason.ACCOUNT_UNKNOWN: Code.KEY,
     RefusalReason.INSTRUMENT_UNKNOWN: Code.INSTRUMENT,
     RefusalReason.INSTRUMENT_NOT_LIVE: Code.SUSPENDED,
@@ -46,6 +46,9 @@ _REFUSALS: Final = {
     RefusalReason.AMEND_UNCHANGED: Code.ORDER_PARAMETER,
     RefusalReason.MODE_UNCHANGED: Code.POSITION_MODE,
     RefusalReason.MODE_LOCKED: Code.POSITION_MODE,
+    RefusalReason.TRIGGER_AT_ONCE: Code.ORDER_PARAMETER,
+    RefusalReason.TRIGGER_ORDERS_TOO_MANY: Code.ORDERS_TOO_MANY,
+    RefusalReason.TRIGGER_PROTECTED: Code.PRICE_BAND,
     RefusalReason.WITHDRAWAL_TOO_LARGE: Code.MARGIN,
 }
 
@@ -55,7 +58,7 @@ Fields = Mapping[str, object]
 
 def refusal(refused: OrderRefused) -> Refusal:
     """Return the exchange's refusal in OKX's codes and words."""
-    code = _REFUSALS[refused.reason]
+    code = REFUSALS[refused.reason]
     # OKX's fixed sentence where it has one (clients match on it), the model's figures after it.
     fixed = Refusal(code).message
     return Refusal(code, f"{fixed}. {refused.message}" if fixed else refused.message)

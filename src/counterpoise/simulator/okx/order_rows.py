@@ -12,6 +12,7 @@ from counterpoise.exchange.orders import (
     ExchangeFill,
     ExchangeOrder,
     OrderCategory,
+    TriggerForm,
 )
 from counterpoise.simulator.okx.errors import Row
 from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, CURRENCY, milliseconds, text
@@ -38,12 +39,27 @@ _CANCEL_SOURCES: Final = {
     CancelCause.AMENDED_AWAY: "",
     CancelCause.ADL: "",
     CancelCause.DELISTING: "",
+    CancelCause.POSITION_GONE: "",
+}
+
+#: `source` of an order that a trigger order made.
+_SOURCES: Final = {
+    TriggerForm.PLAIN: "6",
+    TriggerForm.STOP_LOSS: "7",
+    TriggerForm.TAKE_PROFIT: "7",
+}
+
+#: `category` of an order.
+_CATEGORIES: Final = {
+    OrderCategory.NORMAL: "normal",
+    OrderCategory.LIQUIDATION: "full_liquidation",
+    OrderCategory.PARTIAL_LIQUIDATION: "partial_liquidation",
+    OrderCategory.ADL: "adl",
+    OrderCategory.DELISTING: "delivery",
 }
 
 # Order fields of products and features the simulator does not have.
 _ORDER_EMPTY: Final[Row] = {
-    "algoClOrdId": "",
-    "algoId": "",
     "attachAlgoClOrdId": "",
     "attachAlgoOrds": [],
     "cancelSourceReason": "",
@@ -62,7 +78,6 @@ _ORDER_EMPTY: Final[Row] = {
     "slOrdPx": "",
     "slTriggerPx": "",
     "slTriggerPxType": "",
-    "source": "",
     "stpId": "",
     "stpMode": "cancel_maker",
     "tdMode": "cross",
@@ -86,14 +101,16 @@ def kind_name(order: ExchangeOrder) -> str:
 def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
     """Return an order as REST lists it; `fill` is its last execution, None = none yet."""
     contract = BY_INSTRUMENT[order.instrument_id]
-    liquidated = order.category is OrderCategory.LIQUIDATION
+    origin = order.trigger
     row: Row = {
         **_ORDER_EMPTY,
         "accFillSz": text(contract.contracts(order.filled_quantity)),
+        "algoClOrdId": "" if origin is None else origin.client_order_id or "",
+        "algoId": "" if origin is None else origin.trigger_order_id,
         "avgPx": "" if order.average_price is None else text(order.average_price),
         "cTime": milliseconds(order.created_ns),
         "cancelSource": _CANCEL_SOURCES[order.cancel_cause],
-        "category": "full_liquidation" if liquidated else "normal",
+        "category": _CATEGORIES[order.category],
         "clOrdId": order.client_order_id or "",
         "fee": text(-order.fee),
         "fillPx": "" if fill is None else text(fill.price),
@@ -108,6 +125,7 @@ def order_row(order: ExchangeOrder, fill: ExchangeFill | None) -> Row:
         "px": "" if order.price_limit is None else text(order.price_limit),
         "reduceOnly": "true" if order.reduce_only else "false",
         "side": order.side.value,
+        "source": "" if origin is None else _SOURCES[origin.form],
         "state": STATES[order.state],
         "sz": text(contract.contracts(order.quantity)),
         "tag": order.tag,

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from counterpoise.simulator.keys import Credentials
-from counterpoise.simulator.okx import account, auth, market, public, trade
+from counterpoise.simulator.okx import account, algos, auth, market, public, trade
 from counterpoise.simulator.okx.calls import Call, Desk, Handler, int_field
 from counterpoise.simulator.okx.errors import Code, WireError, envelope
 
@@ -15,8 +15,14 @@ _PUBLIC: Final[dict[tuple[str, str], Handler]] = {
     ("GET", path): handler for path, handler in {**public.ROUTES, **market.ROUTES}.items()
 }
 _PRIVATE: Final[dict[tuple[str, str], Handler]] = {
-    **{("GET", path): handler for path, handler in {**account.READS, **trade.READS}.items()},
-    **{("POST", path): handler for path, handler in {**account.WRITES, **trade.WRITES}.items()},
+    **{
+        ("GET", path): handler
+        for path, handler in {**account.READS, **trade.READS, **algos.READS}.items()
+    },
+    **{
+        ("POST", path): handler
+        for path, handler in {**account.WRITES, **trade.WRITES, **algos.WRITES}.items()
+    },
 }
 
 

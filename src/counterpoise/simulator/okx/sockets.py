@@ -4,6 +4,7 @@ Rules from docs-v5 "WebSocket": text "ping" is answered "pong"; a connection wit
 30 s is closed; requests are at most 64 KB.
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +28,20 @@ CLOSE_IDLE: Final = 4004
 class Topic:
     """One subscribed channel with its arguments, as a key."""
 
-    #: "public", "private" or "business".
+    #: "public", "private" or "business"; what tells of an account is "private" on any path.
     path: str
     #: "books", "orders", ...
     channel: str
     #: The argument's other fields, sorted.
     fields: tuple[tuple[str, str], ...]
+    # Looked up for every push, so it is computed once.
+    _hash: int = dataclasses.field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.path, self.channel, self.fields)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def field(self, name: str) -> str:
         """Return one field; "" = not given."""

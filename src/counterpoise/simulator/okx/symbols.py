@@ -77,6 +77,8 @@ def text(value: Decimal) -> str:
     if not value:
         return "0"
     plain = str(value)
+    if plain[-1] != "0" and "E" not in plain:
+        return plain
     if "E" in plain:
         return format(value.normalize(), "f")
     return plain.rstrip("0").rstrip(".") if "." in plain else plain

@@ -89,10 +89,8 @@ def _place(desk: Desk, call: Call) -> web.Response:
     asked: list[NewOrder | Refusal] = []
     operation = "batch" if len(items) > 1 else "place"
     for fields in items:
-        if not desk.limits.grant(operation, str(fields.get("instId"))):
-            asked.append(Refusal(Code.RATE))
-            continue
         try:
+            _limited(desk, operation, fields)
             asked.append(order_entry.new_order(fields))
         except Refusal as wrong:
             asked.append(wrong)
@@ -171,6 +169,8 @@ def _cancel(desk: Desk, call: Call) -> web.Response:
 def _limited(desk: Desk, operation: str, fields: _Fields) -> None:
     if not desk.limits.grant(operation, str(fields.get("instId"))):
         raise Refusal(Code.RATE)
+    if not operation.startswith("cancel") and not desk.limits.grant_account():
+        raise Refusal(Code.ACCOUNT_RATE)
 
 
 def _amend_one(desk: Desk, fields: _Fields, operation: str) -> Row:

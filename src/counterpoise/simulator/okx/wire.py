@@ -15,6 +15,7 @@ from counterpoise.simulator.okx.fundings import Fundings
 from counterpoise.simulator.okx.limits import Limits
 from counterpoise.simulator.okx.market_streams import MarketStreams
 from counterpoise.simulator.okx.rest import Rest
+from counterpoise.simulator.okx.risk_streams import RiskStreams
 from counterpoise.simulator.okx.sockets import Sessions
 from counterpoise.simulator.wire import Floor, Trouble
 
@@ -35,6 +36,9 @@ _ORDER_ENTRY: Final = frozenset(
         "cancel-batch-orders",
         "amend-order",
         "amend-batch-orders",
+        "order-algo",
+        "cancel-algos",
+        "amend-algos",
     )
 )
 
@@ -61,6 +65,7 @@ class OkxWire:
         channels = Channels(desk, sequencer)
         self._listed = floor.listed
         self._sessions = Sessions(floor.credentials, channels, floor.links, floor.venue.clock)
+        self._risk = RiskStreams(desk, self._sessions)
         self._market = MarketStreams(desk, self._sessions, channels, sequencer, floor.faults)
         self._account = AccountStreams(desk, self._sessions, channels)
         self._rest = Rest(desk, floor.credentials)
@@ -76,11 +81,13 @@ class OkxWire:
         self._fundings.hear(events)
         self._account.hear(events)
         self._market.hear(events)
+        self._risk.hear(events)
 
     def tick(self) -> None:
         """Push what is due by the clock and close silent sessions."""
         self._account.tick()
         self._market.tick()
+        self._risk.tick()
         self._sessions.close_idle()
 
     def trouble(self, trouble: Trouble, request: web.Request, *, seconds: float) -> web.Response:

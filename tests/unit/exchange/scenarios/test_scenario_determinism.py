@@ -78,7 +78,9 @@ def test_log_is_the_same_twice_and_has_everything(
     cuts = [OPENED_NS + each * NS_PER_MS for each in (1, 249, 250, 3_001, 12_999, 13_250, 24_000)]
     assert played(parameters, iter(cuts)) == log_whole
     rows = [json.loads(line) for line in log_whole.splitlines()]
-    assert {row["event"] for row in rows} == {"BookChanged", "MarkChanged", "TradePrinted"}
+    assert {row["event"] for row in rows} == {
+        "BookChanged", "LiquidationPrinted", "MarkChanged", "TradePrinted",
+    }  # fmt: skip
     times = [row["event_ns"] for row in rows]
     assert times == sorted(times)
     assert (times[0], times[-1]) == (OPENED_NS + 250 * NS_PER_MS, OPENED_NS + SECONDS * 10**9)

@@ -162,7 +162,8 @@ async def test_zero_closes_all(rehearsal, bybit):
         ({"orderLinkId": "x" * 37}, 10001, "orderLinkId invalid"),
         ({"positionIdx": 1}, 10001, "position idx not match position mode"),
         ({"positionIdx": 7}, 10001, "PositionIdx invalid"),
-        ({"triggerPrice": "1"}, 10001, "conditional orders"),
+        ({"triggerPrice": "1"}, 10001, "TriggerDirection"),
+        ({"stopLoss": "1"}, 10001, "stop loss"),
         ({"qty": "9"}, 110007, "ab not enough for new order"),
     ],
 )

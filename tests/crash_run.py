@@ -71,6 +71,8 @@ REACH_SECONDS: Final = 20.0
 #: The next daemon has this long to bring everything to its end, seconds.
 SETTLE_SECONDS: Final = 75.0
 CASH_START: Final = Decimal(10_000)
+#: Steps of one hundredth in which the hedges rise until the guard acts.
+SQUEEZE_STEPS_MAX: Final = 15
 #: Kinds of incidents that would say the restart did not understand what it found.
 INCIDENTS_REFUSED: Final = {"account.drift", "order.overfilled", "account.foreign"}
 #: Name of the run that dies at no point but at a random time.
@@ -239,8 +241,8 @@ def _die_at(made: CrashingDaemon, point: Point, scene: str, draw: random.Random)
         made.wait_for("decision.ended", after=mark)
         if scene == "flatten":
             made.send(signal.SIGQUIT)
-        for name in ("ETHUSDT", "SOLUSDT") if scene == "guard" else ():
-            client.shock(made.simulator_dir, name, Decimal("0.10"), 2)
+        if scene == "guard":
+            _squeeze(made, mark)
     deadline = time.monotonic() + REACH_SECONDS + 40
     ended: float | None = None
     while time.monotonic() < deadline:
@@ -255,6 +257,16 @@ def _die_at(made: CrashingDaemon, point: Point, scene: str, draw: random.Random)
             break
     made.kill()
     return False
+
+
+def _squeeze(made: CrashingDaemon, mark: int) -> None:
+    # Small steps, so that the trigger is crossed and the ceiling, with nobody there, is not.
+    for _ in range(SQUEEZE_STEPS_MAX):
+        for name in ("ETHUSDT", "SOLUSDT"):
+            client.shock(made.simulator_dir, name, Decimal("0.01"), 0.3)
+        guarded = any(e["kind"] == "guard" for e in made.events("decision.made", after=mark))
+        if made.dead_within(0.8) or guarded:
+            return
 
 
 def _stage(made: Daemon) -> str:

@@ -121,7 +121,11 @@ def _equity(
         for fill in at_venue:
             if fill["event_ns"] <= row["event_ns"]:
                 book.execute(
-                    fill["instrument_id"], fill["side"], fill["quantity"], fill["price"], fill["fee"]
+                    fill["instrument_id"],
+                    fill["side"],
+                    fill["quantity"],
+                    fill["price"],
+                    fill["fee"],
                 )
         checked += 1
         equity = book.equity(marks)

@@ -193,7 +193,6 @@ class VirtualDaemon:
         self._world.broken.append(f"stopped by itself: {action.reason}")
 
 
-
 def run_of(epoch: int, settings: Settings) -> Run:
     """Return what a life works by."""
     return Run(
@@ -227,7 +226,7 @@ async def live_through(seed: int) -> World:
     for name in NAMES:
         exchange.set_leverage(ACCOUNT, name, Decimal(3))
     # The deposit lies so far back that no start asks for it.
-    exchange.advance(OPENED_NS + 300 * NS_PER_SECOND)
+    exchange.advance(OPENED_NS + 90 * NS_PER_SECOND)
     clock = VirtualClock(loop, exchange.now_ns)
     venue = ModelledVenue(exchange, clock, random.Random(seed + 1))
     world = World(seed=seed, exchange=exchange, venue=venue, clock=clock, kept=[])
@@ -342,7 +341,11 @@ def warmed(number: int) -> Signals:
             name: [
                 (row.open_ns, 300, float(row.close))
                 for row in exchange.candles(
-                    name, 300, OPENED_NS - WARM_DAYS * 86_400 * NS_PER_SECOND, OPENED_NS, kind="mark"
+                    name,
+                    300,
+                    OPENED_NS - WARM_DAYS * 86_400 * NS_PER_SECOND,
+                    OPENED_NS,
+                    kind="mark",
                 )
                 if row.confirmed
             ]

@@ -4,7 +4,7 @@ The venue's position is truth and fills explain it: a fill moves the tracked pos
 position message at least as new arrives (venues.md names the order of OKX's messages).
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +17,8 @@ from counterpoise.risk import equity as risk_equity
 
 #: Fill ids kept to recognise a fill told twice; far above what one reconnect can repeat.
 FILLS_REMEMBERED_MAX: Final = 20_000
+#: Movements of cash kept that may be newer than the next answer's balance.
+CASH_TOLD_MAX: Final = 1_000
 
 ZERO: Final = Decimal(0)
 
@@ -43,6 +45,10 @@ class Account:
     cash_explained: Decimal = ZERO
     #: Venue clock of that reconciliation's balance, ns; what is older is in its balance.
     reconciled_ns: int = 0
+    #: The latest of what explains cash: (venue clock, ns; quote).
+    cash_told: deque[tuple[int, Decimal]] = field(
+        default_factory=lambda: deque(maxlen=CASH_TOLD_MAX)
+    )
     #: Venue clock of the last whole answer about positions, ns; older fills are in it.
     positions_ns: int = 0
     #: When the last fill was told, our clock, ns; 0 = none yet.
@@ -58,8 +64,10 @@ class Account:
     base_ns: int = 0
     #: Signed base units executed since then, per instrument.
     filled_since_base: dict[str, Decimal] = field(default_factory=dict)
-    #: Executions told before the first whole answer, oldest first.
+    #: Executions told before the positions of the start were explained, in the order told.
     fills_at_start: list[Fill] = field(default_factory=list)
+    #: True = they are not explained yet.
+    starting: bool = True
     #: True = REST gave the whole account at least once and nothing contradicts it since.
     complete: bool = False
 
@@ -149,14 +157,13 @@ class Account:
         if realised is None:
             realised = realised_pnl(known, fill)
         cash = realised - fill.fee
-        if fill.event_ns > self.reconciled_ns:
-            self.cash_explained += cash
+        self._explain(cash, fill.event_ns)
         if self.wallet_balance is not None and fill.event_ns > self.balance_ns:
             self.wallet_balance += cash
             self.fills_since_anchor.append(fill)
         if self.complete and self._moves(fill, known, reduce_only=reduce_only):
             self.positions[fill.instrument_id] = after_fill(known, fill)
-        if not self.complete:
+        if self.starting:
             self.fills_at_start.append(fill)
         if self._follows_base(fill):
             filled = self.filled_since_base.get(fill.instrument_id, ZERO) + fill.signed_quantity
@@ -191,15 +198,26 @@ class Account:
         self._told_cash(transfer, event_ns)
         self.transfers += transfer
 
-    def _told_cash(self, change: Decimal, event_ns: int) -> None:
+    def _explain(self, change: Decimal, event_ns: int) -> None:
+        self.cash_told.append((event_ns, change))
         if event_ns > self.reconciled_ns:
             self.cash_explained += change
+
+    def _told_cash(self, change: Decimal, event_ns: int) -> None:
+        self._explain(change, event_ns)
         if self.wallet_balance is not None and event_ns > self.balance_ns:
             self.wallet_balance += change
             self.cash_since_anchor += change
 
     def count_from(self, snapshot: AccountSnapshot) -> None:
-        """Add up executions from this answer's positions on."""
+        """Add up cash from this answer's balance on and executions from its positions on.
+
+        What moved cash after the balance was made may have been told before the whole answer.
+        """
+        self.reconciled_ns = snapshot.balance.event_ns
+        self.cash_explained = sum(
+            (change for event_ns, change in self.cash_told if event_ns > self.reconciled_ns), ZERO
+        )
         self.base = {p.instrument_id: p for p in snapshot.positions}
         self.base_ns = snapshot.positions_ns or snapshot.event_ns
         self.filled_since_base = {}

@@ -103,22 +103,22 @@ def table(outcomes: Sequence[crash_run.Outcome]) -> str:
     return "\n".join(rows)
 
 
+def asked_for(text: str) -> Callable[[str, str], bool]:
+    """Return what picks points and faults of "POINT:FAULT,POINT"."""
+    wanted = [each.partition(":")[::2] for each in text.split(",")]
+    return lambda point, fault: any(point == p and f in ("", fault) for p, f in wanted)
+
+
 def main() -> int:
     """Run what was asked for; 1 = something was found."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--runs", type=int, default=500)
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--jobs", type=int, default=4)
-    asked.add_argument("--only", default="", help="POINT or POINT:FAULT")
+    asked.add_argument("--only", default="", help="POINT, POINT:FAULT, several by commas")
     asked.add_argument("--log", action="store_true", help="print a failed run's log")
     options = asked.parse_args()
-    point, _, fault = options.only.partition(":")
-    only: Callable[[str, str], bool] | None = None
-    if options.only:
-
-        def only(p: str, f: str) -> bool:
-            return p == point and (not fault or f == fault)
-
+    only = asked_for(options.only) if options.only else None
     began = time.monotonic()
     with shared_server() as server:
         cases = crash_run.cases(options.runs, options.seed, only)

@@ -65,6 +65,11 @@ def told(*states: str) -> Match:
     return lambda arguments, _result: arguments[1].state.value in states
 
 
+def waited_for(arguments: tuple[Any, ...], _result: Any) -> bool:
+    """Match a wait for a commit of something: an empty spool's end at the start is nothing."""
+    return bool(arguments[1] > 0)
+
+
 def reduces(arguments: tuple[Any, ...], _result: Any) -> bool:
     """Match an order (approved or journaled) that is reduce-only."""
     return bool(arguments[1].intent.reduce_only)
@@ -110,7 +115,7 @@ _ALL: Final = (
     _point("commit_before", "postgres:COMMIT", "before", match=shipped("order_intent")),
     _point("commit_after", "postgres:COMMIT", "after", match=shipped("order_intent")),
     _point("ship_after", f"{_SHIPPER}._move", "after", match=shipped("order_intent")),
-    _point("stamp_before", f"{_SHIPPER}.committed", "after"),
+    _point("stamp_before", f"{_SHIPPER}.committed", "after", match=waited_for),
     _point("stamp_after", f"{_JOURNAL}.journal_order", "after", passages=3),
     # The order at the venue.
     _point("send_before", f"{_VENUE}.submit", "before", passages=3),

@@ -61,7 +61,12 @@ def run_all(
             for case in cases
         ]
         for work in as_completed(works):
-            outcome = work.result()
+            try:
+                outcome = work.result()
+            except BaseException:
+                # Runs at work end what they started; the others never begin.
+                pool.shutdown(cancel_futures=True)
+                raise
             outcomes.append(outcome)
             if verbose:
                 say(line(outcome))

@@ -29,6 +29,8 @@ class Account:
 
     #: By instrument; a flat one is kept with quantity 0 for the time of its last change.
     positions: dict[str, Position] = field(default_factory=dict)
+    #: The same as the venue last told them, without the executions since.
+    told: dict[str, Position] = field(default_factory=dict)
     #: Cash as last told, adjusted by later fills and funding; None = never told.
     wallet_balance: Decimal | None = None
     #: Venue clock of the last balance, ns.
@@ -119,6 +121,7 @@ class Account:
         if known is not None and not _is_newer(position, known):
             return False
         self.positions[position.instrument_id] = position
+        self.told[position.instrument_id] = position
         return True
 
     def told_balance(self, balance: Balance, marks: Mapping[str, Decimal]) -> bool:
@@ -178,9 +181,11 @@ class Account:
         if reduce_only and known.quantity * fill.side.sign >= 0:
             return False
         number = trade_sequence(fill)
-        if number is not None and known.trade_sequence is not None:
-            return number > known.trade_sequence
-        return fill.event_ns > known.event_ns
+        # Against what the venue told, not against later executions: these may come in any order.
+        told = self.told.get(fill.instrument_id) or flat(fill.instrument_id)
+        if number is not None and told.trade_sequence is not None:
+            return number > told.trade_sequence
+        return fill.event_ns > told.event_ns
 
     def _follows_base(self, fill: Fill) -> bool:
         known = self.base.get(fill.instrument_id)
@@ -250,7 +255,7 @@ class Account:
                 continue
             if self.complete and ours.quantity != other.quantity:
                 drift[instrument_id] = (ours.quantity, other.quantity)
-            self.positions[instrument_id] = other
+            self.positions[instrument_id] = self.told[instrument_id] = other
         self.told_balance(snapshot.balance, marks)
         self.positions_ns = max(self.positions_ns, asked_ns)
         self.complete = True
@@ -304,6 +309,9 @@ def after_fill(position: Position, fill: Fill) -> Position:
         instrument_id=position.instrument_id,
         quantity=quantity,
         entry_price=entry,
-        event_ns=fill.event_ns,
-        trade_sequence=trade_sequence(fill),
+        event_ns=max(fill.event_ns, position.event_ns),
+        trade_sequence=max(
+            (n for n in (trade_sequence(fill), position.trade_sequence) if n is not None),
+            default=None,
+        ),
     )

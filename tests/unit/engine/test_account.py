@@ -78,6 +78,19 @@ def test_a_position_message_before_its_fill_is_not_counted_twice() -> None:
     assert account.quantities() == {"BTCUSDT": Decimal("0.2")}
 
 
+def test_executions_told_in_another_order_all_move_the_position() -> None:
+    account = account_with(held("0.1", "50000"))
+    later = a_fill(Side.BUY, "0.3", "50000", ns=START_NS + 9, fill_id="89")
+    earlier = a_fill(Side.BUY, "0.2", "50000", ns=START_NS + 5, fill_id="86")
+    for fill in (later, earlier, later):
+        account.told_fill(fill)
+    assert account.quantities() == {"BTCUSDT": Decimal("0.6")}
+    # A message from between them is older than what is known; the next one has everything.
+    assert account.told_position(held("0.3", "50000", ns=START_NS + 5)) is False
+    assert account.told_position(held("0.6", "50000", ns=START_NS + 9)) is True
+    assert account.quantities() == {"BTCUSDT": Decimal("0.6")}
+
+
 def test_an_older_position_message_changes_nothing() -> None:
     account = account_with(held("0.1", "50000"))
     assert account.told_position(held("0.9", "50000", ns=START_NS - 5)) is False

@@ -246,7 +246,9 @@ class Account:
         A difference is named only if nothing newer than the snapshot explains it.
         """
         theirs = {p.instrument_id: p for p in snapshot.positions}
-        asked_ns = snapshot.positions_ns or snapshot.event_ns
+        # Venues stamp whole milliseconds: what is stamped with the one in which they were asked may
+        # have happened after they looked.
+        asked_ns = (snapshot.positions_ns or snapshot.event_ns) // NS_PER_MS * NS_PER_MS - 1
         drift: dict[str, tuple[Decimal, Decimal]] = {}
         for instrument_id in sorted(self.positions.keys() | theirs.keys()):
             ours = self.positions.get(instrument_id) or flat(instrument_id)

@@ -1,9 +1,11 @@
 """Positions, cash and equity follow what the venue tells, in whatever order it arrives."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from counterpoise.domain.account import Position
 from counterpoise.domain.orders import Fill, Side
+from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine.account import Account, after_fill, flat, realised_pnl
 from engine_world import MARKS, START_NS, World, make_state, ready
 
@@ -89,6 +91,28 @@ def test_executions_told_in_another_order_all_move_the_position() -> None:
     assert account.told_position(held("0.3", "50000", ns=START_NS + 5)) is False
     assert account.told_position(held("0.6", "50000", ns=START_NS + 9)) is True
     assert account.quantities() == {"BTCUSDT": Decimal("0.6")}
+
+
+def test_an_answer_of_the_same_millisecond_does_not_undo_what_was_told() -> None:
+    world = World(state=make_state())
+    world.market()
+    world.reconcile(positions={"BTCUSDT": ("0.1", "50000")})
+    stale = replace(
+        world.snapshot(positions={"BTCUSDT": ("0.1", "50000")}),
+        positions=(held("0.1", "50000"),),
+        positions_ns=START_NS + 7 * NS_PER_MS + 500_000,
+    )
+    account = world.state.account
+    # Closed in the millisecond of the question, after the venue had looked.
+    closed = Position(
+        instrument_id="BTCUSDT",
+        quantity=Decimal(0),
+        entry_price=None,
+        event_ns=START_NS + 7 * NS_PER_MS,
+    )
+    account.told_position(closed)
+    assert account.reconciled(stale, MARKS) == {}
+    assert account.quantities() == {}
 
 
 def test_an_older_position_message_changes_nothing() -> None:

@@ -69,7 +69,7 @@ FIRST_OF_TWO: Final = ("stamp_after", "sent", "answered", "fill_appended", "pair
 #: A point that is not reached by then is not in this run: it dies there and then, seconds.
 REACH_SECONDS: Final = 20.0
 #: The next daemon has this long to bring everything to its end, seconds.
-SETTLE_SECONDS: Final = 75.0
+SETTLE_SECONDS: Final = 150.0
 CASH_START: Final = Decimal(10_000)
 #: Steps of one hundredth in which the hedges rise until the guard acts.
 SQUEEZE_STEPS_MAX: Final = 15
@@ -117,6 +117,9 @@ class Outcome:
 
 class CrashingDaemon(Daemon):
     """A daemon whose next start dies at a point."""
+
+    #: Several start at once on a machine that may be busy.
+    patience_seconds = 180.0
 
     trap: tuple[str, int] | None = None
 
@@ -243,7 +246,7 @@ def _die_at(made: CrashingDaemon, point: Point, scene: str, draw: random.Random)
             made.send(signal.SIGQUIT)
         if scene == "guard":
             _squeeze(made, mark)
-    deadline = time.monotonic() + REACH_SECONDS + 40
+    deadline = time.monotonic() + REACH_SECONDS + 160
     ended: float | None = None
     while time.monotonic() < deadline:
         if made.dead_within(0.2):

@@ -12,26 +12,24 @@ pytestmark = pytest.mark.timeout(400)
 SAMPLE = (
     ("decision_made", "none"),
     ("pair_opened", "late"),
-    ("spool_before_fsync", "none"),
     ("spool_after_fsync", "partial"),
     ("commit_before", "twice"),
     ("commit_after", "none"),
     ("stamp_after", "partial"),
-    ("send_before", "none"),
     ("sent", "slow_request"),
     ("sent", "silence"),
     ("answered", "partial"),
     ("ended_told", "lost"),
-    ("fill_before", "twice"),
     ("fill_spooled", "none"),
     ("position_appended", "partial"),
     ("pair_half_filled", "late"),
     ("cancel_sent", "none"),
     ("reduction_sent", "none"),
     ("again_decisions_adopted", "lost"),
-    ("again_reconciled", "none"),
 )
 GROUPS = 4
+#: Runs side by side in one group: much of a run is waiting.
+JOBS = 3
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
@@ -41,7 +39,7 @@ def test_a_daemon_that_died_anywhere_is_understood_by_the_next(group, postgres_s
         crash_run.Case(number=number, point=point, fault=fault, seed=700 + group * 100 + number)
         for number, (point, fault) in enumerate(SAMPLE[group::GROUPS])
     ]
-    outcomes = crash_matrix.run_all(cases, postgres_server, jobs=len(cases), verbose=False)
+    outcomes = crash_matrix.run_all(cases, postgres_server, jobs=JOBS, verbose=False)
     found = [
         f"{finding} ({outcome.case.command})"
         for outcome in outcomes

@@ -12,24 +12,20 @@ pytestmark = pytest.mark.timeout(400)
 SAMPLE = (
     ("decision_made", "none"),
     ("pair_opened", "late"),
-    ("spool_before_fsync", "none"),
     ("spool_after_fsync", "partial"),
     ("commit_before", "twice"),
     ("commit_after", "none"),
     ("stamp_after", "partial"),
-    ("send_before", "none"),
     ("sent", "slow_request"),
     ("sent", "silence"),
     ("answered", "partial"),
     ("ended_told", "lost"),
-    ("fill_before", "twice"),
     ("fill_spooled", "none"),
     ("position_appended", "partial"),
     ("pair_half_filled", "late"),
     ("cancel_sent", "none"),
     ("reduction_sent", "none"),
     ("again_decisions_adopted", "lost"),
-    ("again_reconciled", "none"),
 )
 GROUPS = 4
 #: Runs side by side in one group: much of a run is waiting.

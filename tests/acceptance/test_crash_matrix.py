@@ -29,7 +29,7 @@ SAMPLE = (
 )
 GROUPS = 4
 #: Runs side by side in one group: much of a run is waiting.
-JOBS = 3
+JOBS = 2
 
 
 @pytest.mark.parametrize("group", range(GROUPS))

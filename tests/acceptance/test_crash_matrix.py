@@ -10,20 +10,12 @@ pytestmark = pytest.mark.timeout(400)
 
 #: One point of each part of the path, each with another trouble at the venue.
 SAMPLE = (
-    ("decision_made", "none"),
     ("pair_opened", "late"),
-    ("spool_after_fsync", "partial"),
     ("commit_before", "twice"),
-    ("commit_after", "none"),
     ("stamp_after", "partial"),
-    ("sent", "slow_request"),
     ("sent", "silence"),
     ("answered", "partial"),
-    ("ended_told", "lost"),
-    ("fill_spooled", "none"),
-    ("position_appended", "partial"),
     ("pair_half_filled", "late"),
-    ("cancel_sent", "none"),
     ("reduction_sent", "none"),
     ("again_decisions_adopted", "lost"),
 )

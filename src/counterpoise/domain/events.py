@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.account import (
+    AccountSnapshot,
+    Balance,
+    OpenOrder,
+    Position,
+    WaitingTrigger,
+)
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill, OrderState
 
@@ -161,6 +167,8 @@ class OrderUpdate:
     received_ns: int
     #: True = refused because the position is not what the order took it for.
     position_doubtful: bool = False
+    #: True = refused because its price lies outside what the venue takes now.
+    price_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +188,16 @@ class OrderUnresolved:
     client_order_id: str
     #: What was asked, what it said, and why that is no proof.
     evidence: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggersListed:
+    """The venue listed every order it holds back until a price is reached."""
+
+    triggers: tuple[WaitingTrigger, ...]
+    #: When it was asked, our clock, ns.
+    asked_ns: int
     received_ns: int
 
 
@@ -330,6 +348,7 @@ Event = (
     | OrderUpdate
     | OrderAbsent
     | OrderUnresolved
+    | TriggersListed
     | FillReported
     | FundingPaid
     | Transferred

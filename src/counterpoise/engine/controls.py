@@ -57,6 +57,8 @@ def continue_stop(state: State) -> list[actions.Action]:
         return []
     late = state.now_ns >= stopping.deadline_ns
     waits = bool(state.orders.active) or bool(state.plans)
+    # A flattened book leaves nothing behind; with `hold` the stops stay where they are.
+    waits = waits or (stopping.flatten and bool(state.protection.orders.active))
     if stopping.flatten and not flattening.is_flat(state):
         if not late:
             return flattening.flatten(state, "stop")

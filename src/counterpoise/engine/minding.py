@@ -20,6 +20,7 @@ from counterpoise.engine import (
     delisting,
     flattening,
     guarding,
+    protecting,
     reconciling,
     recording,
     views,
@@ -62,6 +63,7 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
     done += flattening.go_on(state)
     done += delisting.close_hedges(state)
     done += guarding.watch(state)
+    done += protecting.look(state)
     return done + controls.continue_stop(state)
 
 

@@ -2,7 +2,7 @@
 
 from counterpoise.domain.events import OrderAbsent, OrderUnresolved, OrderUpdate, UpdateSource
 from counterpoise.domain.orders import OrderState
-from counterpoise.engine import actions, controls, recording, sending, working
+from counterpoise.engine import actions, controls, protecting, recording, sending, working
 from counterpoise.engine.account_told import foreign
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.state import State
@@ -13,6 +13,8 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     """Apply an update, write it if it changed anything, and let the plans go on."""
     if event.source is UpdateSource.STREAM:
         state.account.alive_ns = event.received_ns
+    if state.protection.knows(event.client_order_id):
+        return protecting.told(state, event) + controls.continue_stop(state)
     before = len(state.orders.foreign)
     changed = state.orders.told(event)
     if changed is None:
@@ -37,7 +39,8 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
 
 def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
     """End an order that evidence proves was never accepted."""
-    order = state.orders.active.get(event.client_order_id)
+    stops = state.protection.orders.active
+    order = state.orders.active.get(event.client_order_id) or stops.get(event.client_order_id)
     if order is None:
         return []
     return update(

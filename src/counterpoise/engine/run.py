@@ -7,6 +7,7 @@ from typing import Final
 
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.engine.execution_parameters import ExecutionParameters
+from counterpoise.risk.protection import ProtectionParameters
 from counterpoise.risk.view import RiskLimits
 from counterpoise.strategy.memory import Regime
 
@@ -114,6 +115,10 @@ class Run:
     foreign: ForeignPolicy = ForeignPolicy.REFUSE
     #: Instruments followed only because something foreign is held in them: counted, never traded.
     unmanaged: frozenset[str] = frozenset()
+    #: True = the venue holds orders back until a mark is reached.
+    has_triggers: bool = False
+    #: Where stops rest; None = none are kept, and those of an earlier run are dropped.
+    protection: ProtectionParameters | None = None
 
     def slippage_cap_bps(self, regime: Regime) -> Decimal:
         """Return how far from mid an increase may be priced, bps."""

@@ -11,6 +11,7 @@ from counterpoise.domain.instruments import Instrument
 from counterpoise.engine.account import Account
 from counterpoise.engine.order_tracker import OrderTracker
 from counterpoise.engine.plan import Plan
+from counterpoise.engine.protection import Protection
 from counterpoise.engine.run import Run
 from counterpoise.engine.trading_state import Cause, trading_state
 from counterpoise.market.state import Market
@@ -59,6 +60,8 @@ class State:
     #: Slope on the core's return and annualised volatility per instrument, as last sampled.
     betas: dict[str, Decimal] = field(default_factory=dict)
     volatilities: dict[str, Decimal] = field(default_factory=dict)
+    #: Stops that rest at the venue; they are not among `orders`.
+    protection: Protection = field(default_factory=Protection)
     #: Why the daemon may do less than everything.
     causes: set[Cause] = field(default_factory=set)
     #: Decisions under way, by decision id.

@@ -10,6 +10,7 @@ from counterpoise.engine import (
     guarding,
     minding,
     orders_told,
+    protecting,
     reconciling,
 )
 from counterpoise.engine.account_told import (
@@ -60,6 +61,8 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
             return orders_told.absent(state, event)
         case events.OrderUnresolved():
             return orders_told.unresolved(state, event)
+        case events.TriggersListed():
+            return protecting.listed(state, event)
         case events.AccountReconciled():
             return reconciling.reconciled(state, event)
         case events.ReconciliationFailed():

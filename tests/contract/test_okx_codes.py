@@ -52,12 +52,6 @@ async def test_an_answer_means_what_the_table_says(desk, kind, meaning, code):
         assert await desk.venue.find_order(CORE, order.intent.client_order_id) is None
 
 
-async def test_a_price_beyond_the_band_is_refused(desk):
-    order = await desk.order(CORE, Side.BUY, 2, price_bps=490)
-    found = await outcome(desk, order)
-    assert (type(found), found.code) == (VenueRejected, "51006")
-
-
 async def test_a_suspended_instrument_refuses(desk):
     desk.rig.fault("instrument_state", symbol=CORE, value="suspend")
     try:

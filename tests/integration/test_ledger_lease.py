@@ -151,6 +151,7 @@ async def test_a_lease_taken_by_force_stops_every_send_within_a_second(database:
     # What the performer asks right before each send: no increase, and no reduction either.
     assert not lease.may_increase()
     assert lease.fenced
+    await lease.release()
 
 
 async def test_a_lost_connection_keeps_the_epoch(database: str) -> None:

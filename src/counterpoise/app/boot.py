@@ -278,7 +278,12 @@ def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]], now_ns: int) 
     """
     taken: set[str] = set()
     for row in () if state.run.observe else rows:
-        pair = codec.decode(str(row["body"]), Pair)
+        try:
+            pair = codec.decode(str(row["body"]), Pair)
+        except ValueError as error:
+            # Another version's: the guard and the next cycle see to what it left.
+            log.warning("pair.unreadable", decision=row["decision_id"], error=str(error))
+            continue
         if not pair.planned.keys() <= state.instruments.keys():
             log.warning("pair.not_followed", decision=row["decision_id"])
             continue

@@ -193,13 +193,10 @@ class OrderTracker:
         book[client_order_id] = changed
         return changed
 
-    def left_unresolved(self, client_order_id: str) -> bool:
-        """Note that evidence does not resolve an order; True = it was not known before."""
+    def leave_unresolved(self, client_order_id: str) -> None:
+        """Note that evidence does not resolve an order; the next update that does takes it back."""
         order = self.active[client_order_id]
-        if order.unresolved or order.state is not OrderState.UNKNOWN:
-            return False
         self.active[client_order_id] = replace(order, unresolved=True)
-        return True
 
     def cancel_due(self, client_order_id: str, now_ns: int, gap_ns: int) -> bool:
         """Note that a cancel is asked for; False = one was asked for less than `gap_ns` ago."""

@@ -66,7 +66,7 @@ def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
 def unresolved(state: State, event: OrderUnresolved) -> list[actions.Action]:
     """Keep counting an order in full whose fate the evidence leaves open, and say so once."""
     order = state.orders.active.get(event.client_order_id)
-    if order is None or not state.orders.left_unresolved(event.client_order_id):
+    if order is None or order.unresolved:
         return []
     words = (
         f"order {event.client_order_id} in {order.open_order.instrument_id} can be neither found"
@@ -87,6 +87,9 @@ def unresolved(state: State, event: OrderUnresolved) -> list[actions.Action]:
         event_ns=event.received_ns,
         received_ns=event.received_ns,
     )
+    # Whatever it was taken for so far, from now on nobody knows.
+    state.orders.told(told)
+    state.orders.leave_unresolved(event.client_order_id)
     done: list[actions.Action] = [recording.order_event(state, told)]
     done.append(recording.incident(state, "order.unresolved", "error", words, {}))
     return done + working.advance_all(state)

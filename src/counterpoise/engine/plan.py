@@ -78,6 +78,8 @@ class PairProgress:
     looked_ns: int = 0
     #: When the last phase was over and what is left was looked at, ns; None = not yet.
     repairs_ns: int | None = None
+    #: Since when it has been known to stand alone after the last phase, ns; None = it does not.
+    stands_ns: int | None = None
     #: Rounds of completing and of unwinding begun.
     completings: int = 0
     unwindings: int = 0

@@ -48,20 +48,21 @@ def child_quantity(
     whatever the depth), but enough for the orders that are left to carry it all; neither makes an
     order smaller than the venue's least, nor leaves less than that behind.
     """
-    instrument = view.instrument
+    instrument, reference = view.instrument, reference_price(view)
+    least = instrument.quantity_min
+    if instrument.notional_min is not None and reference:
+        # Twice the least notional: the limit or the mark may lie below the reference.
+        least = max(least, 2 * instrument.notional_min / reference)
     quantity = remaining
-    reference = reference_price(view)
-    if depth_share is not None and view.depth_quote and reference:
+    if depth_share is not None and view.depth_quote is not None and reference:
         visible = view.depth_quote * depth_share / reference
-        quantity = min(quantity, max(visible, remaining / max(orders_left, 1)))
-    quantity = max(quantity, instrument.quantity_min)
+        quantity = min(quantity, max(visible, remaining / max(orders_left, 1), least))
     limits = (instrument.market_quantity_max, instrument.limit_quantity_max)
-    quantity = min([quantity, *(limit for limit in limits if limit is not None)])
-    if quantity >= remaining or remaining - quantity < instrument.quantity_min <= quantity:
-        whole = all(limit is None or remaining <= limit for limit in limits)
-        if quantity >= remaining or whole:
-            return remaining
-    return max(rounding.quantize_toward_zero(quantity, instrument.lot_size), instrument.lot_size)
+    most = min((limit for limit in limits if limit is not None), default=remaining)
+    if remaining <= most and remaining - quantity < least:
+        return remaining
+    quantity = rounding.quantize_toward_zero(min(quantity, most), instrument.lot_size)
+    return min(max(quantity, instrument.lot_size), remaining)
 
 
 def make_intent(

@@ -19,6 +19,7 @@ from counterpoise.engine.plan import MISSES_MAX, PairProgress, Plan
 from counterpoise.engine.run import (
     COMPLETE_GAP_NS,
     ORDER_END_NS_MAX,
+    ORDER_WATCH_NS_MAX,
     REPAIR_NS_MAX,
     RESUME_DATA_NS_MAX,
     UNWIND_GAP_NS,
@@ -98,11 +99,16 @@ def next_round(state: State, plan: Plan) -> Round:
             plan.note("taken up after a restart")
     quantities = _after_working(state)
     stands = not state.account.complete or pairing.is_naked(progress.pair, quantities)
+    if not stands:
+        progress.stands_ns = None
+    elif progress.stands_ns is None:
+        progress.stands_ns = state.now_ns
     if _waits_for_orders(state, plan, progress, stands=stands):
         return WAIT
     if not stands:
-        return Round(outcome=_outcome(plan, progress))
-    if state.now_ns - progress.repairs_ns > REPAIR_NS_MAX:
+        return Round(outcome=_outcome(state, plan, progress))
+    assert progress.stands_ns is not None, "set above"
+    if state.now_ns - progress.stands_ns > REPAIR_NS_MAX:
         return _given_up(state, plan, progress, "in time")
     if not state.account.complete:
         return WAIT
@@ -149,14 +155,15 @@ def _may_complete(state: State, plan: Plan, progress: PairProgress) -> bool:
 
 
 def _waits_for_orders(state: State, plan: Plan, progress: PairProgress, *, stands: bool) -> bool:
-    # An order without an end may still change what stands. It is not waited for longer than the
-    # legs may stand alone; without anything alone only as long as an end can be expected.
+    # An order without an end may still change what stands. While something stands alone it is not
+    # waited for longer than that may; otherwise a late fill must find its pair still watched.
     assert progress.repairs_ns is not None, "looked at before"
     if not unended(state, plan):
         return False
     if stands and not progress.resumed:
         return not progress.used_up
-    return state.now_ns - progress.repairs_ns < ORDER_END_NS_MAX
+    limit_ns = ORDER_END_NS_MAX if stands else ORDER_WATCH_NS_MAX
+    return state.now_ns - progress.repairs_ns < limit_ns
 
 
 def unended(state: State, plan: Plan) -> list[str]:
@@ -202,17 +209,27 @@ def _plain_outcome(plan: Plan) -> str:
     return "done" if all(leg.remaining == 0 for leg in plan.legs) else "incomplete"
 
 
-def _outcome(plan: Plan, progress: PairProgress) -> str:
+def _outcome(state: State, plan: Plan, progress: PairProgress) -> str:
     if progress.unwindings:
         plan.note(f"unwound after {progress.seconds} naked-leg seconds")
         return "unwound"
     if progress.completings:
         plan.note(f"completed after {progress.seconds} naked-leg seconds")
-        return "done"
-    if progress.resumed:
+    elif progress.resumed:
         plan.note("nothing stands alone")
-        return "incomplete"
-    return _plain_outcome(plan)
+    else:
+        return _plain_outcome(plan)
+    return "done" if _reached(state, progress) else "incomplete"
+
+
+def _reached(state: State, progress: PairProgress) -> bool:
+    # True = every leg stands where the decision wanted it, but for a lot.
+    held, pair = state.account.quantities(), progress.pair
+    return all(
+        abs(pair.start.get(name, ZERO) + planned - held.get(name, ZERO))
+        <= state.instruments[name].lot_size
+        for name, planned in pair.planned.items()
+    )
 
 
 def _given_up(state: State, plan: Plan, progress: PairProgress, why: str) -> Round:

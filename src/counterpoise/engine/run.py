@@ -21,8 +21,10 @@ FLATTEN_GAP_NS: Final = 2 * NS_PER_SECOND
 POLL_NS: Final = 5 * NS_PER_SECOND
 #: A phase that is not over by then ends its plan as incomplete, or has its pair looked at.
 PHASE_NS_MAX: Final = 15 * NS_PER_SECOND
-#: An order of a pair that has no end this long after the last phase is not waited for.
+#: After a restart, what stands alone waits this long for the ends of the orders before it.
 ORDER_END_NS_MAX: Final = 15 * NS_PER_SECOND
+#: A pair with an order without an end is watched this long for what the order may still do.
+ORDER_WATCH_NS_MAX: Final = 300 * NS_PER_SECOND
 #: Two tries to complete a pair are this far apart.
 COMPLETE_GAP_NS: Final = 2 * NS_PER_SECOND
 #: Two tries to unwind one are this far apart at first, then twice as far up to the maximum.

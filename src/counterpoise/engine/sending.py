@@ -47,7 +47,7 @@ def is_working(state: State, plan: Plan, leg: LegProgress) -> bool:
         leg.misses += 1
     if order.state in {OrderState.REJECTED, OrderState.EXPIRED}:
         plan.note(f"{leg.change.instrument_id} {order.state.value}")
-        doubtful = leg.change.instrument_id in state.doubted
+        doubtful = leg.change.reduce_only and leg.change.instrument_id in state.doubted
         leg.closed = leg.closed or not (rested or doubtful)
     return False
 

@@ -96,7 +96,8 @@ def test_a_phase_that_does_not_end_gives_the_decision_up_as_incomplete() -> None
     (hedge,) = world.submits()
     key = hedge.intent.client_order_id
     world.order(key, OrderState.UNKNOWN, name="ETHUSDT", venue_order_id=None)
-    for _ in range(32):
+    # The pair is watched for what the order may still do, far longer than evidence needs.
+    for _ in range(320):
         world.market()
         world.feed(Tick(now_ns=world.after(1)))
     (ended,) = world.records(DecisionEnded)

@@ -1,5 +1,6 @@
 """A wish becomes a limit order inside its cap, rounded toward the market."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -49,8 +50,6 @@ def test_rounding_never_pays_more_than_the_cap(side: Side, limit: str) -> None:
 
 
 def test_without_any_price_a_reduction_goes_to_market() -> None:
-    from dataclasses import replace
-
     blind = replace(view(), bid=None, ask=None, mark=None)
     intent = pricing.make_intent(
         change(Side.SELL, reduce_only=True),
@@ -78,3 +77,42 @@ def test_each_attempt_has_an_id_of_its_own() -> None:
         for attempt in range(5)
     }
     assert len(ids) == 5
+
+
+def rules(**changes: Decimal) -> InstrumentView:
+    seen = replace(view(), depth_quote=Decimal(1_000_000))
+    return replace(seen, instrument=replace(seen.instrument, **changes))
+
+
+@pytest.mark.parametrize(
+    ("remaining", "changes", "share", "orders_left", "expected"),
+    [
+        # Nothing in the way: whole.
+        ("4", {}, None, 20, "4"),
+        ("4", {}, "0.5", 20, "4"),
+        # Half of a million at 50,000 is 10.
+        ("25", {}, "0.5", 20, "10"),
+        ("25", {}, None, 20, "25"),
+        # Few orders left: enough for them to carry it all.
+        ("25", {}, "0.5", 2, "12.5"),
+        ("25", {}, "0.5", 1, "25"),
+        # Never more than the venue takes at once, whatever is left.
+        ("25", {"limit_quantity_max": Decimal(3)}, None, 1, "3"),
+        ("25", {"market_quantity_max": Decimal(2)}, None, 1, "2"),
+        # No rest below the least order, and no order below it.
+        ("10.0003", {"quantity_min": Decimal("0.001")}, "0.5", 20, "10.0003"),
+        ("5", {"notional_min": Decimal(100_000)}, "0.01", 20, "5"),
+        ("9", {"notional_min": Decimal(100_000)}, "0.01", 20, "4"),
+    ],
+)
+def test_an_order_carries_what_the_venue_and_the_book_take(
+    remaining: str,
+    changes: dict[str, Decimal],
+    share: str | None,
+    orders_left: int,
+    expected: str,
+) -> None:
+    part = None if share is None else Decimal(share)
+    found = pricing.child_quantity(Decimal(remaining), rules(**changes), part, orders_left)
+    assert found == Decimal(expected)
+    assert found % view().instrument.lot_size == 0

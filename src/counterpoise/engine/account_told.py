@@ -95,7 +95,7 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     done: list[actions.Action] = [recording.fill(state, event)]
     if stop is not None:
         state.protection.orders.executed(fill.instrument_id, key, fill.quantity)
-        done += protecting.acted(state, fill.instrument_id, held_before)
+        done += protecting.acted(state, fill.instrument_id, held_before, first=not stop.executed)
     if ours is None and _hedge_shrank(state, fill.instrument_id, before):
         done += vanished(
             state, fill.instrument_id, "by an execution that is not of an order of ours"

@@ -25,11 +25,8 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     done += _overfilled(state, changed)
     if changed.state is OrderState.UNKNOWN:
         done.append(_resolve(state, changed))
-    if event.position_doubtful:
-        done += _doubt(state, event.instrument_id)
     if changed.state is OrderState.REJECTED and event.source is UpdateSource.LOCAL:
-        # A refusal may mean that the position is not what we think: read it again.
-        done.append(actions.Reconcile(cause="rejected"))
+        done += _refused(state, event)
     if changed.over or event.filled_quantity:
         done += working.advance_all(state)
     if changed.over:
@@ -93,6 +90,14 @@ def unresolved(state: State, event: OrderUnresolved) -> list[actions.Action]:
     done: list[actions.Action] = [recording.order_event(state, told)]
     done.append(recording.incident(state, "order.unresolved", "error", words, {}))
     return done + working.advance_all(state)
+
+
+def _refused(state: State, event: OrderUpdate) -> list[actions.Action]:
+    # A refusal may mean that the position is not what we think: it is read again.
+    if event.price_refused:
+        state.banded[event.instrument_id] = state.now_ns
+    doubt = _doubt(state, event.instrument_id) if event.position_doubtful else []
+    return [*doubt, actions.Reconcile(cause="rejected")]
 
 
 def _doubt(state: State, instrument_id: str) -> list[actions.Action]:

@@ -129,19 +129,23 @@ def listed(state: State, event: TriggersListed) -> list[actions.Action]:
     return done
 
 
-def acted(state: State, instrument_id: str, before: Decimal) -> list[actions.Action]:
+def acted(
+    state: State, instrument_id: str, before: Decimal, *, first: bool
+) -> list[actions.Action]:
     """Answer an execution of a stop: a lost hedge cuts the core, a lost core closes its hedges.
 
-    `before` = signed base units held before the execution.
+    `before` = signed base units held before it; `first` = the stop's first one, which is told.
     """
     if not state.account.complete:
         state.protection.acted[instrument_id] = None
         return []
-    left = state.account.quantities().get(instrument_id, Decimal(0))
-    words = f"the stop of {instrument_id} acted: from {before} to {left}"
-    done: list[actions.Action] = [
-        recording.incident(state, "stop.acted", "critical", words, {"before": str(before)})
-    ]
+    done: list[actions.Action] = []
+    if first:
+        left = state.account.quantities().get(instrument_id, Decimal(0))
+        words = f"the stop of {instrument_id} acted: from {before} to {left}"
+        done.append(
+            recording.incident(state, "stop.acted", "critical", words, {"before": str(before)})
+        )
     return done + _answer_loss(state, instrument_id, str(before))
 
 

@@ -40,6 +40,8 @@ CANCEL_AGAIN_NS: Final = 2 * NS_PER_SECOND
 RESERVED_NS_MAX: Final = NS_PER_SECOND
 #: ... and this long at most for a position that the venue says is another one.
 DOUBTED_NS_MAX: Final = 2 * NS_PER_SECOND
+#: After the venue refused a price, reductions in that instrument go at market for this long.
+BANDED_NS: Final = 30 * NS_PER_SECOND
 #: An order that the evidence does not resolve is asked about this often.
 ASK_UNRESOLVED_NS: Final = 30 * NS_PER_SECOND
 #: Doublings of a reduction's cap from mid: beyond, venues refuse the price.

@@ -14,6 +14,7 @@ from counterpoise.engine import actions, pricing, recording, views
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.plan import ORDERS_PER_LEG_MAX, LegProgress, Plan
 from counterpoise.engine.run import (
+    BANDED_NS,
     CANCEL_AGAIN_NS,
     CAP_DOUBLINGS_MAX,
     DOUBTED_NS_MAX,
@@ -43,13 +44,26 @@ def is_working(state: State, plan: Plan, leg: LegProgress) -> bool:
     if rested and not whole:
         # Its time was up, or the venue would not let it wait: from now on it takes.
         leg.passive_until_ns = min(leg.passive_until_ns or state.now_ns, state.now_ns)
-    elif not whole:
+    elif not whole and not _outside_band(state, leg, order):
         leg.misses += 1
     if order.state in {OrderState.REJECTED, OrderState.EXPIRED}:
         plan.note(f"{leg.change.instrument_id} {order.state.value}")
         doubtful = leg.change.reduce_only and leg.change.instrument_id in state.doubted
-        leg.closed = leg.closed or not (rested or doubtful)
+        again = rested or doubtful or _outside_band(state, leg, order)
+        leg.closed = leg.closed or not again
     return False
+
+
+def _outside_band(state: State, leg: LegProgress, order: TrackedOrder) -> bool:
+    # A reduction that was refused for its price, not for anything else: it goes again at market.
+    refused_ns = state.banded.get(leg.change.instrument_id, -1)
+    priced = order.open_order.price_limit is not None
+    return (
+        leg.change.reduce_only
+        and priced
+        and order.state is OrderState.REJECTED
+        and refused_ns >= order.created_ns
+    )
 
 
 def tend(state: State, plan: Plan, leg: LegProgress) -> list[actions.Action]:
@@ -146,6 +160,7 @@ def _next_intent(state: State, plan: Plan, leg: LegProgress, view: InstrumentVie
         cap_bps=cap_bps,
         now_ns=state.now_ns,
         waits=_may_wait(state, plan, leg),
+        at_market=_at_market(state, leg),
     )
     # Only a decision of the cycle has time to go step by step into a thin book.
     patient = plan.source is IntentSource.CYCLE and not plan.repairing
@@ -153,6 +168,14 @@ def _next_intent(state: State, plan: Plan, leg: LegProgress, view: InstrumentVie
     left = ORDERS_PER_LEG_MAX - leg.orders
     quantity = pricing.child_quantity(leg.remaining, view, share, left)
     return intent if intent.quantity == quantity else pricing.resized(intent, quantity)
+
+
+def _at_market(state: State, leg: LegProgress) -> bool:
+    # A band that refused our price is nearer than our own limit, so the price at which the venue
+    # bounds a market order is better than one we had accepted; and it cannot be refused for it.
+    refused_ns = state.banded.get(leg.change.instrument_id)
+    late = refused_ns is None or state.now_ns - refused_ns >= BANDED_NS
+    return leg.change.reduce_only and not late
 
 
 def _may_wait(state: State, plan: Plan, leg: LegProgress) -> bool:

@@ -68,6 +68,8 @@ class State:
     plans: dict[str, Plan] = field(default_factory=dict)
     #: Instruments whose position the venue denied, and when, ns: read again before a reduction.
     doubted: dict[str, int] = field(default_factory=dict)
+    #: When the venue last refused a price of ours for being outside its band, by instrument, ns.
+    banded: dict[str, int] = field(default_factory=dict)
     #: Decisions made in this run.
     sequence: int = 0
     #: Records that need an id of their own, made in this run.

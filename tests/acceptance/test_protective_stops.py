@@ -44,6 +44,23 @@ def in_step(made: Daemon) -> bool:
     )
 
 
+def explained(made: Daemon) -> bool:
+    """Tell whether the record has every execution, each of an order of ours, some of a stop."""
+    theirs = {
+        (each["instrument_id"], str(each["trade_sequence"])) for each in venue_state(made)["fills"]
+    }
+    with made.reader() as reader:
+        rows = reader.fills(limit=10_000)
+        stops = {
+            row["client_order_id"]
+            for row in reader.orders(limit=10_000)
+            if row["source"] == "protection"
+        }
+    assert all(row["client_order_id"] for row in rows)
+    told = {(row["instrument_id"], row["fill_id"]) for row in rows}
+    return told == theirs and bool(stops & {row["client_order_id"] for row in rows})
+
+
 def ids(made: Daemon) -> set[str]:
     return {each["trigger_order_id"] for stops in live_stops(made).values() for each in stops}
 
@@ -87,21 +104,7 @@ def test_stops_outlive_the_daemon_close_what_crashes_and_are_explained_by_the_ne
         made.wait_for("decision.made", after=mark, kind="flatten")
         wait_until("flat", lambda: not made.venue_positions() or None, seconds=60)
         wait_until("no stop left", lambda: not live_stops(made) or None, seconds=60)
-        made.kill()
-        theirs = {
-            (each["instrument_id"], str(each["trade_sequence"] or each["fill_id"]))
-            for each in venue_state(made)["fills"]
-        }
-        with made.reader() as reader:
-            rows = reader.fills(limit=10_000)
-            stops = {
-                row["client_order_id"]
-                for row in reader.orders(limit=10_000)
-                if row["source"] == "protection"
-            }
-        assert {(row["instrument_id"], row["fill_id"]) for row in rows} == theirs
-        assert all(row["client_order_id"] for row in rows)
-        assert stops & {row["client_order_id"] for row in rows}
+        wait_until("every execution on record", lambda: explained(made) or None, seconds=60)
 
 
 def test_a_graceful_stop_leaves_them_and_a_flatten_takes_them_along() -> None:

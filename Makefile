@@ -9,7 +9,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --al
 RUN_ARGS := --profile demo $(if $(FRESH),--fresh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy bench golden lock clean
+.PHONY: help run test check tidy crash sim bench golden lock clean
 
 help: #-- print this list
 	@awk -F ':.*#-- ' '/^[a-z]+:.*#-- / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,8 @@ run: $(STAMP) #-- set up and run the daemon on the built-in venue; FRESH=1 start
 	@exec $(BIN)/counterpoise run $(RUN_ARGS)
 
 test: $(STAMP) tidy #-- set up and run everything CI runs
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 2 tests
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 3 tests --ignore=tests/acceptance
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 5 tests/acceptance
 
 check: $(STAMP) tidy #-- format, ruff, mypy, imports, tidy, unit: no network, no database
 	$(BIN)/pytest -q -n 2 tests/test_tidy.py tests/unit
@@ -28,6 +29,12 @@ tidy: $(STAMP)
 	$(BIN)/ruff check --quiet $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash: $(STAMP) #-- kill daemons at named points and audit the next start: RUNS=500 SEED=1 JOBS=4 ONLY=point:fault
+	$(BIN)/python tests/crash_matrix.py --runs $(or $(RUNS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),4) --only '$(ONLY)'
+
+sim: $(STAMP) #-- play seeded days full of faults in virtual time and audit them: SEEDS=1-1000 JOBS=2
+	$(BIN)/python tests/fault_campaign.py --seeds $(or $(SEEDS),1-1000) --jobs $(or $(JOBS),2)
 
 bench: $(STAMP) #-- side-by-side measurements
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -1,5 +1,6 @@
 """What every test stands on: no configuration of the machine leaks in."""
 
+import decimal
 import os
 import sys
 from pathlib import Path
@@ -20,3 +21,9 @@ def _no_configuration_leaks_in(monkeypatch):
     for name in list(os.environ):
         if name.upper().startswith(_PREFIX):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_arithmetic_leaks_in():
+    # ccxt changes the rounding of whoever calls it; one test's use of it is not the next one's.
+    decimal.setcontext(decimal.Context(traps=decimal.DefaultContext.traps))

@@ -157,6 +157,9 @@ class Daemon:
                 found.append(entry)
         return found
 
+    #: Longest wait for an event in its log, seconds.
+    patience_seconds = PATIENCE_SECONDS
+
     def wait_for(self, name: str, *, after: int = 0, **wanted: object) -> dict[str, Any]:
         """Return the first event of a name, with these values, logged after a position."""
 
@@ -170,7 +173,7 @@ class Daemon:
             return None
 
         try:
-            return wait_until(name, look)
+            return wait_until(name, look, seconds=self.patience_seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log_tail()}") from None
 

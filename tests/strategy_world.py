@@ -74,7 +74,11 @@ def market_view(name: str, **changes: Any) -> InstrumentView:
         "spread_ratio": 1.0,
         "missing": (),
     }
-    return InstrumentView(**{**values, **changes})
+    told = {**values, **changes}
+    # Thin for long enough, and fast, unless a test says otherwise.
+    told.setdefault("depth_fraction_high", told["depth_fraction"])
+    told.setdefault("depth_fall_fraction", told["depth_fraction"])
+    return InstrumentView(**told)
 
 
 def market(views: dict[str, InstrumentView] | None = None, **changes: Any) -> MarketView:
@@ -85,6 +89,8 @@ def market(views: dict[str, InstrumentView] | None = None, **changes: Any) -> Ma
         "instruments": every,
         "latency_ms_p50": 5.0,
         "latency_ms_p99": 20.0,
+        "liquidations_quote": 1_000.0,
+        "liquidations_quote_high": 5_000_000.0,
     }
     return MarketView(**{**values, **changes})
 

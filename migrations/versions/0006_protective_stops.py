@@ -1,12 +1,12 @@
 """Orders that the venue holds back until a mark is reached.
 
-Revision 0006, after 0003.
+Revision 0006, after 0005.
 """
 
 from alembic import op
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.events import Event, FundingPaid, OrderUpdate, Transferred
@@ -206,4 +206,61 @@ class Alerts(Protocol):
 
     def alert(self, kind: str, summary: str) -> None:
         """Tell; never blocks, never raises."""
+        ...
+
+
+#: Which prices a bar is made of: trades, or the venue's mark.
+BarKind = Literal["last", "mark"]
+
+
+class HistoricBar(NamedTuple):
+    """One complete bar of a venue's public history, figures as statistics take them."""
+
+    #: Venue clock at the bar's open, ms UTC.
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    #: Base units traded; 0 for bars of marks.
+    volume: float
+
+
+class HistoricFunding(NamedTuple):
+    """A funding rate as it was charged."""
+
+    #: When it was charged, ms UTC.
+    funding_ms: int
+    #: Fraction per interval, > 0 = longs paid.
+    rate: float
+
+
+class History(Protocol):
+    """Public history of one venue, by our instrument ids; needs no key.
+
+    Every read raises VenueUnreachable (after its own retries) or VenueRejected.
+    """
+
+    async def now_ms(self) -> int:
+        """Return the venue's clock, ms UTC."""
+        ...
+
+    def bars_per_page(self, kind: BarKind) -> int:
+        """Return how many bars one answer holds."""
+        ...
+
+    def funding_page_ms(self) -> int:
+        """Return a span whose funding rates surely fit one answer, ms."""
+        ...
+
+    async def bars(
+        self, instrument_id: str, kind: BarKind, step_seconds: int, since_ms: int, until_ms: int
+    ) -> Sequence[HistoricBar]:
+        """Return the bars of one page opened in [since, until), in any order."""
+        ...
+
+    async def fundings(
+        self, instrument_id: str, since_ms: int, until_ms: int
+    ) -> Sequence[HistoricFunding]:
+        """Return the rates of one page charged in [since, until), in any order."""
         ...

@@ -57,6 +57,16 @@ def test_every_decision_computes_again_byte_for_byte(running: Daemon) -> None:
     assert "equal" in ran.stdout
 
 
+def test_the_record_is_sealed_while_it_is_written(running: Daemon) -> None:
+    ran = running.cli("audit", "verify", "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    report = json.loads(ran.stdout)
+    assert report["faults"] == []
+    assert report["rows"] > 50
+    (head,) = report["heads"].values()
+    assert head["block_no"] == report["blocks"] > 3
+
+
 def test_a_decision_explains_itself(running: Daemon) -> None:
     first = running.cli_json("decisions")[-1]["decision_id"]
     ran = running.cli("explain", first)

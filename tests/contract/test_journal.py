@@ -62,7 +62,7 @@ class PostgresRig:
     def __init__(self, directory: Path, dsn: str) -> None:
         self.dsn = dsn
         self.spool = Spool(directory)
-        self.shipper = Shipper(self.spool, dsn, RealClock())
+        self.shipper = Shipper(self.spool, dsn, RealClock(), chain_name="okx:okx-7")
         self.stored = PostgresJournal(
             self.spool, self.shipper, RealClock(), increase_wait_seconds_max=0.5
         )

@@ -35,7 +35,7 @@ from ledger_samples import (
 def write(dsn: str, directory: Path, *records: Record) -> None:
     async def ship() -> None:
         with Spool(directory) as spool:
-            shipper = Shipper(spool, dsn, RealClock())
+            shipper = Shipper(spool, dsn, RealClock(), chain_name="okx:okx-7")
             journal = PostgresJournal(spool, shipper, RealClock())
             shipping = asyncio.create_task(shipper.run())
             for record in records:

@@ -56,6 +56,9 @@ def test_a_database_of_the_first_revision_gets_the_new_tables(empty_database: st
 def test_the_migrated_database_is_what_the_code_writes_to(database: str) -> None:
     engine = sa.create_engine(connections.sqlalchemy_url(database))
     with engine.connect() as connection:
+        found = connection.execute(sa.text("SELECT relname FROM pg_class WHERE relispartition"))
+        partitions = set(found.scalars())
+        assert "decision_rest" in partitions
         context = MigrationContext.configure(
             connection,
             opts={
@@ -63,6 +66,8 @@ def test_the_migrated_database_is_what_the_code_writes_to(database: str) -> None
                 "compare_type": True,
                 "version_table": migrate.VERSION_TABLE,
                 "version_table_schema": schema.OPS,
+                # Partitions are the server's matter; the code writes to their parents.
+                "include_name": lambda name, kind, _: kind != "table" or name not in partitions,
             },
         )
         differences = compare_metadata(context, schema.metadata)
@@ -94,8 +99,17 @@ def test_scripts_are_found_where_they_are_put(tmp_path: Path) -> None:
 
 def test_every_table_is_sealed_even_for_the_owner(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT ops.make_partitions('2026-01-31', '2026-02-01')")
         connection.execute("SET session_replication_role = replica")
-        for table in TABLES:
+        tables = sorted(
+            row[0]
+            for row in connection.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'audit'::regnamespace "
+                "AND relkind IN ('r', 'p')"
+            ).fetchall()
+        )
+        assert {"decision_rest", "decision_2026_01", "decision_2026_02", *TABLES} <= set(tables)
+        for table in tables:
             with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
                 connection.execute(f"TRUNCATE audit.{table}")
         triggers = connection.execute(
@@ -103,7 +117,7 @@ def test_every_table_is_sealed_even_for_the_owner(database: str) -> None:
             "WHERE tgname LIKE 'append_only%' ORDER BY relname, tgname"
         ).fetchall()
     assert triggers == [
-        (table, f"append_only_{kind}", "A") for table in TABLES for kind in ("row", "table")
+        (table, f"append_only_{kind}", "A") for table in tables for kind in ("row", "table")
     ]
 
 
@@ -116,7 +130,7 @@ def test_rows_cannot_be_changed_or_removed(database: str) -> None:
             "DELETE FROM audit.memory",
             (
                 "INSERT INTO audit.memory VALUES ('d', 'r', 'a', '1', '{}', 1, 's', 2) "
-                "ON CONFLICT (decision_id) DO UPDATE SET kept_ns = 2"
+                "ON CONFLICT (decision_id, kept_ns) DO UPDATE SET kept_ns = 2"
             ),
         ):
             with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
@@ -188,3 +202,86 @@ def test_an_owner_who_is_no_superuser_migrates_too(
         connection.execute(f"ALTER DATABASE {database} OWNER TO counterpoise_owner")
         connection.execute("DROP OWNED BY plain CASCADE")
         connection.execute("DROP ROLE plain")
+
+
+JANUARY_NS = 1_767_225_600 * 10**9  # 2026-01-01
+
+
+def put_memory(connection: "psycopg.Connection[tuple[object, ...]]", number: int, ns: int) -> None:
+    connection.execute(
+        "INSERT INTO audit.memory VALUES (%s, 'r', 'a', '1', '{}', %s, 's', %s)",
+        (f"d{number}", ns, number),
+    )
+
+
+def test_rows_go_to_their_month_and_never_nowhere(database: str) -> None:
+    day = 86_400 * 10**9
+    with psycopg.connect(database, autocommit=True) as connection:
+        put_memory(connection, 1, JANUARY_NS - 1)
+        made = connection.execute("SELECT ops.make_partitions('2026-01-10', '2026-02-01')")
+        assert made.fetchone() == (12,)
+        again = connection.execute("SELECT ops.make_partitions('2026-01-10', '2026-02-28')")
+        assert again.fetchone() == (0,)
+        # December stands in the default partition and stays there: not a failure.
+        late = connection.execute("SELECT ops.make_partitions('2025-12-10', '2025-12-11')")
+        assert late.fetchone() == (5,)
+        put_memory(connection, 2, JANUARY_NS)
+        put_memory(connection, 3, JANUARY_NS + 31 * day - 1)
+        put_memory(connection, 4, JANUARY_NS + 31 * day)
+        put_memory(connection, 5, JANUARY_NS + 400 * day)
+        places = connection.execute(
+            "SELECT decision_id, tableoid::regclass::text FROM audit.memory ORDER BY 1"
+        ).fetchall()
+    assert places == [
+        ("d1", "audit.memory_rest"),
+        ("d2", "audit.memory_2026_01"),
+        ("d3", "audit.memory_2026_01"),
+        ("d4", "audit.memory_2026_02"),
+        ("d5", "audit.memory_rest"),
+    ]
+
+
+def test_the_writer_makes_partitions_and_nothing_else(database: str) -> None:
+    with as_role(database, schema.WRITER_ROLE) as connection:
+        made = connection.execute("SELECT ops.make_partitions('2026-03-01', '2026-03-02')")
+        assert made.fetchone() == (6,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DROP TABLE audit.memory_2026_03")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("INSERT INTO audit.archived DEFAULT VALUES")
+    with (
+        as_role(database, schema.READER_ROLE) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("SELECT ops.make_partitions('2026-03-01', '2026-03-02')")
+
+
+def test_rows_survive_every_migration_down_and_up(empty_database: str) -> None:
+    migrate.upgrade(empty_database, SCRIPTS, "0001")
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        for number in range(1, 6):
+            put_memory(connection, number, JANUARY_NS + number * 20 * 86_400 * 10**9)
+            connection.execute(
+                "INSERT INTO audit.decision VALUES (%s, 'r', 'a', 'cycle', 1, %s, 'active', "
+                "'traded', '{X}', 's', '1', 1.50, NULL, 1, '{ \"a\": 1.0}', '{}', 's', %s)",
+                (f"d{number}", JANUARY_NS + number * 20 * 86_400 * 10**9, number),
+            )
+        everything = "SELECT * FROM audit.{} ORDER BY 1"
+        names = ("memory", "decision")
+        before = [
+            [tuple(map(str, row)) for row in connection.execute(everything.format(name))]
+            for name in names
+        ]
+    for revision in (HEAD, "0001", HEAD):
+        if revision == "0001":
+            migrate.downgrade(empty_database, SCRIPTS, revision)
+        else:
+            migrate.upgrade(empty_database, SCRIPTS, revision)
+        with psycopg.connect(empty_database) as connection:
+            after = [
+                [tuple(map(str, row)) for row in connection.execute(everything.format(name))]
+                for name in names
+            ]
+            view = connection.execute("SELECT count(*) FROM audit.decisions").fetchone()
+        assert after == before, revision
+        assert view == (5,)

@@ -49,7 +49,7 @@ def journal_on(
     directory: Path, dsn: str, made: type[Shipper] = Shipper
 ) -> Iterator[tuple[PostgresJournal, Shipper]]:
     with Spool(directory) as spool:
-        shipper = made(spool, dsn, RealClock())
+        shipper = made(spool, dsn, RealClock(), chain_name="okx:okx-7")
         journal = PostgresJournal(spool, shipper, RealClock())
         try:
             yield journal, shipper
@@ -123,7 +123,7 @@ from counterpoise.ledger.spool import Spool
 
 async def main():
     spool = Spool(Path(sys.argv[1]))
-    shipper = Shipper(spool, sys.argv[2], RealClock())
+    shipper = Shipper(spool, sys.argv[2], RealClock(), chain_name="okx:okx-7")
     journal = PostgresJournal(spool, shipper, RealClock())
     shipping = asyncio.create_task(shipper.run())
     number = spool.last_seq
@@ -246,7 +246,7 @@ async def test_two_shippers_of_one_spool_cannot_repeat_anything(
     database: str, tmp_path: Path
 ) -> None:
     with journal_on(tmp_path, database) as (journal, first):
-        second = Shipper(first._spool, database, RealClock())
+        second = Shipper(first._spool, database, RealClock(), chain_name="okx:okx-7")
         async with shipping(first), shipping(second):
             for number in range(1, 301):
                 journal.append(fill(number))

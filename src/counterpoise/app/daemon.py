@@ -21,6 +21,7 @@ from counterpoise import __version__
 from counterpoise.app import boot, parameters, recording, watches, wiring
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import Database, open_database
+from counterpoise.app.heads import HeadPublisher, signing_key
 from counterpoise.app.narrator import Narrator
 from counterpoise.app.reloading import Reloader
 from counterpoise.app.runner import Runner
@@ -106,15 +107,19 @@ async def _open_ledger(
     snapshot: AccountSnapshot,
     clock: SystemClock,
 ) -> AsyncIterator[Ledger]:
+    key = signing_key(settings)
     # The lease comes first: nothing of another daemon's is touched without it.
-    lease = Lease(database.dsn, f"{gateway.venue.name}:{snapshot.account_id}", clock)
+    name = f"{gateway.venue.name}:{snapshot.account_id}"
+    lease = Lease(database.dsn, name, clock)
     await lease.acquire()
     # From now on: the warm-up may take longer than a heartbeat is believed.
     beating = asyncio.ensure_future(lease.run())
     spool = Spool(settings.state_dir / "spool")
-    shipper = Shipper(spool, database.dsn, clock)
+    shipper = Shipper(spool, database.dsn, clock, chain_name=name)
     journal = PostgresJournal(spool, shipper, clock)
     shipping = asyncio.ensure_future(shipper.run())
+    publisher = HeadPublisher(shipper.sealer, settings.checkpoints, key, clock)
+    publishing = asyncio.ensure_future(publisher.run())
     try:
         if not await journal.flush(HAND_OVER_SECONDS_MAX):
             raise LedgerUnavailable(
@@ -132,9 +137,10 @@ async def _open_ledger(
         if not await journal.flush(FLUSH_SECONDS_MAX):
             log.warning("spool.kept", reason="Postgres did not take everything; the next run will")
         journal.close()
-        shipping.cancel()
-        beating.cancel()
-        await asyncio.gather(shipping, beating, return_exceptions=True)
+        await publisher.publish()
+        for task in (shipping, beating, publishing):
+            task.cancel()
+        await asyncio.gather(shipping, beating, publishing, return_exceptions=True)
         spool.close()
         await lease.release()
 

@@ -64,6 +64,10 @@ class Settings(RuleSettings):
     core_side: Literal["long", "short"] = "long"
     #: Instruments a hedge may be held in, separated by commas in a variable.
     hedge_candidates: Annotated[tuple[str, ...], NoDecode] = ()
+    #: How it is decided what to hold: "counterpoise", or a baseline of `strategy.policies`.
+    policy: str = "counterpoise"
+    #: Rules of the strategy that are switched off, separated by commas in a variable.
+    rules_off: Annotated[tuple[str, ...], NoDecode] = ()
 
     # -- when --------------------------------------------------------------------------------
     #: Seconds from one decision to the next; divides a day.
@@ -91,6 +95,10 @@ class Settings(RuleSettings):
     state_dir: Path
     #: Directory of the schema's migrations; None = beside the code.
     migrations: Path | None = None
+    #: File the record's heads are appended to, best on another machine; None = the log only.
+    checkpoints: Path | None = None
+    #: Ed25519 private key (PEM) that signs them; None = they are not signed.
+    checkpoint_key: Path | None = None
 
     # -- the venue's key and addresses -------------------------------------------------------
     #: The key's public name.
@@ -142,14 +150,14 @@ class Settings(RuleSettings):
         """Take nothing but what `app.configuration` read, so that each value has one source."""
         return (init_settings,)
 
-    @field_validator("hedge_candidates", mode="before")
+    @field_validator("hedge_candidates", "rules_off", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("state_dir", "migrations")
+    @field_validator("state_dir", "migrations", "checkpoints", "checkpoint_key")
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()

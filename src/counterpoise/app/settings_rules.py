@@ -31,6 +31,7 @@ class RuleSettings(BaseSettings):
     hedge_legs: int = 3
     hedge_ratio: float = 1.2
     hedge_credit_max: float = 0.5
+    adl_rank_high: int = 4
     hedge_profit_take: float = 0.02
     hedge_profit_part: float = 0.5
     offset_max: float = 0.95
@@ -54,6 +55,7 @@ class RuleSettings(BaseSettings):
     incumbency_cycles: int = 2
     history_days_min: float = 3.0
     depth_quote_min: float = 0.0
+    volume_quote_min: float = 0.0
 
     # The regime (strategy.parameters).
     regime_stress_elevated: float = 1.2
@@ -65,6 +67,11 @@ class RuleSettings(BaseSettings):
     regime_move_cascade: float = 6.0
     regime_calm_cycles: int = 4
     cascade_hold_cycles: int = 2
+
+    # The baselines (strategy.parameters).
+    policy_hedge_fraction: float = 2 / 3
+    price_correlation_raise: float = 1.5
+    hold_less_fraction: float = 0.5
 
     # Targets and bands (strategy.parameters).
     leverage_soft: float = 2.7

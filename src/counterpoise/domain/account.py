@@ -1,6 +1,6 @@
 """Positions, balances and what the venue says about them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -39,6 +39,8 @@ class Position:
     trade_sequence: int | None = None
     #: Mark the venue valued it at, quote; None = not told. Only for what no stream gives a mark.
     mark: Decimal | None = None
+    #: Place in the venue's queue for auto-deleveraging, 1 (last) to 5 (next); None = not told.
+    adl_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +171,6 @@ class AccountView:
     age_ms: int | None
     #: Codes of what is missing ("ACCOUNT_STALE"); empty = complete.
     missing: tuple[str, ...]
+    #: Place of held instruments in the queue for auto-deleveraging, 1 (last) to 5 (next); one that
+    #: is not there is not known.
+    adl_ranks: dict[str, int] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 CounterpoiseError
 |- SettingsError            the start stops with the message
 |- StartRefused             the start stops with the message and the remedy
+|- DataError                the command of the laboratory stops with the message
 |- VenueError
 |  |- VenueUnreachable      nothing was sent; reads are retried
 |  |- VenueRejected         the venue refused; never retried
@@ -26,6 +27,10 @@ class SettingsError(CounterpoiseError):
 
 class StartRefused(CounterpoiseError):
     """The account, venue or database is not as it must be: says what and how to mend it."""
+
+
+class DataError(CounterpoiseError):
+    """Recorded data is missing or not as it must be: says which file and what is allowed."""
 
 
 class VenueError(CounterpoiseError):

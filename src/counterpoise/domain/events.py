@@ -12,7 +12,7 @@ from counterpoise.domain.account import (
     WaitingTrigger,
 )
 from counterpoise.domain.instruments import InstrumentState
-from counterpoise.domain.orders import Fill, OrderState
+from counterpoise.domain.orders import Fill, OrderState, Side
 
 
 class StreamName(StrEnum):
@@ -96,6 +96,21 @@ class FundingRate:
     funding_ns: int
     #: Hours from one funding to the next.
     interval_hours: Decimal
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiquidationPrinted:
+    """The venue liquidated somebody's position and said so in public."""
+
+    instrument_id: str
+    #: Side of the venue's order: SELL closes a long position.
+    side: Side
+    #: Base units.
+    quantity: Decimal
+    #: Quote per base it was taken over or traded at.
+    price: Decimal
     event_ns: int
     received_ns: int
 
@@ -341,6 +356,7 @@ Event = (
     | BookGap
     | MarkPrice
     | FundingRate
+    | LiquidationPrinted
     | StreamAlive
     | StreamDown
     | PositionUpdate

@@ -4,7 +4,7 @@ The venue's position is truth and fills explain it: a fill moves the tracked pos
 position message at least as new arrives (venues.md names the order of OKX's messages).
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,6 +17,8 @@ from counterpoise.risk import equity as risk_equity
 
 #: Fill ids kept to recognise a fill told twice; far above what one reconnect can repeat.
 FILLS_REMEMBERED_MAX: Final = 20_000
+#: Movements of cash kept that may be newer than the next answer's balance.
+CASH_TOLD_MAX: Final = 1_000
 
 ZERO: Final = Decimal(0)
 
@@ -27,6 +29,8 @@ class Account:
 
     #: By instrument; a flat one is kept with quantity 0 for the time of its last change.
     positions: dict[str, Position] = field(default_factory=dict)
+    #: The same as the venue last told them, without the executions since.
+    told: dict[str, Position] = field(default_factory=dict)
     #: Cash as last told, adjusted by later fills and funding; None = never told.
     wallet_balance: Decimal | None = None
     #: Venue clock of the last balance, ns.
@@ -43,6 +47,10 @@ class Account:
     cash_explained: Decimal = ZERO
     #: Venue clock of that reconciliation's balance, ns; what is older is in its balance.
     reconciled_ns: int = 0
+    #: The latest of what explains cash: (venue clock, ns; quote).
+    cash_told: deque[tuple[int, Decimal]] = field(
+        default_factory=lambda: deque(maxlen=CASH_TOLD_MAX)
+    )
     #: Venue clock of the last whole answer about positions, ns; older fills are in it.
     positions_ns: int = 0
     #: When the last fill was told, our clock, ns; 0 = none yet.
@@ -58,8 +66,10 @@ class Account:
     base_ns: int = 0
     #: Signed base units executed since then, per instrument.
     filled_since_base: dict[str, Decimal] = field(default_factory=dict)
-    #: Executions told before the first whole answer, oldest first.
+    #: Executions told before the positions of the start were explained, in the order told.
     fills_at_start: list[Fill] = field(default_factory=list)
+    #: True = they are not explained yet.
+    starting: bool = True
     #: True = REST gave the whole account at least once and nothing contradicts it since.
     complete: bool = False
 
@@ -103,6 +113,11 @@ class Account:
             transfers=self.transfers,
             age_ms=age_ms,
             missing=tuple(missing),
+            adl_ranks={
+                i: p.adl_rank
+                for i, p in self.positions.items()
+                if p.quantity != 0 and p.adl_rank is not None
+            },
         )
 
     def told_position(self, position: Position) -> bool:
@@ -111,6 +126,7 @@ class Account:
         if known is not None and not _is_newer(position, known):
             return False
         self.positions[position.instrument_id] = position
+        self.told[position.instrument_id] = position
         return True
 
     def told_balance(self, balance: Balance, marks: Mapping[str, Decimal]) -> bool:
@@ -149,14 +165,13 @@ class Account:
         if realised is None:
             realised = realised_pnl(known, fill)
         cash = realised - fill.fee
-        if fill.event_ns > self.reconciled_ns:
-            self.cash_explained += cash
+        self._explain(cash, fill.event_ns)
         if self.wallet_balance is not None and fill.event_ns > self.balance_ns:
             self.wallet_balance += cash
             self.fills_since_anchor.append(fill)
         if self.complete and self._moves(fill, known, reduce_only=reduce_only):
             self.positions[fill.instrument_id] = after_fill(known, fill)
-        if not self.complete:
+        if self.starting:
             self.fills_at_start.append(fill)
         if self._follows_base(fill):
             filled = self.filled_since_base.get(fill.instrument_id, ZERO) + fill.signed_quantity
@@ -171,9 +186,11 @@ class Account:
         if reduce_only and known.quantity * fill.side.sign >= 0:
             return False
         number = trade_sequence(fill)
-        if number is not None and known.trade_sequence is not None:
-            return number > known.trade_sequence
-        return fill.event_ns > known.event_ns
+        # Against what the venue told, not against later executions: these may come in any order.
+        told = self.told.get(fill.instrument_id) or flat(fill.instrument_id)
+        if number is not None and told.trade_sequence is not None:
+            return number > told.trade_sequence
+        return fill.event_ns > told.event_ns
 
     def _follows_base(self, fill: Fill) -> bool:
         known = self.base.get(fill.instrument_id)
@@ -191,15 +208,26 @@ class Account:
         self._told_cash(transfer, event_ns)
         self.transfers += transfer
 
-    def _told_cash(self, change: Decimal, event_ns: int) -> None:
+    def _explain(self, change: Decimal, event_ns: int) -> None:
+        self.cash_told.append((event_ns, change))
         if event_ns > self.reconciled_ns:
             self.cash_explained += change
+
+    def _told_cash(self, change: Decimal, event_ns: int) -> None:
+        self._explain(change, event_ns)
         if self.wallet_balance is not None and event_ns > self.balance_ns:
             self.wallet_balance += change
             self.cash_since_anchor += change
 
     def count_from(self, snapshot: AccountSnapshot) -> None:
-        """Add up executions from this answer's positions on."""
+        """Add up cash from this answer's balance on and executions from its positions on.
+
+        What moved cash after the balance was made may have been told before the whole answer.
+        """
+        self.reconciled_ns = snapshot.balance.event_ns
+        self.cash_explained = sum(
+            (change for event_ns, change in self.cash_told if event_ns > self.reconciled_ns), ZERO
+        )
         self.base = {p.instrument_id: p for p in snapshot.positions}
         self.base_ns = snapshot.positions_ns or snapshot.event_ns
         self.filled_since_base = {}
@@ -223,7 +251,9 @@ class Account:
         A difference is named only if nothing newer than the snapshot explains it.
         """
         theirs = {p.instrument_id: p for p in snapshot.positions}
-        asked_ns = snapshot.positions_ns or snapshot.event_ns
+        # Venues stamp whole milliseconds: what is stamped with the one in which they were asked may
+        # have happened after they looked.
+        asked_ns = (snapshot.positions_ns or snapshot.event_ns) // NS_PER_MS * NS_PER_MS - 1
         drift: dict[str, tuple[Decimal, Decimal]] = {}
         for instrument_id in sorted(self.positions.keys() | theirs.keys()):
             ours = self.positions.get(instrument_id) or flat(instrument_id)
@@ -232,7 +262,7 @@ class Account:
                 continue
             if self.complete and ours.quantity != other.quantity:
                 drift[instrument_id] = (ours.quantity, other.quantity)
-            self.positions[instrument_id] = other
+            self.positions[instrument_id] = self.told[instrument_id] = other
         self.told_balance(snapshot.balance, marks)
         self.positions_ns = max(self.positions_ns, asked_ns)
         self.complete = True
@@ -286,6 +316,10 @@ def after_fill(position: Position, fill: Fill) -> Position:
         instrument_id=position.instrument_id,
         quantity=quantity,
         entry_price=entry,
-        event_ns=fill.event_ns,
-        trade_sequence=trade_sequence(fill),
+        event_ns=max(fill.event_ns, position.event_ns),
+        trade_sequence=max(
+            (n for n in (trade_sequence(fill), position.trade_sequence) if n is not None),
+            default=None,
+        ),
+        adl_rank=position.adl_rank,
     )

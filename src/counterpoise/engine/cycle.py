@@ -7,6 +7,7 @@ both sides; a replay calls it on the stored inputs and compares.
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.domain.orders import ApprovedOrder, LegChange, Side
 from counterpoise.engine import pricing
 from counterpoise.risk import gate
@@ -63,6 +64,7 @@ class CycleOutputs:
     review: tuple[Reviewed, ...]
 
 
+@counted_in_money
 def recompute(inputs: CycleInputs) -> CycleOutputs:
     """Decide, price and review; a pure function of its argument."""
     decision = strategy_decide.decide(inputs.decision)

@@ -48,8 +48,11 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     state.account.transfers = Decimal(0)
     state.memory = decision.memory
     if state.run.observe:
-        # Nothing was bought, so a later run that trades starts at the entry scale all the same.
-        state.memory = replace(decision.memory, scale=None, scale_ns=None)
+        # Nothing was bought, so a later run that trades starts at the entry scale all the same,
+        # and sets what a policy sets once.
+        state.memory = replace(
+            decision.memory, scale=None, scale_ns=None, policy_quantities={}, policy_floors={}
+        )
     state.cycle_slot_ns = slot_ns
     state.last_summary = decision.summary
     done: list[actions.Action] = [
@@ -124,6 +127,7 @@ def _without(account: AccountView, missing: str) -> AccountView:
         transfers=account.transfers,
         age_ms=account.age_ms,
         missing=(*account.missing, missing),
+        adl_ranks=account.adl_ranks,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from counterpoise.domain import identity
+from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.domain.orders import IntentSource, LegChange, LegRole, Side
 from counterpoise.domain.records import DecisionMade
 from counterpoise.engine import actions, recording, views, working
@@ -32,6 +33,7 @@ class FlattenOutputs:
     changes: tuple[LegChange, ...]
 
 
+@counted_in_money
 def recompute(inputs: FlattenInputs) -> FlattenOutputs:
     """Return one reduction per position; a pure function of its argument."""
     changes = []

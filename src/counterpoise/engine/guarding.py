@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from counterpoise.domain import identity
+from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.domain.orders import IntentSource
 from counterpoise.domain.records import DecisionMade
 from counterpoise.engine import actions, recording, views, working
@@ -27,6 +28,7 @@ class GuardInputs:
     leg_vanished: bool
 
 
+@counted_in_money
 def recompute(inputs: GuardInputs) -> guard.GuardVerdict:
     """Evaluate; a pure function of its argument."""
     if inputs.leg_vanished:

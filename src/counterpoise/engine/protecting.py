@@ -12,6 +12,7 @@ from typing import Final
 
 from counterpoise.domain import identity
 from counterpoise.domain.account import OpenOrder, WaitingTrigger
+from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.domain.events import OrderUpdate, TriggersListed, UpdateSource
 from counterpoise.domain.orders import (
     IntentSource,
@@ -66,6 +67,7 @@ class ProtectionOutputs:
     targets: tuple[StopTarget, ...]
 
 
+@counted_in_money
 def recompute(inputs: ProtectionInputs) -> ProtectionOutputs:
     """Return the stops; a pure function of its argument."""
     found = protection.stop_targets(inputs.risk, inputs.guard, inputs.parameters)

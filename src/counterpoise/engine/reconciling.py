@@ -23,6 +23,7 @@ from counterpoise.engine.run import (
     CASH_TOLERANCE_FRACTION,
     DOUBT_NS,
     EQUITY_TOLERANCE_FRACTION,
+    START_DOUBT_NS_MAX,
 )
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
@@ -52,7 +53,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     done += _gone(state, drift)
     if not state.account_stream_down:
         done += controls.remove_cause(state, Cause.ACCOUNT)
-    if first:
+    if first or state.recorded is not None:
         done += _first(state, snapshot, before)
     elif quiet:
         done += _balance(state, snapshot, drift)
@@ -148,18 +149,17 @@ def _another_account(state: State, snapshot: AccountSnapshot) -> list[actions.Ac
 
 
 def _first(
-    state: State, snapshot: AccountSnapshot, recorded: dict[str, Position]
+    state: State, snapshot: AccountSnapshot, before: dict[str, Position]
 ) -> list[actions.Action]:
     # What the record and the executions since make of each position, against what the venue says.
-    # Executions told now may be in the recorded position already: any end part of them explains.
-    away: dict[str, str] = {}
-    theirs = state.account.quantities()
-    for name in sorted(recorded.keys() | theirs.keys() if recorded else ()):
-        known = recorded.get(name) or flat(name)
-        told = [f.signed_quantity for f in state.account.fills_at_start if f.instrument_id == name]
-        possible = {known.quantity + sum(told[i:], Decimal(0)) for i in range(len(told) + 1)}
-        if theirs.get(name, Decimal(0)) not in possible:
-            away[name] = f"recorded {known.quantity}, venue {theirs.get(name, Decimal(0))}"
+    # What does not add up is believed at the second look: executions are listed a little late.
+    recorded = before if state.recorded is None else state.recorded
+    away = _away(state, recorded)
+    if away and _may_be_explained(state, snapshot.received_ns):
+        state.recorded = recorded
+        return []
+    state.recorded = None
+    state.account.starting = False
     state.account.fills_at_start.clear()
     _count_from(state, snapshot)
     if not away:
@@ -167,10 +167,33 @@ def _first(
     return _said(state, "positions changed while no daemon ran, without executions", away)
 
 
+def _away(state: State, recorded: dict[str, Position]) -> dict[str, str]:
+    # Executions told now may be in the recorded position already: any end part of them explains.
+    away: dict[str, str] = {}
+    theirs = state.account.quantities()
+    fills = sorted(state.account.fills_at_start, key=lambda fill: fill.event_ns)
+    for name in sorted(recorded.keys() | theirs.keys() if recorded else ()):
+        known = recorded.get(name) or flat(name)
+        told = [f.signed_quantity for f in fills if f.instrument_id == name]
+        possible = {known.quantity + sum(told[i:], Decimal(0)) for i in range(len(told) + 1)}
+        if theirs.get(name, Decimal(0)) not in possible:
+            away[name] = f"recorded {known.quantity}, venue {theirs.get(name, Decimal(0))}"
+    return away
+
+
+def _may_be_explained(state: State, received_ns: int) -> bool:
+    # Begins or prolongs the doubt; orders at work may be what moved the position.
+    if state.doubt_ns is None:
+        state.doubt_ns = received_ns
+        return True
+    waited_ns = received_ns - state.doubt_ns
+    state.doubt_asked = False
+    working = bool(state.orders.active or state.plans)
+    return waited_ns < DOUBT_NS or (working and waited_ns < START_DOUBT_NS_MAX)
+
+
 def _count_from(state: State, snapshot: AccountSnapshot) -> None:
     state.wallet_reconciled = snapshot.balance.wallet_balance
-    state.account.reconciled_ns = snapshot.balance.event_ns
-    state.account.cash_explained = Decimal(0)
     state.account.count_from(snapshot)
     state.doubt_ns, state.doubt_asked = None, False
 

@@ -12,6 +12,8 @@ def reconfigure(
     """Use these numbers from the next event on; the core, its side and the run stay the same."""
     assert strategy.core_instrument == state.strategy.core_instrument, "the core needs a restart"
     assert strategy.core_side == state.strategy.core_side, "the side needs a restart"
+    assert strategy.policy == state.strategy.policy, "another policy needs a restart"
+    assert strategy.rules_off == state.strategy.rules_off, "a rule switched needs a restart"
     assert run.run_id == state.run.run_id, "a run keeps its name"
     assert run.leverage_ceiling <= state.run.leverage_ceiling, "a higher ceiling needs a restart"
     state.strategy = strategy

@@ -64,6 +64,8 @@ EQUITY_TOLERANCE_FRACTION: Final = Decimal("0.01")
 #: What does not add up is looked at again after this, before it is believed: venues list bills
 #: and executions a little after they happened.
 DOUBT_NS: Final = 3 * NS_PER_SECOND
+#: Positions of a start that nothing explains are believed at the latest then, orders at work or not.
+START_DOUBT_NS_MAX: Final = 60 * NS_PER_SECOND
 #: The venue's clock is not known once its last measurement is older than this.
 CLOCK_AGE_NS_MAX: Final = 300 * NS_PER_SECOND
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from counterpoise.domain.account import TradingState
+from counterpoise.domain.account import Position, TradingState
 from counterpoise.domain.events import ControlRequested
 from counterpoise.domain.instruments import Instrument
 from counterpoise.engine.account import Account
@@ -108,6 +108,8 @@ class State:
     transfers_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
     #: When the account did not add up for the first time, ns; None = it does.
     doubt_ns: int | None = None
+    #: Positions on record at the start while the venue's are not explained; None = they are.
+    recorded: dict[str, Position] | None = None
     #: True = the second look was asked for.
     doubt_asked: bool = False
     #: Venue clock minus ours as last measured, ms; None = not known.

@@ -1,6 +1,7 @@
 """Events in, actions out: the one place where state changes."""
 
 from counterpoise.domain import events
+from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.engine import (
     actions,
     clocking,
@@ -23,6 +24,7 @@ from counterpoise.engine.account_told import (
 from counterpoise.engine.state import State
 
 
+@counted_in_money
 def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C901, PLR0911, PLR0912
     """Apply one event to the state; return what the outside is to do, in order.
 
@@ -36,7 +38,7 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
         case events.MarkPrice():
             state.market.apply(event)
             return guarding.watch(state)
-        case events.FundingRate():
+        case events.FundingRate() | events.LiquidationPrinted():
             state.market.apply(event)
             return []
         case events.StreamAlive() | events.StreamDown():

@@ -8,6 +8,7 @@ import numpy as np
 STREAM_HISTORY: Final = 0
 STREAM_LIVE: Final = 1
 STREAM_BARS: Final = 2
+STREAM_STRESS: Final = 3
 
 _MASK_64: Final = 0xFFFF_FFFF_FFFF_FFFF
 

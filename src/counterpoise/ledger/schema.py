@@ -1,9 +1,8 @@
 """Tables of the record as SQLAlchemy Core sees them; `migrations` creates them.
 
 Schema `audit` is append-only (triggers and grants), one table per class of `domain.records`.
-Schema `ops` is small mutable state: the lease and the cursor of each spool. A hash chain over
-the audit rows would add a `block` table and a leaf hash per row; `body` columns are of type
-`json`, which keeps the exact bytes, so that it can be added without rewriting history.
+Schema `ops` is small mutable state: the lease and the cursor of each spool. `audit.block` seals
+what was stored (`ledger.chain`); `body` columns are of type `json`, which keeps the exact bytes.
 
 There are no foreign keys: a record must never be refused because another one is missing.
 """
@@ -75,7 +74,20 @@ def _column(name: str, annotation: Any, *, key: bool) -> sa.Column[Any]:
     return sa.Column(name, _TYPES[annotation](), nullable=nullable, primary_key=key)
 
 
+#: Table that is partitioned by month -> the column that says when; part of its unique keys.
+PARTITIONED: Final = {
+    "market_snapshot": "event_ns",
+    "signals": "event_ns",
+    "decision": "decided_ns",
+    "position": "recorded_ns",
+    "equity": "event_ns",
+    "memory": "kept_ns",
+}
+
+
 def _table(name: str, record: type[Record], key: tuple[str, ...]) -> sa.Table:
+    moment = (PARTITIONED[name],) if name in PARTITIONED else ()
+    key = (*key, *moment)
     hints = typing.get_type_hints(record)
     columns = [
         _column(field.name, hints[field.name], key=field.name in key)
@@ -97,7 +109,7 @@ def _table(name: str, record: type[Record], key: tuple[str, ...]) -> sa.Table:
             nullable=False,
             server_default=sa.text("clock_timestamp()"),
         ),
-        sa.UniqueConstraint("spool_id", "spool_seq", name=f"{name}_spool_key"),
+        sa.UniqueConstraint("spool_id", "spool_seq", *moment, name=f"{name}_spool_key"),
         schema=AUDIT,
     )
 
@@ -176,6 +188,45 @@ REFUSED: Final = sa.Table(
         nullable=False,
         server_default=sa.text("clock_timestamp()"),
     ),
+    schema=AUDIT,
+)
+
+#: The hash chain: rows sealed together, each block naming the one before (`ledger.chain`).
+BLOCK: Final = sa.Table(
+    "block",
+    metadata,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("block_no", sa.BigInteger, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("spool_id", sa.Text, nullable=False),
+    sa.Column("seqs", postgresql.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("leaves", sa.LargeBinary, nullable=False),
+    sa.Column("previous_hash", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_ns", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("chain", "previous_hash", name="block_chain_previous_hash_key"),
+    schema=AUDIT,
+)
+
+#: A partition whose rows were written to a file and dropped (`ledger.archiving`).
+ARCHIVED: Final = sa.Table(
+    "archived",
+    metadata,
+    sa.Column("archive_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("table_name", sa.Text, nullable=False),
+    sa.Column("partition_name", sa.Text, nullable=False),
+    sa.Column("spool_id", sa.Text, nullable=False),
+    sa.Column("seqs", postgresql.INT8MULTIRANGE, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("file_name", sa.Text, nullable=False),
+    sa.Column("file_sha256", sa.Text, nullable=False),
+    sa.Column(
+        "archived_at",
+        sa.DateTime(timezone=True),
+        nullable=False,
+        server_default=sa.text("clock_timestamp()"),
+    ),
+    sa.Column("archived_by", sa.Text, nullable=False, server_default=sa.text("session_user")),
     schema=AUDIT,
 )
 

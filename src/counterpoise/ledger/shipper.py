@@ -25,7 +25,9 @@ from sqlalchemy.pool import NullPool
 
 from counterpoise.domain.errors import LedgerUnavailable, SpoolFailed
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.ledger import codec, connections, schema
+from counterpoise.ledger import chain, codec, connections, schema
+from counterpoise.ledger.partitions import Partitions
+from counterpoise.ledger.sealer import ADOPTED_PLACES_MAX, Sealer
 from counterpoise.ledger.spool import Spool, SpooledRecord
 from counterpoise.ports import Clock
 
@@ -67,11 +69,13 @@ class _Parcel:
 
 
 class Shipper:
-    """The only writer of audit rows."""
+    """The only writer of audit rows, and the one that seals them."""
 
-    def __init__(self, spool: Spool, dsn: str, clock: Clock) -> None:
-        """Prepare; nothing is opened before `run`."""
+    def __init__(self, spool: Spool, dsn: str, clock: Clock, *, chain_name: str) -> None:
+        """Prepare; nothing is opened before `run`. `chain_name` is "venue:account"."""
         self._spool = spool
+        self._partitions = Partitions(clock)
+        self._sealer = Sealer(chain_name, spool.spool_id, clock)
         self._clock = clock
         self._engine: AsyncEngine = create_async_engine(
             connections.sqlalchemy_url(dsn),
@@ -106,6 +110,11 @@ class Shipper:
         now_ns = self._clock.now_ns()
         self._behind_ns = now_ns if self._behind_ns is None else self._behind_ns
         return self._available, (now_ns - self._behind_ns) / NS_PER_SECOND
+
+    @property
+    def sealer(self) -> Sealer:
+        """The chain's end, for whoever publishes it."""
+        return self._sealer
 
     def wake(self) -> None:
         """Tell it that the spool has new records; any thread may."""
@@ -154,6 +163,9 @@ class Shipper:
         connection = await self._timed(self._connect(), interruptible=False)
         try:
             self._cursor = await self._timed(self._read_cursor(connection))
+            await self._timed(self._sealer.read_head(connection))
+            await self._adopt(connection)
+            await self._timed(self._partitions.ensure(connection))
             if not self._available:
                 log.info("ledger.available", cursor=self._cursor, newest=self._spool.last_seq)
             self._available = True
@@ -190,6 +202,7 @@ class Shipper:
         except TimeoutError:
             await self._delete_shipped()
             await self._timed(_ping(connection))
+            await self._timed(self._partitions.ensure(connection))
 
     async def _delete_shipped(self) -> None:
         if self._deleted < self._cursor:
@@ -224,6 +237,13 @@ class Shipper:
             log.error("ledger.gap", database=cursor, deleted=self._deleted)
         return cursor
 
+    async def _adopt(self, connection: AsyncConnection) -> None:
+        # Rows an older version of this daemon stored stand outside any chain: seal them first.
+        through = await self._timed(self._sealer.unsealed_through(connection, self._cursor))
+        for first in range(1, through + 1, ADOPTED_PLACES_MAX):
+            last = min(first + ADOPTED_PLACES_MAX - 1, through)
+            await self._timed(self._sealer.adopt(connection, first, last))
+
     async def _ship(self, parcels: Sequence[_Parcel], connection: AsyncConnection) -> None:
         # Halves a batch that holds a record Postgres cannot take, until that one stands alone.
         try:
@@ -248,22 +268,17 @@ class Shipper:
 
     async def _move(self, parcels: Sequence[_Parcel], connection: AsyncConnection) -> None:
         rows: defaultdict[sa.Table, list[dict[str, Any]]] = defaultdict(list)
-        origin = {"spool_id": self._spool.spool_id}
+        spool_id = self._spool.spool_id
+        leaves: dict[int, bytes] = {}
         for parcel in parcels:
             spooled = parcel.spooled
-            if parcel.row is None:
-                rows[schema.REFUSED].append(
-                    origin
-                    | {
-                        "spool_seq": spooled.seq,
-                        "table_name": spooled.table,
-                        "body": spooled.body,
-                        "error": parcel.error,
-                    }
-                )
-            else:
+            table, row = schema.REFUSED, parcel.row
+            if row is not None:
                 table = schema.TABLES[schema.RECORD_TYPES[spooled.table]]
-                rows[table].append(parcel.row | origin | {"spool_seq": spooled.seq})
+            else:
+                row = {"table_name": spooled.table, "body": spooled.body, "error": parcel.error}
+            leaves[spooled.seq] = chain.leaf(str(table.name), spool_id, spooled.seq, row)
+            rows[table].append(row | {"spool_id": spool_id, "spool_seq": spooled.seq})
         cursor = schema.SPOOL_CURSOR
         async with connection.begin():
             moved = await connection.execute(
@@ -277,9 +292,16 @@ class Shipper:
                 raise LedgerUnavailable("the spool's cursor moved")
             for table, values in rows.items():
                 insert = postgresql.insert(table)
-                if table.name in schema.REPEATABLE:
-                    insert = insert.on_conflict_do_nothing()
-                await connection.execute(insert, values)
+                if table.name not in schema.REPEATABLE:
+                    await connection.execute(insert, values)
+                    continue
+                # Only what was stored is sealed: a fact told twice is one row.
+                once = insert.on_conflict_do_nothing().returning(table.c.spool_seq)
+                stored = set((await connection.execute(once, values)).scalars())
+                for repeated in {row["spool_seq"] for row in values} - stored:
+                    del leaves[repeated]
+            head = await self._sealer.seal(connection, leaves)
+        self._sealer.committed(head)
 
     # -- plumbing ----------------------------------------------------------------------------
 

@@ -18,16 +18,38 @@ BASELINE_MINUTES: Final = 24 * 60
 #: Observed minutes before anything is called normal.
 BASELINE_MINUTES_MIN: Final = 60
 
+#: A thin book must last this long to count, seconds.
+HELD_SECONDS: Final = 30
+
+#: Samples in that time that make it measured; half of them may be missing.
+HELD_SAMPLES_MIN: Final = 15
+
+#: Depth that goes within this is called a fall, seconds.
+FALL_SECONDS: Final = 180
+
+#: How long a fall is remembered, seconds: a decision every 15 minutes must see the one between.
+FALL_MEMORY_SECONDS: Final = 900
+
 _SECONDS_PER_MINUTE: Final = 60
 
 
 class Baseline:
     """Medians of depth and spread, sampled at most once a second.
 
-    24 hours are kept as one median per minute, so memory is bounded by 60 + 1,440 samples.
+    24 hours are kept as one median per minute, and depth against normal as its highest and lowest
+    of sliding windows, so memory is bounded by 1,440 minutes and some hundred seconds.
     """
 
-    __slots__ = ("_depth_normal", "_minutes", "_open_minute", "_recent", "_spread_normal")
+    __slots__ = (
+        "_depth_normal",
+        "_falls",
+        "_held",
+        "_highest",
+        "_minutes",
+        "_open_minute",
+        "_recent",
+        "_spread_normal",
+    )
 
     def __init__(self) -> None:
         # (second, depth, spread), oldest first: the last minute.
@@ -38,6 +60,12 @@ class Baseline:
         self._open_minute: list[tuple[int, float, float]] = []
         self._depth_normal: float | None = None
         self._spread_normal: float | None = None
+        # (second, depth fraction) of the last 30 s, oldest first.
+        self._held: deque[tuple[int, float]] = deque(maxlen=HELD_SECONDS)
+        # Falling depth fractions of the last 3 minutes: the first one is the highest.
+        self._highest: deque[tuple[int, float]] = deque()
+        # Rising depth fractions over the highest before them, of the last 15 minutes.
+        self._falls: deque[tuple[int, float]] = deque()
 
     def due(self, now_ns: int) -> bool:
         """Tell whether this second has no sample yet."""
@@ -57,6 +85,24 @@ class Baseline:
         sample = (second, depth_quote, spread_fraction)
         self._recent.append(sample)
         self._open_minute.append(sample)
+        fraction = self.depth_fraction(now_ns)
+        if fraction is not None:
+            self._measured(second, fraction)
+
+    def depth_fraction_high(self, now_ns: int) -> float | None:
+        """Return the highest depth fraction of the last 30 s; None = not measured for so long."""
+        oldest = now_ns // NS_PER_SECOND - HELD_SECONDS
+        held = [fraction for second, fraction in self._held if second > oldest]
+        return max(held) if len(held) >= HELD_SAMPLES_MIN else None
+
+    def depth_fall_fraction(self, now_ns: int) -> float | None:
+        """Return the deepest fall of the last 15 minutes; None = not measured.
+
+        That is the smallest of depth fraction over its highest of the 3 minutes before: 0.35 = 65 %
+        of the depth went within 3 minutes, 1 = none did.
+        """
+        oldest = now_ns // NS_PER_SECOND - FALL_MEMORY_SECONDS
+        return next((fall for second, fall in self._falls if second > oldest), None)
 
     def depth_fraction(self, now_ns: int) -> float | None:
         """Return the 60 s median of depth / its 24 h median.
@@ -78,6 +124,22 @@ class Baseline:
     def _window(self, now_ns: int, seconds: int) -> list[tuple[int, float, float]]:
         oldest = now_ns // NS_PER_SECOND - seconds
         return [sample for sample in self._recent if sample[0] > oldest]
+
+    def _measured(self, second: int, fraction: float) -> None:
+        self._held.append((second, fraction))
+        highest, falls = self._highest, self._falls
+        while highest and highest[-1][1] <= fraction:
+            highest.pop()
+        highest.append((second, fraction))
+        while highest[0][0] <= second - FALL_SECONDS:
+            highest.popleft()
+        most = highest[0][1]
+        fall = fraction / most if most > 0.0 else 1.0
+        while falls and falls[-1][1] >= fall:
+            falls.pop()
+        falls.append((second, fall))
+        while falls[0][0] <= second - FALL_MEMORY_SECONDS:
+            falls.popleft()
 
     def _close_minute(self, minute: int) -> None:
         closed = self._open_minute

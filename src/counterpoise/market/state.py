@@ -9,6 +9,7 @@ from counterpoise.domain.events import (
     BookGap,
     BookSnapshot,
     FundingRate,
+    LiquidationPrinted,
     MarkPrice,
     StreamAlive,
     StreamDown,
@@ -16,6 +17,7 @@ from counterpoise.domain.events import (
     Tick,
 )
 from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.market.baseline import Baseline
 from counterpoise.market.book import OrderBook
@@ -25,6 +27,7 @@ from counterpoise.market.freshness import (
     LatencyTracker,
     Liveness,
 )
+from counterpoise.market.liquidations import Liquidations
 from counterpoise.market.view import InstrumentView, MarketView
 
 #: Distance from mid within which depth is measured, bps.
@@ -35,7 +38,15 @@ DEPTH_BPS: Final = 25
 EVENT_AHEAD_SECONDS_MAX: Final = 60
 
 MarketEvent = (
-    BookSnapshot | BookDelta | BookGap | MarkPrice | FundingRate | StreamAlive | StreamDown | Tick
+    BookSnapshot
+    | BookDelta
+    | BookGap
+    | MarkPrice
+    | FundingRate
+    | LiquidationPrinted
+    | StreamAlive
+    | StreamDown
+    | Tick
 )
 
 
@@ -50,12 +61,14 @@ class Market:
         self._books = self._liveness[StreamName.BOOKS]
         self._marks = self._liveness[StreamName.MARKS]
         self._latency = LatencyTracker()
+        self._liquidations = Liquidations()
         # Any: each handler takes its own event; the key is the proof that it fits.
         self._handlers: dict[type, Callable[[Any], None]] = {
             BookDelta: self._on_book_delta,
             MarkPrice: self._on_mark,
             BookSnapshot: self._on_book_snapshot,
             FundingRate: self._on_funding,
+            LiquidationPrinted: self._on_liquidation,
             StreamAlive: self._on_stream_alive,
             StreamDown: self._on_stream_down,
             BookGap: self._on_book_gap,
@@ -135,6 +148,8 @@ class Market:
             },
             latency_ms_p50=None if latency is None else latency[0],
             latency_ms_p99=None if latency is None else latency[1],
+            liquidations_quote=self._liquidations.last_minute(now_ns),
+            liquidations_quote_high=self._liquidations.high(now_ns),
         )
 
     def _view_entry(self, entry: "_Entry", now_ns: int) -> InstrumentView:
@@ -156,6 +171,8 @@ class Market:
             depth_fraction=entry.baseline.depth_fraction(now_ns),
             spread_ratio=entry.baseline.spread_ratio(now_ns),
             missing=self._missing(entry, book, mark_age_ms, book_age_ms),
+            depth_fraction_high=entry.baseline.depth_fraction_high(now_ns),
+            depth_fall_fraction=entry.baseline.depth_fall_fraction(now_ns),
         )
 
     def _missing(
@@ -240,6 +257,11 @@ class Market:
             return
         if event.rate.is_finite() and _is_positive(event.interval_hours):
             entry.funding = event
+
+    def _on_liquidation(self, event: LiquidationPrinted) -> None:
+        notional = event.quantity * event.price
+        if event.instrument_id in self._entries and _is_positive(notional):
+            self._liquidations.record(event.received_ns, float_from_decimal(notional))
 
     def _on_stream_alive(self, event: StreamAlive) -> None:
         self._liveness[event.stream].prove(event.received_ns)

@@ -38,6 +38,13 @@ class InstrumentView:
     #: Codes of what keeps this instrument from being traded up: "MARK_MISSING", "MARK_STALE",
     #: "BOOK_MISSING", "BOOK_STALE", "INSTRUMENT_SUSPENDED"; empty = complete.
     missing: tuple[str, ...]
+    #: Highest depth fraction of the last 30 s; None = not measured for so long.
+    depth_fraction_high: float | None = None
+    #: Smallest depth fraction over its highest of the 3 minutes before, of the last 15 minutes:
+    #: 0.35 = 65 % of the depth went within 3 minutes; None = not measured.
+    depth_fall_fraction: float | None = None
+    #: Quote notional traded in 24 h; None = not known.
+    volume_quote: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +58,7 @@ class MarketView:
     #: Received minus event time over 60 s, ms; None = nothing received.
     latency_ms_p50: float | None
     latency_ms_p99: float | None
+    #: Quote notional of liquidation prints in the last 60 s, over all instruments; None = no feed.
+    liquidations_quote: float | None = None
+    #: 99.9th percentile of the minutes of the last 24 h; None = less than an hour observed.
+    liquidations_quote_high: float | None = None

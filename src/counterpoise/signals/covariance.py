@@ -11,6 +11,10 @@ from counterpoise.signals.ewma import Floats
 #: Smallest eigenvalue a correlation matrix is left with.
 EIGENVALUE_MIN: Final = 1e-12
 
+#: A correlation that stays positive definite with this taken off its diagonal needs no mending; far
+#: above the rounding of a factorisation, which costs a tenth of the eigenvalues.
+_SURE: Final = 1e-9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shrunk:
@@ -29,6 +33,8 @@ def known_columns(known: NDArray[np.bool_], products: Floats, columns: int) -> l
 
     A later column gives way where its pair with an earlier one is unknown.
     """
+    if known[:columns, :columns].all() and (np.diagonal(products)[:columns] > 0.0).all():
+        return list(range(columns))
     chosen: list[int] = []
     for column in range(columns):
         if products[column, column] > 0.0 and known[column, column] and known[column, chosen].all():
@@ -105,6 +111,12 @@ def nearest_correlation(correlation: Floats) -> Floats:
     shows in are raised and the diagonal is made 1 again.
     """
     correlation = (correlation + correlation.T) / 2.0
+    try:
+        np.linalg.cholesky(correlation - _SURE * np.identity(len(correlation)))
+    except np.linalg.LinAlgError:
+        pass
+    else:
+        return correlation
     eigenvalues, vectors = np.linalg.eigh(correlation)
     if eigenvalues[0] >= EIGENVALUE_MIN:
         return correlation

@@ -10,7 +10,7 @@ from counterpoise.signals.ewma import Block, Floats
 class DailyCorrelation:
     """One correlation to the core per column and UTC day, over the last days."""
 
-    __slots__ = ("_closed", "_core", "_day_seconds_min", "_days", "_sums")
+    __slots__ = ("_closed", "_core", "_day_seconds_min", "_days", "_stdev", "_sums")
 
     def __init__(self, columns: int, core: int, days: int, day_seconds_min: int) -> None:
         """Start without a day; a day counts once it holds `day_seconds_min` of returns."""
@@ -21,6 +21,8 @@ class DailyCorrelation:
         self._sums = np.zeros((4, columns))
         # (day, correlations with NaN where the day does not count), oldest first.
         self._closed: deque[tuple[int, Floats]] = deque(maxlen=days)
+        # The day and the answer of the last question; None = asked nothing since a day closed.
+        self._stdev: tuple[int, Floats] | None = None
 
     def absorb(self, block: Block) -> None:
         """Add samples of the day that is not over."""
@@ -46,12 +48,15 @@ class DailyCorrelation:
         correlation[counts] = cross[counts] / np.sqrt(core[counts] * own[counts])
         self._closed.append((day, correlation))
         self._sums = np.zeros_like(self._sums)
+        self._stdev = None
 
     def stdev(self, today: int) -> Floats:
         """Return the sample standard deviation per column, NaN with fewer than two days.
 
         Only the last days before `today` count.
         """
+        if self._stdev is not None and self._stdev[0] == today:
+            return self._stdev[1]
         rows = [correlation for day, correlation in self._closed if day >= today - self._days]
         result = np.full(self._sums.shape[1], np.nan)
         if rows:
@@ -60,4 +65,5 @@ class DailyCorrelation:
                 values = table[:, column][~np.isnan(table[:, column])]
                 if len(values) >= 2:
                     result[column] = float(np.std(values, ddof=1))
+        self._stdev = (today, result)
         return result

@@ -154,4 +154,7 @@ class Moments:
 
     def mean(self, sums: Floats) -> Floats:
         """Return weighted means of one of the sums, 0 where a pair was never seen."""
+        if self.weights.all():
+            means: Floats = sums / self.weights
+            return means
         return np.divide(sums, self.weights, out=np.zeros_like(sums), where=self.weights > 0.0)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_SECOND, SECONDS_PER_YEAR
-from counterpoise.signals import summary, warming
+from counterpoise.signals import covariance, summary, warming
 from counterpoise.signals.daily import DailyCorrelation
 from counterpoise.signals.ewma import Block, Ewma, Floats, Moments, weight_after
 from counterpoise.signals.history import History
@@ -78,6 +78,11 @@ class Signals:
         self._pending: list[tuple[float, float, Floats]] = []
         self._core_move_sigmas: float | None = None
         self._volatility_fast_rising: bool | None = None
+        self._estimates = summary.Estimates(
+            ids=self._ids, core=self._core, parameters=parameters, annual=self._annual
+        )
+        # Whether it speaks of now, and the view; None = sampled since.
+        self._viewed: tuple[bool, SignalsView] | None = None
 
     def warm(self, candles: Mapping[str, Sequence[warming.WarmCandle]]) -> None:
         """Sample complete mark candles: (open ns, length in seconds, close) per instrument.
@@ -85,6 +90,7 @@ class Signals:
         Longer candles count until shorter ones begin; what ends at or before the newest sample
         is not sampled again. Instruments that are not of the universe are ignored.
         """
+        self._viewed = None
         for instrument_id in self._ids:
             first_ns = warming.first_open_ns(candles.get(instrument_id, ()))
             if first_ns is not None:
@@ -115,25 +121,31 @@ class Signals:
         self._sample(time_ns, logs)
 
     def view(self, now_ns: int) -> SignalsView:
-        """Return every signal as it stands; changes nothing."""
-        parameters = self._parameters
-        fast, medium, slow = self._fast, self._medium, self._slow
+        """Return every signal as it stands; changes nothing.
+
+        The same view is returned again while nothing was sampled: treat it as frozen, its tables
+        too.
+        """
+        horizon_ns = self._parameters.horizon_seconds * NS_PER_SECOND
+        # What speaks of the last minutes says nothing once sampling has stopped.
+        recent = self._sampled_ns is not None and now_ns - self._sampled_ns <= horizon_ns
+        if self._viewed is None or self._viewed[0] is not recent:
+            self._viewed = (recent, self._new_view(recent=recent))
+        return self._viewed[1]
+
+    def _new_view(self, *, recent: bool) -> SignalsView:
+        parameters, estimates = self._parameters, self._estimates
+        sums = (self._fast, self._medium, self._slow)
         if self._pending:
             block = self._block()
-            fast, medium, slow = fast.after(block), medium.after(block), slow.after(block)
-        estimates = summary.Estimates(
-            ids=self._ids, core=self._core, parameters=parameters, annual=self._annual
-        )
+            sums = (sums[0].after(block), sums[1].after(block), sums[2].after(block))
+        fast, medium, slow = (estimates.read(one) for one in sums)
         adverse = self._core_adverse.mean(self._known_adverse)
         semivolatility = None if adverse is None else sqrt(2.0 * adverse * self._annual)
         volatility_slow = estimates.volatility(slow)
         combined = estimates.combined(medium, slow)
+        measured = estimates.covariance(fast)
         sampled_ns = self._sampled_ns
-        # What speaks of the last minutes says nothing once sampling has stopped.
-        recent = (
-            sampled_ns is not None
-            and now_ns - sampled_ns <= parameters.horizon_seconds * NS_PER_SECOND
-        )
         return SignalsView(
             core_id=self._core_id,
             sampled_ns=sampled_ns,
@@ -155,8 +167,8 @@ class Signals:
             correlation_core_medium=estimates.correlation_with(medium, self._core),
             volatility_correlation=estimates.correlation_with(medium, len(self._ids)),
             correlation_daily_stdev=self._daily_stdev(),
-            correlation_mean_fast=estimates.correlation_mean(fast),
-            absorption_ratio=estimates.absorption_ratio(fast),
+            correlation_mean_fast=None if measured is None else _correlation_mean(measured),
+            absorption_ratio=estimates.absorption_ratio(measured),
             volatility_fast_rising=self._volatility_fast_rising if recent else None,
             core_move_sigmas=self._core_move_sigmas if recent else None,
         )
@@ -168,9 +180,11 @@ class Signals:
             self._flush()
             self._daily.close(previous_ns // NS_PER_DAY)
         self._sampled_ns = time_ns
-        for name, log in zip(self._ids, logs.tolist(), strict=True):
-            if not isnan(log):
-                self._first_ns.setdefault(name, time_ns)
+        self._viewed = None
+        if len(self._first_ns) < len(self._ids):
+            for name, log in zip(self._ids, logs.tolist(), strict=True):
+                if not isnan(log):
+                    self._first_ns.setdefault(name, time_ns)
         horizon = self._parameters.horizon_seconds
         elapsed = 0.0 if previous_ns is None else (time_ns - previous_ns) / NS_PER_SECOND
         # After a hole a return still speaks for its own horizon only.
@@ -178,7 +192,9 @@ class Signals:
         returns = self._history.returns(time_ns, logs, horizon)
         volatility, change = self._sample_core(time_ns, elapsed, span, float(returns[self._core]))
         self._history.add(time_ns, logs, volatility)
-        self._pending.append((elapsed, span, np.append(returns, change)))
+        row = np.empty(len(returns) + 1)
+        row[:-1], row[-1] = returns, change
+        self._pending.append((elapsed, span, row))
         if len(self._pending) >= BLOCK_ROWS_MAX:
             self._flush()
 
@@ -239,3 +255,7 @@ class Signals:
         return {
             name: value for name, value in zip(self._ids, stdev, strict=False) if not isnan(value)
         }
+
+
+def _correlation_mean(measured: Floats) -> float | None:
+    return covariance.correlation_mean(covariance.correlation_of(measured))

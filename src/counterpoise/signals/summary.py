@@ -30,6 +30,21 @@ def ratio(numerator: float | None, denominator: float | None) -> float | None:
     return result if isfinite(result) else None
 
 
+class Reading:
+    """What one set of sums knows and its means, figured once for all that is read out of them."""
+
+    __slots__ = ("known", "known_rows", "mean_rows", "means", "moments")
+
+    def __init__(self, moments: Moments, known_seconds: float) -> None:
+        """Read `moments`; a pair is known with the weight of `known_seconds`."""
+        self.moments = moments
+        self.known = moments.known(known_seconds)
+        self.means = moments.mean(moments.products)
+        # Plain lists: single figures are taken out of them, which numpy is slow at.
+        self.known_rows: list[list[bool]] = self.known.tolist()
+        self.mean_rows: list[list[float]] = self.means.tolist()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimates:
     """Reads figures out of `Moments` of one universe."""
@@ -42,70 +57,70 @@ class Estimates:
     #: Return horizons in a year.
     annual: float
 
-    def volatility(self, moments: Moments) -> dict[str, float]:
+    def read(self, moments: Moments) -> Reading:
+        """Return what there is to be read out of `moments`."""
+        return Reading(moments, self.parameters.known_seconds_min)
+
+    def volatility(self, reading: Reading) -> dict[str, float]:
         """Return annualised volatilities of the known instruments."""
-        known = np.diagonal(moments.known(self.parameters.known_seconds_min)).tolist()
-        variance = np.diagonal(moments.mean(moments.products)).tolist()
         return {
-            name: sqrt(variance[column] * self.annual)
+            name: sqrt(reading.mean_rows[column][column] * self.annual)
             for column, name in enumerate(self.ids)
-            if known[column]
+            if reading.known_rows[column][column]
         }
 
-    def correlation_with(self, moments: Moments, other: int) -> dict[str, float]:
+    def correlation_with(self, reading: Reading, other: int) -> dict[str, float]:
         """Return the correlation of each known instrument with one column, within [-1, 1].
 
         Each over the samples that both have; the core's with itself is 1.
         """
-        known = moments.known(self.parameters.known_seconds_min)[other].tolist()
-        means = moments.mean(moments.products)
+        known, means = reading.known_rows[other], reading.mean_rows
+        own = means[other][other]
         result = {}
         for column, name in enumerate(self.ids):
-            scale = float(means[column, column] * means[other, other])
+            scale = means[column][column] * own
             if known[column] and scale > 0.0:
-                correlation = float(means[column, other]) / sqrt(scale)
-                result[name] = max(-1.0, min(1.0, correlation))
+                correlation = means[column][other] / sqrt(scale)
+                result[name] = _within(correlation, 1.0)
         return result
 
-    def correlation_mean(self, moments: Moments) -> float | None:
-        """Return the mean pairwise correlation of the known instruments; None = no pair."""
-        measured = self._covariance(moments)
-        if measured is None:
-            return None
-        return covariance.correlation_mean(covariance.correlation_of(measured))
+    def covariance(self, reading: Reading) -> Floats | None:
+        """Return the covariance of the instruments all of whose pairs are known; None = none."""
+        products = reading.moments.products
+        chosen = covariance.known_columns(reading.known, products, len(self.ids))
+        return _block(reading.means, chosen) if chosen else None
 
-    def absorption_ratio(self, moments: Moments) -> float | None:
+    def absorption_ratio(self, measured: Floats | None) -> float | None:
         """Return the share of variance in the first components; None = no pair."""
-        measured = self._covariance(moments)
         if measured is None:
             return None
         return covariance.absorption_ratio(measured, self.parameters.absorption_components)
 
-    def combined(self, medium: Moments, slow: Moments) -> Combined:
+    def combined(self, medium: Reading, slow: Reading) -> Combined:
         """Return correlation, volatility and beta of the mean of two covariances, shrunk."""
-        known = medium.known(self.parameters.known_seconds_min)
-        known &= slow.known(self.parameters.known_seconds_min)
-        chosen = covariance.known_columns(known, medium.products, len(self.ids))
+        known = medium.known & slow.known
+        chosen = covariance.known_columns(known, medium.moments.products, len(self.ids))
         if not chosen:
             return Combined(correlation={}, volatility={}, beta={})
-        block = np.ix_(chosen, chosen)
         horizon = self.parameters.horizon_seconds
+        first, second = medium.moments, slow.moments
         shrunk = covariance.shrink(
-            _mean_of(medium, slow, medium.products, slow.products)[block],
-            _mean_of(medium, slow, medium.squares, slow.squares)[block],
-            _mean_of(medium, slow, medium.cubes, slow.cubes)[block],
-            _windows(medium.windows(horizon), slow.windows(horizon)),
+            _block((medium.means + slow.means) / 2.0, chosen),
+            _block(_mean_of(first, second, first.squares, second.squares), chosen),
+            _block(_mean_of(first, second, first.cubes, second.cubes), chosen),
+            _windows(first.windows(horizon), second.windows(horizon)),
             self.parameters.shrinkage_floor,
         )
         names = [self.ids[column] for column in chosen]
-        table = shrunk.correlation.tolist()
         sigma = dict(zip(names, shrunk.sigma.tolist(), strict=True))
         correlation = {
-            name: dict(zip(names, row, strict=True)) for name, row in zip(names, table, strict=True)
+            name: dict(zip(names, row, strict=True))
+            for name, row in zip(names, shrunk.correlation.tolist(), strict=True)
         }
+        root = sqrt(self.annual)
         return Combined(
             correlation=correlation,
-            volatility={name: value * sqrt(self.annual) for name, value in sigma.items()},
+            volatility={name: value * root for name, value in sigma.items()},
             beta=self._beta(correlation, sigma),
         )
 
@@ -115,21 +130,25 @@ class Estimates:
         core_id = self.ids[self.core]
         if core_id not in sigma:
             return {}
-        clip = self.parameters.beta_clip
+        clip, with_core, core = self.parameters.beta_clip, correlation[core_id], sigma[core_id]
         beta = {
-            name: max(-clip, min(clip, correlation[core_id][name] * value / sigma[core_id]))
-            for name, value in sigma.items()
+            name: _within(with_core[name] * value / core, clip) for name, value in sigma.items()
         }
         beta[core_id] = 1.0
         return beta
 
-    def _covariance(self, moments: Moments) -> Floats | None:
-        # Of the instruments all of whose pairs are known; None = none are.
-        known = moments.known(self.parameters.known_seconds_min)
-        chosen = covariance.known_columns(known, moments.products, len(self.ids))
-        if not chosen:
-            return None
-        return moments.mean(moments.products)[np.ix_(chosen, chosen)]
+
+def _within(value: float, bound: float) -> float:
+    # Written out: two calls of built-in functions take three times as long.
+    if -bound <= value <= bound:
+        return value
+    return bound if value > bound else -bound
+
+
+def _block(matrix: Floats, chosen: list[int]) -> Floats:
+    if len(chosen) == chosen[-1] + 1:
+        return np.ascontiguousarray(matrix[: len(chosen), : len(chosen)])
+    return matrix[np.ix_(chosen, chosen)]
 
 
 def _mean_of(

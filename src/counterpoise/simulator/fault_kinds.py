@@ -201,7 +201,7 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     ),
     FaultKind.CANCEL_BEHIND: Rule(
         place=Place.ACT,
-        words="open orders are canceled without a request",
+        words="open orders and trigger orders are canceled without a request",
     ),
     FaultKind.INSTRUMENT_STATE: Rule(
         place=Place.ACT,

@@ -74,10 +74,11 @@ class Waterfall:
 
     def apply(self, rule: str, legs: Mapping[str, float]) -> None:
         """Take `legs` as the result of `rule`; a rule that changed nothing leaves no step."""
+        if legs == self.legs:
+            return
         after = {name: legs[name] for name in sorted(legs)}
-        if after != self.legs:
-            self._steps.append(WaterfallStep(rule=rule, before=dict(self.legs), after=after))
-            self.legs = after
+        self._steps.append(WaterfallStep(rule=rule, before=self.legs, after=after))
+        self.legs = after
 
     def put(self, rule: str, name: str, leg: float) -> None:
         """Change one leg."""

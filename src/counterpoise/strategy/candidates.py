@@ -1,6 +1,6 @@
 """Which instruments may hedge, on which side, and how good each would be (section 4)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypeGuard
@@ -15,6 +15,8 @@ from counterpoise.strategy.parameters import StrategyParameters
 from counterpoise.strategy.regime import book_regime
 
 _HOURS_PER_DAY: Final = 24.0
+
+_NOTHING: Final[Mapping[str, float]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +50,26 @@ def marked(view: InstrumentView | None) -> TypeGuard[InstrumentView]:
     return view is not None and view.mark is not None and view.mark > 0
 
 
-def signals_missing(
+def signals_missing(  # noqa: PLR0911 - one return per input
     instrument_id: str, market: MarketView, signals: SignalsView, parameters: StrategyParameters
 ) -> str:
     """Return what keeps an instrument from being sized, in words; "" = it can be."""
-    return next(_sizing_refusals(instrument_id, market, signals, parameters), "")
+    view, core = market.instruments.get(instrument_id), parameters.core_instrument
+    if not marked(view):
+        return "no mark"
+    if not view.instrument.tiers:
+        return "no margin tiers"
+    known = instrument_id in signals.correlation_core_fast
+    known = known or instrument_id in signals.correlation_core_medium
+    if not known or core not in signals.correlation.get(instrument_id, _NOTHING):
+        return "no correlation to the core"
+    if instrument_id not in signals.beta:
+        return "no beta"
+    if signals.volatility_covariance.get(instrument_id, 0.0) <= 0.0:
+        return "no volatility"
+    if signals.volatility_covariance.get(core, 0.0) <= 0.0:
+        return "no volatility of the core"
+    return ""
 
 
 def entry_refused(
@@ -64,10 +81,29 @@ def entry_refused(
     decides whether it can still be sized).
     """
     missing = signals_missing(instrument_id, market, signals, parameters)
-    view = market.instruments.get(instrument_id)
-    if missing or view is None:
-        return missing
-    return next(_entry_refusals(view, signals, parameters), "")
+    return missing or late_refusal(market.instruments[instrument_id], signals, parameters)
+
+
+def late_refusal(  # noqa: PLR0911 - one return per condition
+    view: InstrumentView, signals: SignalsView, parameters: StrategyParameters
+) -> str:
+    """Return what keeps an instrument that can be sized from entering, in words; "" = it may."""
+    if view.missing:
+        return ", ".join(view.missing)
+    if view.instrument.state is not InstrumentState.LIVE:
+        return f"instrument is {view.instrument.state.value}"
+    days = signals.history_days.get(view.instrument.instrument_id, 0.0)
+    if days < parameters.history_days_min:
+        return f"less than {parameters.history_days_min} days of history"
+    if book_regime(view, parameters) is Regime.CASCADE:
+        return "its book is in a cascade"
+    least, depth = parameters.depth_quote_min, view.depth_quote
+    if least > 0.0 and (depth is None or float_from_decimal(depth) < least):
+        return f"depth below {least}"
+    least, volume = parameters.volume_quote_min, view.volume_quote
+    if least > 0.0 and (volume is None or volume < least):
+        return f"24 h volume below {least}"
+    return ""
 
 
 def candidate(
@@ -78,19 +114,7 @@ def candidate(
     -rho_leg + 0.25 x volatility correlation + (carry - cost) / 20 bps per day
     - 0.5 x stdev of the daily correlation. A term whose input is unknown counts 0.
     """
-    name = view.instrument.instrument_id
-    rho = leg_correlation(name, side, signals, parameters)
-    assert rho is not None, "signals_missing checks it"
-    gains = side * signals.volatility_correlation.get(name, 0.0)
-    carry = carry_bps_per_day(view, side) - cost_bps_per_day(view, parameters)
-    unsteady = signals.correlation_daily_stdev.get(name, 0.0)
-    score = (
-        -rho
-        + parameters.score_volatility_correlation * gains
-        + carry / parameters.score_carry_bps
-        - parameters.score_correlation_stdev * unsteady
-    )
-    return Candidate(instrument_id=name, side=side, leg_correlation=rho, score=score)
+    return _candidate(view, side, _terms(view, signals, parameters), parameters)
 
 
 def carry_bps_per_day(view: InstrumentView, side: int) -> float:
@@ -116,58 +140,72 @@ def half_spread_bps(view: InstrumentView) -> float:
     return float_from_decimal(fraction * Decimal(BPS_PER_ONE))
 
 
-def sides_scored(
-    market: MarketView,
-    signals: SignalsView,
-    parameters: StrategyParameters,
-    closed: Mapping[str, int],
-) -> dict[str, dict[int, Candidate]]:
-    """Return every candidate instrument that can be sized -> open side -> its score."""
-    result: dict[str, dict[int, Candidate]] = {}
-    for name in parameters.hedge_candidates:
-        if signals_missing(name, market, signals, parameters):
-            continue
-        view = market.instruments[name]
-        sides = {
-            side: candidate(view, side, signals, parameters)
-            for side in (-parameters.side, parameters.side)
-            if closed.get(name) != side
-        }
-        result[name] = sides
-    return result
+def sizable(
+    market: MarketView, signals: SignalsView, parameters: StrategyParameters
+) -> dict[str, InstrumentView]:
+    """Return the candidate instruments that can be sized, in their configured order."""
+    return {
+        name: market.instruments[name]
+        for name in parameters.hedge_candidates
+        if not signals_missing(name, market, signals, parameters)
+    }
 
 
-def _sizing_refusals(
-    name: str, market: MarketView, signals: SignalsView, parameters: StrategyParameters
-) -> Iterator[str]:
-    view, core = market.instruments.get(name), parameters.core_instrument
-    if not marked(view):
-        yield "no mark"
-    elif not view.instrument.tiers:
-        yield "no margin tiers"
-    paired = core in signals.correlation.get(name, {})
-    if not paired or leg_correlation(name, 1, signals, parameters) is None:
-        yield "no correlation to the core"
-    if name not in signals.beta:
-        yield "no beta"
-    if signals.volatility_covariance.get(name, 0.0) <= 0.0:
-        yield "no volatility"
-    if signals.volatility_covariance.get(core, 0.0) <= 0.0:
-        yield "no volatility of the core"
+def best_side(
+    view: InstrumentView, shut: int | None, signals: SignalsView, parameters: StrategyParameters
+) -> Candidate:
+    """Return the better side of an instrument, the one against the core at equal scores.
+
+    `shut` is the side that is closed; None = none.
+    """
+    terms = _terms(view, signals, parameters)
+    against = -parameters.side
+    chosen = against
+    if shut is not None:
+        chosen = -shut
+    elif _score(terms, -against, parameters)[1] > _score(terms, against, parameters)[1]:
+        chosen = -against
+    return _candidate(view, chosen, terms, parameters)
 
 
-def _entry_refusals(
-    view: InstrumentView, signals: SignalsView, parameters: StrategyParameters
-) -> Iterator[str]:
-    if view.missing:
-        yield ", ".join(view.missing)
-    if view.instrument.state is not InstrumentState.LIVE:
-        yield f"instrument is {view.instrument.state.value}"
-    days = signals.history_days.get(view.instrument.instrument_id, 0.0)
-    if days < parameters.history_days_min:
-        yield f"less than {parameters.history_days_min} days of history"
-    if book_regime(view, parameters) is Regime.CASCADE:
-        yield "its book is in a cascade"
-    least, depth = parameters.depth_quote_min, view.depth_quote
-    if least > 0.0 and (depth is None or float_from_decimal(depth) < least):
-        yield f"depth below {least}"
+#: Leg correlations' two horizons without sign, volatility correlation, carry of a long side, cost,
+#: weighted unsteadiness: what a score is made of on either side.
+_Terms = tuple[float, float, float, float, float, float]
+
+
+def _terms(view: InstrumentView, signals: SignalsView, parameters: StrategyParameters) -> _Terms:
+    name = view.instrument.instrument_id
+    fast = signals.correlation_core_fast.get(name)
+    medium = signals.correlation_core_medium.get(name)
+    first = fast if fast is not None else medium
+    assert first is not None, "signals_missing checks it"
+    return (
+        first,
+        first if medium is None else medium,
+        signals.volatility_correlation.get(name, 0.0),
+        carry_bps_per_day(view, 1),
+        cost_bps_per_day(view, parameters),
+        parameters.score_correlation_stdev * signals.correlation_daily_stdev.get(name, 0.0),
+    )
+
+
+def _score(terms: _Terms, side: int, parameters: StrategyParameters) -> tuple[float, float]:
+    # The leg correlation and the score of one side.
+    first, second, volatility, carry, cost, unsteady = terms
+    sign = side * parameters.side
+    rho = max(sign * first, sign * second)
+    score = (
+        -rho
+        + parameters.score_volatility_correlation * (side * volatility)
+        + (side * carry - cost) / parameters.score_carry_bps
+        - unsteady
+    )
+    return rho, score
+
+
+def _candidate(
+    view: InstrumentView, side: int, terms: _Terms, parameters: StrategyParameters
+) -> Candidate:
+    rho, score = _score(terms, side, parameters)
+    name = view.instrument.instrument_id
+    return Candidate(instrument_id=name, side=side, leg_correlation=rho, score=score)

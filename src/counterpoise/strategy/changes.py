@@ -57,11 +57,6 @@ def ordered(changes: Mapping[str, tuple[LegChange, ...]]) -> tuple[LegChange, ..
     return tuple(sorted(every, key=_place))
 
 
-def grid_target(gap: LegGap) -> Decimal:
-    """Return the wanted position on the lot grid, never farther from zero than wanted."""
-    return quantize_toward_zero(gap.wanted, gap.instrument.lot_size)
-
-
 def after_changes(held: Decimal, changes: tuple[LegChange, ...]) -> Decimal:
     """Return the signed base units held once `changes` have filled."""
     return held + sum((change.quantity * change.side.sign for change in changes), _ZERO)

@@ -53,6 +53,9 @@ def correlation_rule(
     chosen: Sequence[Candidate], memory: Memory, parameters: StrategyParameters
 ) -> CorrelationRule:
     """Return every leg's m_corr, recomputed only when its correlation moved by 0.05."""
+    if not parameters.on("correlation_cut"):
+        full = {item.instrument_id: 1.0 for item in chosen}
+        return CorrelationRule(multipliers=full, seen={}, reasons=())
     multipliers: dict[str, float] = {}
     seen: dict[str, float] = {}
     reasons: list[Reason] = []
@@ -79,7 +82,7 @@ def correlation_rule(
 
 def volatility_multiplier(stress_ratio: float | None, parameters: StrategyParameters) -> float:
     """Return m_vol = 1 + 0.5 clip(stress ratio - 1, 0, 1.5); None = rule skipped, 1."""
-    if stress_ratio is None:
+    if stress_ratio is None or not parameters.on("volatility_raise"):
         return 1.0
     over = clip(stress_ratio - 1.0, 0.0, parameters.stress_hedge_span)
     return 1.0 + parameters.stress_hedge_gain * over
@@ -117,6 +120,8 @@ def profit_rule(
     that goes with it, so that net beta does not rise. Until the stress is over, those legs and the
     core do not grow. A leg whose entry is unknown has no profit known, and says so.
     """
+    if not parameters.on("profit"):
+        return ProfitRule(caps={}, core_cap=None, taken_now=(), taken=(), reasons=())
     core = parameters.core_instrument
     caps: dict[str, float] = {}
     now: list[str] = []
@@ -140,6 +145,10 @@ def profit_rule(
                 reason(ReasonCode.HEDGE_PROFIT_TAKEN, text, leg=name, profit_fraction=profit)
             )
     before = {name for name in memory.profit_taken if name in stressed}
+    for name in memory.profit_taken:
+        if name not in stressed:
+            text = f"The stress of {name} is over: it and the core may grow again."
+            reasons.append(reason(ReasonCode.HEDGE_REENTRY, text, leg=name))
     taken = tuple(sorted({*before, *now}))
     core_held = held.get(core, 0.0)
     cap: float | None = None

@@ -3,9 +3,10 @@
 Legs are signed multiples of equity.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
+from counterpoise.domain.instruments import MarginTier
 from counterpoise.domain.margin import MarginLeg, distance_worst, scale_to_distance
 from counterpoise.domain.rounding import decimal_from_float, float_from_decimal
 from counterpoise.market.view import MarketView
@@ -45,6 +46,8 @@ def unhedged_factor(net: float, parameters: StrategyParameters) -> float:
 
 def soft_factor(legs: Mapping[str, float], parameters: StrategyParameters) -> float:
     """Return the factor that brings gross exposure to the soft limit, at most 1."""
+    if not parameters.on("leverage_soft"):
+        return 1.0
     now = gross(legs)
     return min(parameters.leverage_soft / now, 1.0) if now > 0.0 else 1.0
 
@@ -85,6 +88,47 @@ def margin_legs(
             )
         )
     return tuple(result)
+
+
+def surely_distant(
+    legs: Mapping[str, float],
+    equity: Decimal,
+    market: MarketView,
+    signals: SignalsView,
+    parameters: StrategyParameters,
+    limit: float,
+) -> bool:
+    """Tell, at a fraction of the exact cost, whether liquidation is certainly beyond `limit`.
+
+    Every leg at its loss after `limit` together, and at the largest maintenance margin of its way
+    there, still leaves a thousandth of equity: then both exact distances are beyond `limit` too.
+    False says nothing.
+    """
+    volatilities = signals.volatility_covariance
+    core = volatilities.get(parameters.core_instrument, 0.0)
+    if core <= 0.0:
+        return False
+    worth = float_from_decimal(equity)
+    left = 0.999
+    for name, leg in legs.items():
+        view, volatility = market.instruments.get(name), volatilities.get(name)
+        if view is None or volatility is None or not view.instrument.tiers:
+            return False
+        moved = volatility / core * limit
+        largest = abs(leg) if leg > 0.0 else -leg * (1.0 + moved)
+        left -= abs(leg) * (min(moved, 1.0) if leg > 0.0 else moved)
+        left -= largest * _margin_fraction(largest * worth, view.instrument.tiers)
+    return left > 0.0
+
+
+def _margin_fraction(notional: float, tiers: Sequence[MarginTier]) -> float:
+    # The largest fraction of the tiers up to the one of `notional`, and of the next in doubt.
+    fraction = tiers[0].maintenance_margin_fraction
+    for tier in tiers:
+        fraction = max(fraction, tier.maintenance_margin_fraction)
+        if tier.notional_max is None or notional < 0.999 * float_from_decimal(tier.notional_max):
+            break
+    return float_from_decimal(fraction)
 
 
 def liquidation_distance(legs: tuple[MarginLeg, ...], equity: Decimal) -> float:

@@ -17,17 +17,21 @@ class Regime(StrEnum):
     @property
     def level(self) -> int:
         """0 for CALM to 3 for CASCADE."""
-        return LEVELS.index(self)
+        return _LEVEL[self]
 
 
 #: Regimes from calm to violent.
 LEVELS: Final = (Regime.CALM, Regime.ELEVATED, Regime.STRESSED, Regime.CASCADE)
+
+_LEVEL: Final = {regime: level for level, regime in enumerate(LEVELS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """State between decisions. Plain values only, so that any JSON codec carries it unchanged."""
 
+    #: Policy that left it; None = none yet, or a version that knew only one.
+    policy: str | None = None
     #: Core scale of the decision before; None = none yet.
     scale: float | None = None
     #: When it was set, ns; None = none yet.
@@ -69,6 +73,11 @@ class Memory:
     transfers_pending: Decimal = Decimal(0)
     #: Equity at the decision before, quote.
     equity: Decimal | None = None
+    #: Signed base units a policy set once; empty = none set.
+    policy_quantities: dict[str, Decimal] = field(default_factory=dict)
+    #: Smallest of each, unsigned, that the decision before can have left; less is held only if
+    #: something else cut it.
+    policy_floors: dict[str, Decimal] = field(default_factory=dict)
 
     @classmethod
     def first(cls) -> "Memory":

@@ -4,25 +4,23 @@
 and gives other bits than before.
 """
 
-from collections.abc import Iterable, Mapping
-
-
-def total(values: Iterable[float]) -> float:
-    """Return the sum, added one by one from the left."""
-    result = 0.0
-    for value in values:
-        result += value
-    return result
+from collections.abc import Mapping
 
 
 def gross(legs: Mapping[str, float]) -> float:
     """Return the sum of absolute legs, in the order of their names."""
-    return total(abs(legs[name]) for name in sorted(legs))
+    result = 0.0
+    for name in sorted(legs):
+        result += abs(legs[name])
+    return result
 
 
 def net_beta(legs: Mapping[str, float], betas: Mapping[str, float]) -> float:
     """Return the sum of leg x beta, in the order of their names; an unknown beta counts as 0."""
-    return total(legs[name] * betas.get(name, 0.0) for name in sorted(legs))
+    result = 0.0
+    for name in sorted(legs):
+        result += legs[name] * betas.get(name, 0.0)
+    return result
 
 
 def scaled(legs: Mapping[str, float], factor: float) -> dict[str, float]:

@@ -5,7 +5,52 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 #: Stored with every decision; changed whenever a change of code can change a decision.
-STRATEGY_VERSION: Final = "1.0.0"
+STRATEGY_VERSION: Final = "1.1.0"
+
+#: The policy that is the strategy; all others are baselines to hold beside it.
+COUNTERPOISE: Final = "counterpoise"
+
+#: What `policy` may be.
+POLICY_NAMES: Final = (
+    COUNTERPOISE,
+    "flat",
+    "unhedged",
+    "static_hedge",
+    "price_correlation",
+    "constant_mix",
+    "minimum_variance",
+    "hold_less",
+)
+
+#: Rules of the strategy that `rules_off` can switch off, in the order of its document.
+RULE_NAMES: Final = (
+    "regime_stress",
+    "regime_correlation",
+    "regime_move",
+    "regime_depth",
+    "regime_spread",
+    "regime_liquidations",
+    "volatility",
+    "stress",
+    "drawdown",
+    "slow_growth",
+    "incumbency",
+    "correlation_close",
+    "correlation_cut",
+    "volatility_raise",
+    "profit",
+    "offset_limit",
+    "adl_credit",
+    "unhedged_limit",
+    "liquidation_distance",
+    "leverage_soft",
+    "trade_band",
+    "downsizing",
+    "regime_demand",
+    "latency",
+    "cascade_hold",
+    "hedge_data",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +67,10 @@ class StrategyParameters:
     core_side: str = "long"
     #: Instruments a hedge may be held in, in order of preference at equal scores.
     hedge_candidates: tuple[str, ...] = ()
+    #: How it is decided what to hold, one of `POLICY_NAMES`.
+    policy: str = COUNTERPOISE
+    #: Rules that are switched off, of `RULE_NAMES`; empty = all are on.
+    rules_off: tuple[str, ...] = ()
 
     #: Share of equity given to the core.
     core_allocation: float = 0.6
@@ -74,6 +123,8 @@ class StrategyParameters:
     offset_max: float = 0.95
     #: Share of a hedge's offset that counts in the check on net beta.
     hedge_credit_max: float = 0.5
+    #: Place in the queue for auto-deleveraging, 1 (last) to 5 (next), from which none of it counts.
+    adl_rank_high: int = 4
     #: Largest core exposure less counted offset, multiples of equity (the unhedged limit).
     core_unhedged_max: float = 1.0
     #: Unrealised profit of a hedge leg, fraction of equity, above which half is realised.
@@ -97,6 +148,8 @@ class StrategyParameters:
     history_days_min: float = 3.0
     #: Quote notional within 25 bps of mid a candidate needs; 0 = any.
     depth_quote_min: float = 0.0
+    #: Quote notional traded in 24 h a candidate needs; 0 = any.
+    volume_quote_min: float = 0.0
 
     #: Stress ratio of ELEVATED.
     regime_stress_elevated: float = 1.2
@@ -106,7 +159,7 @@ class StrategyParameters:
     regime_correlation_stressed: float = 0.85
     #: Depth fraction at and below which an instrument's own book is stressed.
     regime_depth_stressed: float = 0.5
-    #: Depth fraction of CASCADE.
+    #: Depth fraction of CASCADE, and the part of it that must have gone within 3 minutes.
     regime_depth_cascade: float = 0.35
     #: Spread ratio of CASCADE.
     regime_spread_cascade: float = 20.0
@@ -135,6 +188,13 @@ class StrategyParameters:
     #: Rise of net beta, fraction of equity, that lot rounding may cause in a reducing set.
     net_beta_rounding: float = 0.005
 
+    #: Hedge notional per unit of core notional in the policies with one hedge of fixed size.
+    policy_hedge_fraction: float = 2 / 3
+    #: Multiplier of that hedge at a price correlation of `correlation_restore` or less.
+    price_correlation_raise: float = 1.5
+    #: Part of the core's base that the policy `hold_less` holds.
+    hold_less_fraction: float = 0.5
+
     #: Taker fee.
     fee_bps: float = 5.0
     #: Expected slippage.
@@ -151,6 +211,10 @@ class StrategyParameters:
     def side(self) -> int:
         """+1 for a long core, -1 for a short one."""
         return 1 if self.core_side == "long" else -1
+
+    def on(self, rule: str) -> bool:
+        """Tell whether a rule of `RULE_NAMES` is switched on."""
+        return rule not in self.rules_off
 
     @property
     def base(self) -> float:
@@ -185,6 +249,7 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "stress_hedge_span": (0.0, 10.0),
     "offset_max": (0.0, 0.95),
     "hedge_credit_max": (0.0, 0.5),
+    "adl_rank_high": (1, 6),
     "core_unhedged_max": (0.1, 1.8),
     "hedge_profit_take": (0.001, 1.0),
     "hedge_profit_part": (0.0, 1.0),
@@ -196,6 +261,7 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "incumbency_cycles": (1, 100),
     "history_days_min": (0.0, 365.0),
     "depth_quote_min": (0.0, 1e12),
+    "volume_quote_min": (0.0, 1e12),
     "regime_stress_elevated": (0.0, 100.0),
     "regime_stress_stressed": (0.0, 100.0),
     "regime_correlation_stressed": (0.0, 1.0),
@@ -213,6 +279,9 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "downsize_wait": (0.0, 3.0),
     "limit_slack": (0.0, 0.1),
     "net_beta_rounding": (0.0, 0.1),
+    "policy_hedge_fraction": (0.0, 2.0),
+    "price_correlation_raise": (0.0, 3.0),
+    "hold_less_fraction": (0.01, 1.0),
     "fee_bps": (-100.0, 1000.0),
     "slippage_bps": (0.0, 1000.0),
     "latency_ms_warn": (0.0, 1e6),
@@ -256,6 +325,11 @@ def _check_range(name: str, value: float) -> None:
 def _check_names(parameters: StrategyParameters) -> None:
     if parameters.core_side not in ("long", "short"):
         raise ValueError(f"core_side={parameters.core_side!r}: allowed is 'long' or 'short'")
+    if parameters.policy not in POLICY_NAMES:
+        raise ValueError(f"policy={parameters.policy!r}: allowed is {', '.join(POLICY_NAMES)}")
+    for rule in parameters.rules_off:
+        if rule not in RULE_NAMES:
+            raise ValueError(f"rules_off={rule!r}: allowed is any of {', '.join(RULE_NAMES)}")
     if not parameters.core_instrument:
         raise ValueError("core_instrument='': allowed is an instrument id")
     names = parameters.hedge_candidates

@@ -55,6 +55,14 @@ class ReasonCode(StrEnum):
     BELOW_MINIMUM = "BELOW_MINIMUM"
     ABOVE_MAXIMUM = "ABOVE_MAXIMUM"
     ON_TARGET = "ON_TARGET"
+    HEDGE_REENTRY = "HEDGE_REENTRY"
+    HEDGE_UNCREDITED = "HEDGE_UNCREDITED"
+    POLICY_CHANGED = "POLICY_CHANGED"
+    POLICY_SET = "POLICY_SET"
+    POLICY_WAITS = "POLICY_WAITS"
+    POLICY_CUT = "POLICY_CUT"
+    POLICY_TRADES = "POLICY_TRADES"
+    POLICY_HELD = "POLICY_HELD"
 
 
 #: code -> one sentence for the operator.
@@ -106,6 +114,29 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     ReasonCode.BELOW_MINIMUM: "A change is below the venue's minimum: left out.",
     ReasonCode.ABOVE_MAXIMUM: "A change is above the venue's maximum: cut to it.",
     ReasonCode.ON_TARGET: "Nothing is to be done: the book is on target.",
+    ReasonCode.HEDGE_REENTRY: "The stress is over: a leg whose profit was taken may grow again.",
+    ReasonCode.HEDGE_UNCREDITED: "A hedge leg's offset counts nothing: data, book or ADL rank.",
+    ReasonCode.POLICY_CHANGED: "Another policy decided before: what it remembered is dropped.",
+    ReasonCode.POLICY_SET: "The policy set its quantities, once.",
+    ReasonCode.POLICY_WAITS: "The policy cannot set its quantities yet: everything is held.",
+    ReasonCode.POLICY_CUT: "A leg was cut below its set quantity: it stays there.",
+    ReasonCode.POLICY_TRADES: "A leg is off the policy's set quantity: traded.",
+    ReasonCode.POLICY_HELD: "Every leg is at the policy's set quantity: held.",
+}
+
+#: Codes that say why no leg trades.
+HELD_CODES: Final = frozenset(
+    {ReasonCode.BAND_NOT_REACHED, ReasonCode.POLICY_HELD, ReasonCode.POLICY_WAITS}
+)
+
+#: Codes that say whether the legs trade; every decision that is not skipped has one.
+TRADE_CODES: Final = HELD_CODES | {
+    ReasonCode.BAND_LEG,
+    ReasonCode.BAND_NET_BETA,
+    ReasonCode.DOWNSIZE,
+    ReasonCode.LIMIT_DEMANDS,
+    ReasonCode.REGIME_DEMANDS,
+    ReasonCode.POLICY_TRADES,
 }
 
 

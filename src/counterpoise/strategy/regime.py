@@ -1,6 +1,8 @@
 """How violent the market is: entered at once, left one step at a time (section 2)."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from counterpoise.market.view import InstrumentView, MarketView
 from counterpoise.signals.view import SignalsView
@@ -17,6 +19,8 @@ class Observation:
     regime: Regime
     #: Names of the rules that asked for it; empty for CALM.
     causes: tuple[str, ...]
+    #: What each of those rules measured.
+    figures: tuple[float, ...] = ()
     #: Rules that had no input.
     skipped: tuple[str, ...]
 
@@ -42,49 +46,78 @@ def observe(
 ) -> Observation:
     """Return the regime the inputs alone ask for.
 
-    The market's regime looks at the core's own book; another instrument's book marks that
-    instrument alone (`book_regime`). `depth_fraction` is a 60 s median, so a value at or under a
-    threshold held for 30 s at least.
+    The market's regime looks at the core's own book, where only CASCADE is the whole market's
+    concern; another instrument's book marks that instrument alone (`book_regime`).
     """
-    rules = (*_signal_rules(signals, parameters), _book_rule(market, parameters))
     highest = Regime.CALM
     causes: list[str] = []
-    for name, regime in rules:
-        if regime is None or regime is Regime.CALM or regime.level < highest.level:
+    figures: list[float] = []
+    skipped: list[str] = []
+    for rule, name in _NAMES.items():
+        if not parameters.on(rule):
+            continue
+        told = _RULES[rule](market, signals, parameters)
+        if told is None:
+            skipped.append(name)
+            continue
+        regime, figure = told
+        if regime is Regime.CALM or regime.level < highest.level:
             continue
         if regime.level > highest.level:
-            causes = []
+            causes, figures = [], []
         highest = regime
         causes.append(name)
-    skipped = tuple(name for name, regime in rules if regime is None)
-    return Observation(regime=highest, causes=tuple(causes), skipped=skipped)
+        figures.append(figure)
+    return Observation(
+        regime=highest, causes=tuple(causes), figures=tuple(figures), skipped=tuple(skipped)
+    )
 
 
 def book_regime(view: InstrumentView, parameters: StrategyParameters) -> Regime | None:
     """Return what one book alone says: CALM, STRESSED or CASCADE; None = nothing measured yet."""
-    depth, spread = view.depth_fraction, view.spread_ratio
-    if depth is None and spread is None:
+    if view.depth_fraction_high is None and view.spread_ratio is None:
         return None
-    if depth is not None and depth <= parameters.regime_depth_cascade:
+    depth, spread = depth_regime(view, parameters), spread_regime(view, parameters)
+    # A spread is CALM or CASCADE, and CASCADE is the highest there is.
+    return spread if depth is None or spread is Regime.CASCADE else depth
+
+
+def depth_regime(view: InstrumentView, parameters: StrategyParameters) -> Regime | None:
+    """Return what a book's depth says; None = not measured for 30 s, or switched off.
+
+    Depth fraction <= 0.5 for 30 s is STRESSED. <= 0.35 for 30 s is CASCADE if it went fast: 65 % of
+    the depth within 3 minutes. A book that thins over hours is thin and no cascade.
+    """
+    high, fall = view.depth_fraction_high, view.depth_fall_fraction
+    if high is None or not parameters.on("regime_depth"):
+        return None
+    cascade = parameters.regime_depth_cascade
+    if high <= cascade and fall is not None and fall <= cascade:
         return Regime.CASCADE
-    if spread is not None and spread >= parameters.regime_spread_cascade:
-        return Regime.CASCADE
-    if depth is not None and depth <= parameters.regime_depth_stressed:
-        return Regime.STRESSED
-    return Regime.CALM
+    return Regime.STRESSED if high <= parameters.regime_depth_stressed else Regime.CALM
+
+
+def spread_regime(view: InstrumentView, parameters: StrategyParameters) -> Regime | None:
+    """Return what a book's spread says: CASCADE at 20 times normal; None = not measured or off."""
+    if view.spread_ratio is None or not parameters.on("regime_spread"):
+        return None
+    wide = view.spread_ratio >= parameters.regime_spread_cascade
+    return Regime.CASCADE if wide else Regime.CALM
 
 
 def stressed_instruments(
-    market: MarketView, regime: Regime, parameters: StrategyParameters
+    names: Iterable[str], market: MarketView, regime: Regime, parameters: StrategyParameters
 ) -> frozenset[str]:
-    """Return the instruments in STRESSED or CASCADE: all of them, or those with such a book."""
-    everywhere = regime.level >= Regime.STRESSED.level
-    calm = (None, Regime.CALM)
-    return frozenset(
-        name
-        for name, view in market.instruments.items()
-        if everywhere or book_regime(view, parameters) not in calm
-    )
+    """Return those of `names` in STRESSED or CASCADE: all of them, or those with such a book."""
+    if regime in (Regime.STRESSED, Regime.CASCADE):
+        return frozenset(name for name in names if name in market.instruments)
+    found = []
+    for name in names:
+        view = market.instruments.get(name)
+        told = None if view is None else book_regime(view, parameters)
+        if told is not None and told is not Regime.CALM:
+            found.append(name)
+    return frozenset(found)
 
 
 def advance(memory: Memory, seen: Observation, parameters: StrategyParameters) -> RegimeState:
@@ -99,8 +132,10 @@ def advance(memory: Memory, seen: Observation, parameters: StrategyParameters) -
     after = before
     if seen.regime.level > before.level:
         after = seen.regime
-        text = f"Regime {before.value} -> {after.value}: {', '.join(seen.causes)}."
-        reasons.append(reason(ReasonCode.REGIME_RAISED, text, regime=after.value))
+        measured = dict(zip(seen.causes, seen.figures, strict=True))
+        causes = ", ".join(f"{name} {figure:.3f}" for name, figure in measured.items())
+        text = f"Regime {before.value} -> {after.value}: {causes}."
+        reasons.append(reason(ReasonCode.REGIME_RAISED, text, regime=after.value, **measured))
     elif seen.regime.level < before.level:
         calm = memory.calm_cycles + 1
         if calm >= parameters.regime_calm_cycles:
@@ -116,44 +151,99 @@ def advance(memory: Memory, seen: Observation, parameters: StrategyParameters) -
     )
 
 
-def _signal_rules(
-    signals: SignalsView, parameters: StrategyParameters
-) -> tuple[tuple[str, Regime | None], ...]:
-    return (
-        ("stress_ratio", _stress_rule(signals.stress_ratio, parameters)),
-        ("mean_correlation", _correlation_rule(signals, parameters)),
-        ("core_move", _move_rule(signals.core_move_sigmas, parameters)),
-    )
-
-
-def _stress_rule(stress_ratio: float | None, parameters: StrategyParameters) -> Regime | None:
-    if stress_ratio is None:
+def _stress_rule(
+    market: MarketView,  # noqa: ARG001 - all rules are asked alike
+    signals: SignalsView,
+    parameters: StrategyParameters,
+) -> tuple[Regime, float] | None:
+    ratio = signals.stress_ratio
+    if ratio is None:
         return None
-    if stress_ratio >= parameters.regime_stress_stressed:
-        return Regime.STRESSED
-    if stress_ratio >= parameters.regime_stress_elevated:
-        return Regime.ELEVATED
-    return Regime.CALM
+    if ratio >= parameters.regime_stress_stressed:
+        return Regime.STRESSED, ratio
+    if ratio >= parameters.regime_stress_elevated:
+        return Regime.ELEVATED, ratio
+    return Regime.CALM, ratio
 
 
-def _correlation_rule(signals: SignalsView, parameters: StrategyParameters) -> Regime | None:
+def _correlation_rule(
+    market: MarketView,  # noqa: ARG001
+    signals: SignalsView,
+    parameters: StrategyParameters,
+) -> tuple[Regime, float] | None:
     mean, rising = signals.correlation_mean_fast, signals.volatility_fast_rising
     if mean is None or rising is None:
         return None
     high = mean >= parameters.regime_correlation_stressed
-    return Regime.STRESSED if high and rising else Regime.CALM
+    return Regime.STRESSED if high and rising else Regime.CALM, mean
 
 
-def _move_rule(move_sigmas: float | None, parameters: StrategyParameters) -> Regime | None:
-    if move_sigmas is None:
+def _move_rule(
+    market: MarketView,  # noqa: ARG001
+    signals: SignalsView,
+    parameters: StrategyParameters,
+) -> tuple[Regime, float] | None:
+    moved = signals.core_move_sigmas
+    if moved is None:
         return None
-    return Regime.CASCADE if move_sigmas >= parameters.regime_move_cascade else Regime.CALM
+    return Regime.CASCADE if moved >= parameters.regime_move_cascade else Regime.CALM, moved
 
 
-def _book_rule(market: MarketView, parameters: StrategyParameters) -> tuple[str, Regime | None]:
+def _depth_rule(
+    market: MarketView,
+    signals: SignalsView,  # noqa: ARG001
+    parameters: StrategyParameters,
+) -> tuple[Regime, float] | None:
     view = market.instruments.get(parameters.core_instrument)
-    if view is None:
-        return ("core_book", None)
-    regime = book_regime(view, parameters)
+    found = None if view is None else depth_regime(view, parameters)
+    if view is None or found is None:
+        return None
     # A thin book marks its instrument alone; only a vanished one is the whole market's concern.
-    return ("core_book", Regime.CALM if regime is Regime.STRESSED else regime)
+    shown = found if found is Regime.CASCADE else Regime.CALM
+    return shown, view.depth_fraction_high or 0.0
+
+
+def _spread_rule(
+    market: MarketView,
+    signals: SignalsView,  # noqa: ARG001
+    parameters: StrategyParameters,
+) -> tuple[Regime, float] | None:
+    view = market.instruments.get(parameters.core_instrument)
+    found = None if view is None else spread_regime(view, parameters)
+    return None if view is None or found is None else (found, view.spread_ratio or 0.0)
+
+
+def _liquidation_rule(
+    market: MarketView,
+    signals: SignalsView,  # noqa: ARG001
+    parameters: StrategyParameters,  # noqa: ARG001
+) -> tuple[Regime, float] | None:
+    now, high = market.liquidations_quote, market.liquidations_quote_high
+    if now is None or high is None:
+        return None
+    return Regime.CASCADE if now > high else Regime.CALM, now
+
+
+#: Rule of `RULE_NAMES` -> its name in reasons.
+_NAMES: Final[Mapping[str, str]] = {
+    "regime_stress": "stress_ratio",
+    "regime_correlation": "mean_correlation",
+    "regime_move": "core_move",
+    "regime_depth": "core_depth",
+    "regime_spread": "core_spread",
+    "regime_liquidations": "liquidations",
+}
+
+_RULES: Final[
+    Mapping[
+        str,
+        Callable[[MarketView, SignalsView, StrategyParameters], tuple[Regime, float] | None],
+    ]
+] = {
+    "regime_stress": _stress_rule,
+    "regime_correlation": _correlation_rule,
+    "regime_move": _move_rule,
+    "regime_depth": _depth_rule,
+    "regime_spread": _spread_rule,
+    "regime_liquidations": _liquidation_rule,
+}

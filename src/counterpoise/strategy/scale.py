@@ -47,7 +47,7 @@ def daily(volatility_annual: float) -> float:
 
 def volatility_scale(volatility: float, parameters: StrategyParameters) -> float:
     """Return s_vol = min(1, target / volatility); volatility targeting, never above 1."""
-    if volatility <= parameters.volatility_target:
+    if volatility <= parameters.volatility_target or not parameters.on("volatility"):
         return 1.0
     return parameters.volatility_target / volatility
 
@@ -55,13 +55,15 @@ def volatility_scale(volatility: float, parameters: StrategyParameters) -> float
 def stress_scale(stress_ratio: float | None, parameters: StrategyParameters) -> float:
     """Return s_stress = max(0.3, 1.5 / ratio) above 1.5, else 1; None = rule skipped, 1."""
     start = parameters.stress_ratio_start
-    if stress_ratio is None or stress_ratio <= start:
+    if stress_ratio is None or stress_ratio <= start or not parameters.on("stress"):
         return 1.0
     return max(parameters.stress_scale_min, start / stress_ratio)
 
 
 def drawdown_scale(drawdown: float, parameters: StrategyParameters) -> float:
     """Return s_drawdown = max(0.15, 1 - drawdown / limit)."""
+    if not parameters.on("drawdown"):
+        return 1.0
     return max(parameters.drawdown_scale_min, 1.0 - drawdown / parameters.drawdown_limit)
 
 
@@ -78,6 +80,9 @@ def next_scale(
     The first one is min(wanted, max(entry scale, held scale)). While nothing may grow the time
     does not count: growth goes on where it stopped.
     """
+    if not parameters.on("slow_growth"):
+        held = before.held_scale if before.scale is None else before.scale
+        return wanted if may_grow else min(wanted, held)
     if before.scale is None or before.scale_ns is None:
         return min(wanted, max(parameters.entry_scale, before.held_scale))
     step_ns = parameters.scale_step_minutes * NS_PER_MINUTE

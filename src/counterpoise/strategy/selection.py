@@ -1,15 +1,18 @@
 """Which hedge legs are held: the best few, with a place kept unless clearly beaten (section 4)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from counterpoise.market.view import MarketView
+from counterpoise.market.view import InstrumentView, MarketView
 from counterpoise.signals.view import SignalsView
 from counterpoise.strategy.candidates import (
     Candidate,
-    entry_refused,
+    best_side,
+    candidate,
+    late_refusal,
     leg_correlation,
-    sides_scored,
+    signals_missing,
+    sizable,
 )
 from counterpoise.strategy.memory import Memory
 from counterpoise.strategy.parameters import StrategyParameters
@@ -49,6 +52,8 @@ def close_legs(memory: Memory, signals: SignalsView, parameters: StrategyParamet
 
     Only the side that failed is closed. An unknown correlation changes nothing.
     """
+    if not parameters.on("correlation_close"):
+        return Closings(closed={}, close_counts={}, closed_now=(), reasons=())
     closed = {name: memory.closed[name] for name in sorted(memory.closed)}
     counts: dict[str, int] = {}
     now: list[str] = []
@@ -95,13 +100,13 @@ def choose(
     that can be sized keeps its place and side unless a challenger, or its own other side, beats it
     by `incumbency` for `incumbency_cycles`; free places go to the best at once.
     """
-    scored = sides_scored(market, signals, parameters, closings.closed)
+    views = sizable(market, signals, parameters)
     counts: dict[str, int] = {}
-    kept = _kept(memory, scored, counts, parameters)
+    kept = _kept(memory, closings.closed, views, counts, signals, parameters)
     frozen = tuple(
         name
         for name in sorted(memory.incumbents)
-        if name in parameters.hedge_candidates and name in held and name not in scored
+        if name in parameters.hedge_candidates and name in held and name not in views
     )
     reasons: list[Reason] = []
     entrants: list[Candidate] = []
@@ -109,12 +114,16 @@ def choose(
     for name in parameters.hedge_candidates:
         if name in in_place:
             continue
-        refused = entry_refused(name, market, signals, parameters)
-        if refused:
+        view = views.get(name)
+        if view is not None:
+            refused = late_refusal(view, signals, parameters)
+        else:
+            refused = signals_missing(name, market, signals, parameters)
+        if refused or view is None:
             text = f"{name} may not hedge: {refused}."
             reasons.append(reason(ReasonCode.CANDIDATE_INELIGIBLE, text, leg=name))
         else:
-            entrants.append(_best(scored[name]))
+            entrants.append(best_side(view, closings.closed.get(name), signals, parameters))
     entrants = _ranked(entrants, parameters)
     places = max(parameters.hedge_legs - len(frozen), 0)
     kept = _ranked(kept, parameters)[:places]
@@ -140,24 +149,27 @@ def choose(
 
 def _kept(
     memory: Memory,
-    scored: dict[str, dict[int, Candidate]],
+    closed: Mapping[str, int],
+    views: Mapping[str, InstrumentView],
     counts: dict[str, int],
+    signals: SignalsView,
     parameters: StrategyParameters,
 ) -> list[Candidate]:
     # Incumbents that can be sized, each on its side unless the other one has won for long enough.
     kept: list[Candidate] = []
     for name in memory.incumbents:
-        sides = scored.get(name, {})
-        same = sides.get(memory.incumbent_sides[name])
-        other = sides.get(-memory.incumbent_sides[name])
-        if same is None:
+        view, side, shut = views.get(name), memory.incumbent_sides[name], closed.get(name)
+        if view is None or shut == side:
             # A closed side gives its place up; the other side may enter like any candidate.
             continue
-        if other is None or other.score <= same.score + parameters.incumbency:
+        same = candidate(view, side, signals, parameters)
+        other = None if shut == -side else candidate(view, -side, signals, parameters)
+        lead, cycles = _incumbency(parameters)
+        if other is None or other.score <= same.score + lead:
             kept.append(same)
             continue
         count = memory.challenger_counts.get(name, 0) + 1
-        if count >= parameters.incumbency_cycles:
+        if count >= cycles:
             kept.append(other)
         else:
             counts[name] = count
@@ -176,35 +188,41 @@ def _challenged(
     # The best challenger meets the weakest leg, the next one the next; both lists are ranked.
     standing = _ranked(kept, parameters)
     weakest = len(standing) - 1
+    lead, cycles = _incumbency(parameters)
     for challenger in challengers:
         if weakest < 0:
             break
         leg = standing[weakest]
-        if challenger.score <= leg.score + parameters.incumbency:
+        if challenger.score <= leg.score + lead:
             break
         name = challenger.instrument_id
         count = memory.challenger_counts.get(name, 0) + 1
-        if count < parameters.incumbency_cycles:
+        if count < cycles:
             counts[name] = count
             weakest -= 1
             continue
         standing[weakest] = challenger
         weakest -= 1
         text = f"{leg.instrument_id} loses its place to {name}."
-        reasons.append(reason(ReasonCode.HEDGE_REPLACED, text, leg=leg.instrument_id, by=name))
+        figures: dict[str, float | str] = {
+            "leg": leg.instrument_id,
+            "score": leg.score,
+            "by": name,
+            "by_score": challenger.score,
+        }
+        reasons.append(reason(ReasonCode.HEDGE_REPLACED, text, **figures))
     return standing
 
 
-def _best(sides: dict[int, Candidate]) -> Candidate:
-    # At equal scores the side opposite to the core, which is listed first.
-    best: Candidate | None = None
-    for item in sides.values():
-        if best is None or item.score > best.score:
-            best = item
-    assert best is not None, "only instruments with an open side are asked for"
-    return best
+def _incumbency(parameters: StrategyParameters) -> tuple[float, int]:
+    # By how much and for how many cycles an incumbent must be beaten.
+    if not parameters.on("incumbency"):
+        return 0.0, 1
+    return parameters.incumbency, parameters.incumbency_cycles
 
 
 def _ranked(items: list[Candidate], parameters: StrategyParameters) -> list[Candidate]:
+    if len(items) < 2:
+        return list(items)
     order = {name: place for place, name in enumerate(parameters.hedge_candidates)}
     return sorted(items, key=lambda item: (-item.score, order[item.instrument_id]))

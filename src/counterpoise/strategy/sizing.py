@@ -1,5 +1,6 @@
 """From signals to wanted legs: the core, its hedges, the limits. Legs are multiples of equity."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from counterpoise.strategy import hedge, limits, regime, scale
@@ -56,12 +57,12 @@ def size_core(
             reason(ReasonCode.VOLATILITY_ABOVE_TARGET, text, volatility=volatility, factor=wanted)
         )
     stress = scale.stress_scale(signals.stress_ratio, parameters)
-    if signals.stress_ratio is None:
+    if signals.stress_ratio is None and parameters.on("stress"):
         text = "The stress ratio is not known: core and hedge are not adjusted for it."
         reasons.append(reason(ReasonCode.RULE_SKIPPED, text, rule="stress"))
     elif stress < 1.0:
-        text = f"Stress ratio {signals.stress_ratio:.3f} cuts the core to {stress:.3f}."
-        ratio = signals.stress_ratio
+        ratio = signals.stress_ratio or 0.0
+        text = f"Stress ratio {ratio:.3f} cuts the core to {stress:.3f}."
         reasons.append(reason(ReasonCode.STRESS_REDUCTION, text, stress_ratio=ratio, factor=stress))
     wanted = wanted * stress
     waterfall.put("stress", core, full * wanted)
@@ -119,14 +120,20 @@ def size_hedges(
     for name in sorted(capped):
         if capped[name] != sizes[name] and name not in profit.taken_now:
             text = f"{name} is in profit and not increased in this regime."
-            reasons.append(reason(ReasonCode.HEDGE_PROFIT_HELD, text, leg=name))
+            figures: dict[str, float | str] = {
+                "leg": name,
+                "profit_fraction": book.profits.get(name, 0.0),
+                "wanted": sizes[name],
+            }
+            reasons.append(reason(ReasonCode.HEDGE_PROFIT_HELD, text, **figures))
     _stand(waterfall, "profit", core, capped, inputs)
     frozen = _frozen(book, selection, core, inputs)
     _stand(waterfall, "frozen", core, {**capped, **frozen}, inputs)
     sizes = _limited(capped, frozen, core, book, inputs)
     if sizes != capped:
         text = f"Hedges are scaled down to offset at most {parameters.offset_max} of the core."
-        reasons.append(reason(ReasonCode.HEDGE_OFFSET_LIMITED, text))
+        offsets = hedge.offset(capped, book.betas, sign(core))
+        reasons.append(reason(ReasonCode.HEDGE_OFFSET_LIMITED, text, offset=offsets))
     _stand(waterfall, "offset_limit", core, {**sizes, **frozen}, inputs)
     return HedgeSize(correlation=rule, active=tuple(sorted(weights)))
 
@@ -154,29 +161,11 @@ def apply_limits(
     inputs: DecisionInputs, book: Book, volatility: float, waterfall: Waterfall
 ) -> tuple[Reason, ...]:
     """Scale all legs by one factor for each limit they break (section 5, items 2 and 3)."""
+    reasons = [
+        *_limit_net_beta(inputs, book, waterfall),
+        *_limit_distance(inputs, book, volatility, waterfall),
+    ]
     parameters = inputs.parameters
-    reasons: list[Reason] = []
-    net = limits.credited_net(waterfall.legs, book.betas, uncredited(inputs), parameters)
-    factor = limits.unhedged_factor(net, parameters)
-    if factor < 1.0:
-        text = f"Core less counted hedge is {net:.3f} of equity: all legs x {factor:.3f}."
-        reasons.append(reason(ReasonCode.NET_BETA_LIMITED, text, net=net, factor=factor))
-        waterfall.apply("net_beta", scaled(waterfall.legs, factor))
-    legs = limits.margin_legs(
-        waterfall.legs, book.equity, inputs.market, inputs.signals, parameters
-    )
-    if legs is None:
-        text = "A leg's volatility or margin tiers are unknown: liquidation distance not checked."
-        reasons.append(reason(ReasonCode.RULE_SKIPPED, text, rule="liquidation_distance"))
-    else:
-        limit = limits.distance_limit(volatility, parameters)
-        factor = limits.distance_factor(legs, book.equity, limit)
-        if factor < 1.0:
-            text = f"Liquidation must be {limit:.3f} away: all legs x {factor:.3f}."
-            reasons.append(
-                reason(ReasonCode.LIQUIDATION_DISTANCE, text, limit=limit, factor=factor)
-            )
-            waterfall.apply("liquidation_distance", scaled(waterfall.legs, factor))
     factor = limits.soft_factor(waterfall.legs, parameters)
     if factor < 1.0:
         text = f"Gross is above {parameters.leverage_soft} of equity: all legs x {factor:.3f}."
@@ -185,13 +174,65 @@ def apply_limits(
     return tuple(reasons)
 
 
-def uncredited(inputs: DecisionInputs) -> frozenset[str]:
-    """Return the instruments whose offset counts nothing: stale, or their book in CASCADE."""
-    return frozenset(
-        name
-        for name, view in inputs.market.instruments.items()
-        if view.missing or regime.book_regime(view, inputs.parameters) is Regime.CASCADE
-    )
+def _limit_net_beta(inputs: DecisionInputs, book: Book, waterfall: Waterfall) -> list[Reason]:
+    parameters, reasons = inputs.parameters, []
+    if not parameters.on("unhedged_limit"):
+        return []
+    without = uncredited(inputs, waterfall.legs)
+    without.pop(parameters.core_instrument, None)
+    for name in sorted(without):
+        text = f"The offset of {name} counts nothing: {without[name]}."
+        reasons.append(reason(ReasonCode.HEDGE_UNCREDITED, text, leg=name, cause=without[name]))
+    net = limits.credited_net(waterfall.legs, book.betas, without, parameters)
+    factor = limits.unhedged_factor(net, parameters)
+    if factor < 1.0:
+        text = f"Core less counted hedge is {net:.3f} of equity: all legs x {factor:.3f}."
+        reasons.append(reason(ReasonCode.NET_BETA_LIMITED, text, net=net, factor=factor))
+        waterfall.apply("net_beta", scaled(waterfall.legs, factor))
+    return reasons
+
+
+def _limit_distance(
+    inputs: DecisionInputs, book: Book, volatility: float, waterfall: Waterfall
+) -> list[Reason]:
+    parameters = inputs.parameters
+    if not parameters.on("liquidation_distance"):
+        return []
+    limit = limits.distance_limit(volatility, parameters)
+    given = (waterfall.legs, book.equity, inputs.market, inputs.signals, parameters)
+    if limits.surely_distant(*given, limit):
+        return []
+    legs = limits.margin_legs(*given)
+    if legs is None:
+        text = "A leg's volatility or margin tiers are unknown: liquidation distance not checked."
+        return [reason(ReasonCode.RULE_SKIPPED, text, rule="liquidation_distance")]
+    factor = limits.distance_factor(legs, book.equity, limit)
+    if factor >= 1.0:
+        return []
+    text = f"Liquidation must be {limit:.3f} away: all legs x {factor:.3f}."
+    waterfall.apply("liquidation_distance", scaled(waterfall.legs, factor))
+    return [reason(ReasonCode.LIQUIDATION_DISTANCE, text, limit=limit, factor=factor)]
+
+
+def uncredited(inputs: DecisionInputs, names: Iterable[str]) -> dict[str, str]:
+    """Return those of `names` whose offset counts nothing, and why.
+
+    A missing input, a book in CASCADE, or a place near the front of the venue's queue for
+    auto-deleveraging: such a hedge may be gone when it is wanted. An unknown place counts.
+    """
+    parameters, ranks = inputs.parameters, inputs.account.adl_ranks
+    found: dict[str, str] = {}
+    for name in names:
+        view = inputs.market.instruments.get(name)
+        if view is None:
+            continue
+        if view.missing:
+            found[name] = ", ".join(view.missing)
+        elif regime.book_regime(view, parameters) is Regime.CASCADE:
+            found[name] = "its book is in a cascade"
+        elif ranks.get(name, 0) >= parameters.adl_rank_high and parameters.on("adl_credit"):
+            found[name] = f"ADL rank {ranks[name]}"
+    return found
 
 
 def _scale_before(inputs: DecisionInputs, book: Book, reasons: list[Reason]) -> scale.ScaleBefore:
@@ -229,6 +270,8 @@ def _limited(
     inputs: DecisionInputs,
 ) -> dict[str, float]:
     # The frozen legs' offset is taken off what the others may offset.
+    if not inputs.parameters.on("offset_limit"):
+        return hedges
     if core == 0.0:
         return dict.fromkeys(sorted(hedges), 0.0)
     used = hedge.offset(frozen, book.betas, sign(core)) / abs(core)

@@ -39,7 +39,9 @@ def test_a_live_run_never_loads_the_model_of_a_venue(prefix):
 
 def test_a_live_run_never_loads_what_is_for_reports_or_tests():
     modules = loaded_by(LIVE)
-    found = [p for p in ("pandas", "pytest", "hypothesis", "jinja2") if loaded_under(modules, p)]
+    absent = ("pandas", "pyarrow", "plotly", "distributed", "dask", "scipy", "arch")
+    absent += ("pytest", "hypothesis", "jinja2")
+    found = [p for p in absent if loaded_under(modules, p)]
     assert found == []
     assert "ccxt.pro" not in modules
 

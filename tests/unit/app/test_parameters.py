@@ -40,7 +40,13 @@ FIXED = {
 def test_each_number_of_a_rule_is_a_setting_with_the_same_default(owner):
     for field in fields(owner):
         if field.name in FIXED or field.name not in RuleSettings.model_fields:
-            known = FIXED | {"core_instrument", "core_side", "hedge_candidates"}
+            known = FIXED | {
+                "core_instrument",
+                "core_side",
+                "hedge_candidates",
+                "policy",
+                "rules_off",
+            }
             assert field.name in known, f"{owner.__name__}.{field.name} is no setting"
             continue
         default = Settings.model_fields[field.name].default
@@ -77,6 +83,15 @@ def test_settings_reach_the_rules_unchanged():
     assert parameters.risk_limits(settings).latency_ms_max == Decimal(150)
     assert parameters.signal_parameters(settings).half_life_fast_hours == 2.0
     assert parameters.freshness_limits(settings).mark_ms_max == 9_000
+
+
+def test_the_policy_reaches_the_strategy():
+    settings = configuration.load("paper", policy="static_hedge", hold_less_fraction=0.4)
+    strategy = parameters.strategy_parameters(settings)
+    assert (strategy.policy, strategy.hold_less_fraction) == ("static_hedge", 0.4)
+    assert parameters.strategy_parameters(configuration.load("paper")).policy == "counterpoise"
+    with pytest.raises(SettingsError, match=r"COUNTERPOISE_POLICY='best': allowed is counterpoise"):
+        configuration.load("paper", policy="best")
 
 
 def test_decimals_stay_decimals():

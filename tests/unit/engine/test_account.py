@@ -1,9 +1,11 @@
 """Positions, cash and equity follow what the venue tells, in whatever order it arrives."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from counterpoise.domain.account import Position
 from counterpoise.domain.orders import Fill, Side
+from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine.account import Account, after_fill, flat, realised_pnl
 from engine_world import MARKS, START_NS, World, make_state, ready
 
@@ -78,6 +80,41 @@ def test_a_position_message_before_its_fill_is_not_counted_twice() -> None:
     assert account.quantities() == {"BTCUSDT": Decimal("0.2")}
 
 
+def test_executions_told_in_another_order_all_move_the_position() -> None:
+    account = account_with(held("0.1", "50000"))
+    later = a_fill(Side.BUY, "0.3", "50000", ns=START_NS + 9, fill_id="89")
+    earlier = a_fill(Side.BUY, "0.2", "50000", ns=START_NS + 5, fill_id="86")
+    for fill in (later, earlier, later):
+        account.told_fill(fill)
+    assert account.quantities() == {"BTCUSDT": Decimal("0.6")}
+    # A message from between them is older than what is known; the next one has everything.
+    assert account.told_position(held("0.3", "50000", ns=START_NS + 5)) is False
+    assert account.told_position(held("0.6", "50000", ns=START_NS + 9)) is True
+    assert account.quantities() == {"BTCUSDT": Decimal("0.6")}
+
+
+def test_an_answer_of_the_same_millisecond_does_not_undo_what_was_told() -> None:
+    world = World(state=make_state())
+    world.market()
+    world.reconcile(positions={"BTCUSDT": ("0.1", "50000")})
+    stale = replace(
+        world.snapshot(positions={"BTCUSDT": ("0.1", "50000")}),
+        positions=(held("0.1", "50000"),),
+        positions_ns=START_NS + 7 * NS_PER_MS + 500_000,
+    )
+    account = world.state.account
+    # Closed in the millisecond of the question, after the venue had looked.
+    closed = Position(
+        instrument_id="BTCUSDT",
+        quantity=Decimal(0),
+        entry_price=None,
+        event_ns=START_NS + 7 * NS_PER_MS,
+    )
+    account.told_position(closed)
+    assert account.reconciled(stale, MARKS) == {}
+    assert account.quantities() == {}
+
+
 def test_an_older_position_message_changes_nothing() -> None:
     account = account_with(held("0.1", "50000"))
     assert account.told_position(held("0.9", "50000", ns=START_NS - 5)) is False
@@ -116,3 +153,12 @@ def test_a_losing_close_never_overstates_equity_before_the_balance_arrives() -> 
     account.told_fill(a_fill(Side.SELL, "0.1", "50000", ns=START_NS + 5))
     assert before == Decimal(9_800)
     assert account.equity(MARKS) == Decimal("9799.75")
+
+
+def test_the_place_in_the_adl_queue_reaches_the_decision_and_outlives_a_fill() -> None:
+    known = replace(held("0.1", "50000"), adl_rank=5)
+    account = Account(positions={"BTCUSDT": known, "ETHUSDT": flat("ETHUSDT")})
+    assert account.view(START_NS, {}, 15_000).adl_ranks == {"BTCUSDT": 5}
+    after = after_fill(known, a_fill(Side.SELL, "0.04", "51000", ns=2))
+    assert after.adl_rank == 5
+    assert Account(positions={"BTCUSDT": held("1", "1")}).view(START_NS, {}, 1).adl_ranks == {}

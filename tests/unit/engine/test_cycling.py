@@ -1,9 +1,12 @@
 """One row per cycle, always; and no cycle orders what an earlier one has already on its way."""
 
+from dataclasses import replace
 from decimal import Decimal
 
-from counterpoise.domain.events import CycleDue, ReconciliationFailed, Tick
-from counterpoise.domain.orders import LegRole
+import pytest
+
+from counterpoise.domain.events import CycleDue, LiquidationPrinted, ReconciliationFailed, Tick
+from counterpoise.domain.orders import LegRole, Side
 from counterpoise.domain.records import (
     DecisionEnded,
     DecisionMade,
@@ -15,6 +18,7 @@ from counterpoise.domain.records import (
 from counterpoise.engine import actions
 from counterpoise.engine.cycle import CycleInputs, recompute
 from counterpoise.ledger import codec
+from counterpoise.strategy.parameters import POLICY_NAMES
 from engine_world import World, make_run, ready
 
 
@@ -124,3 +128,43 @@ def _only(world: World) -> DecisionMade:
     (row,) = world.records(DecisionMade)
     assert isinstance(row, DecisionMade)
     return row
+
+
+@pytest.mark.parametrize("policy", POLICY_NAMES)
+def test_every_policy_is_recorded_and_computes_again_equal(policy: str) -> None:
+    world = ready()
+    world.state.strategy = replace(world.state.strategy, policy=policy)
+    row = cycle(world)
+    inputs = codec.decode(row.inputs, CycleInputs)
+    assert codec.encode(recompute(inputs)) == row.outputs
+    assert inputs.decision.parameters.policy == policy
+    assert world.state.memory.policy == policy
+    legs = {order.intent.instrument_id for order in world.submits()}
+    assert legs <= {"BTCUSDT", "ETHUSDT"}
+    assert bool(legs) is (policy != "flat")
+
+
+def test_observing_sets_no_quantity_for_later() -> None:
+    world = ready(make_run(observe=True))
+    world.state.strategy = replace(world.state.strategy, policy="static_hedge")
+    row = cycle(world)
+    assert "POLICY_SET" in row.reasons
+    assert world.state.memory.policy_quantities == {}
+    assert world.submits() == []
+
+
+def test_a_liquidation_print_is_part_of_what_a_decision_sees() -> None:
+    world = ready()
+    world.feed(
+        LiquidationPrinted(
+            instrument_id="ETHUSDT",
+            side=Side.SELL,
+            quantity=Decimal(2),
+            price=Decimal(3000),
+            event_ns=world.now_ns,
+            received_ns=world.now_ns,
+        )
+    )
+    inputs = codec.decode(cycle(world).inputs, CycleInputs)
+    assert inputs.decision.market.liquidations_quote == 6000.0
+    assert inputs.decision.market.liquidations_quote_high is None

@@ -5,17 +5,20 @@ from decimal import Decimal
 
 import pytest
 
+from counterpoise.domain import identity
 from counterpoise.domain.account import OpenOrder, Position, TradingState
 from counterpoise.domain.events import (
     AccountReconciled,
     ControlAction,
     ControlRequested,
     CycleDue,
+    FillReported,
     FundingPaid,
     Tick,
     Transferred,
+    UpdateSource,
 )
-from counterpoise.domain.orders import OrderState, Side
+from counterpoise.domain.orders import Fill, OrderState, Side
 from counterpoise.domain.records import FundingSeen, IncidentOpened, PositionSeen, TransferSeen
 from counterpoise.engine import actions, views
 from counterpoise.engine.run import ForeignPolicy
@@ -232,13 +235,23 @@ def test_a_position_that_executions_do_not_explain_is_drift_at_the_second_look()
     decided(world, wallet="10000")
 
 
-def test_what_changed_while_no_daemon_ran_is_said_at_the_start() -> None:
+def started_with(recorded: str) -> World:
     world = World(state=make_state())
     world.state.account.positions["ETHUSDT"] = Position(
-        instrument_id="ETHUSDT", quantity=Decimal(-4), entry_price=None
+        instrument_id="ETHUSDT", quantity=Decimal(recorded), entry_price=None
     )
     world.market()
+    return world
+
+
+def test_what_changed_while_no_daemon_ran_is_said_at_the_second_look() -> None:
+    world = started_with("-4")
     world.reconcile("start", positions={"ETHUSDT": ("-1", "2500")})
+    assert incidents(world) == [], "executions are listed a little late"
+    for _ in range(4):
+        world.feed(Tick(now_ns=world.after(1)))
+    assert actions.Reconcile(cause="doubt") in world.done
+    world.reconcile("doubt", positions={"ETHUSDT": ("-1", "2500")})
     assert incidents(world) == ["account.drift"]
     (incident,) = world.records(IncidentOpened)
     assert isinstance(incident, IncidentOpened)
@@ -246,6 +259,55 @@ def test_what_changed_while_no_daemon_ran_is_said_at_the_start() -> None:
     world.after(20)
     world.reconcile("cycle", positions={"ETHUSDT": ("-1", "2500")})
     assert world.state.trading_state is TradingState.ACTIVE
+
+
+def test_an_execution_that_is_listed_after_the_start_explains_its_position() -> None:
+    world = started_with("-4")
+    world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))
+    world.reconcile("start", positions={"ETHUSDT": ("-1", "2500")})
+    assert world.state.waiting is not None, "no decision before the second look"
+    world.feed(
+        FillReported(
+            fill=Fill(
+                fill_id="7",
+                instrument_id="ETHUSDT",
+                client_order_id=identity.client_order_id("acc1", "d1", "ETHUSDT", 0),
+                venue_order_id="v1",
+                side=Side.BUY,
+                quantity=Decimal(3),
+                price=Decimal(2_500),
+                fee=Decimal(0),
+                fee_currency="USDT",
+                liquidity=None,
+                realised_pnl=None,
+                event_ns=world.now_ns - 1,
+                received_ns=world.now_ns,
+            ),
+            source=UpdateSource.REST,
+        )
+    )
+    world.after(4)
+    world.market()
+    world.reconcile("cycle", positions={"ETHUSDT": ("-1", "2500")})
+    assert incidents(world) == []
+    assert world.state.waiting is None
+    assert world.state.account.quantities() == {"ETHUSDT": Decimal(-1)}
+
+
+def test_cash_that_came_between_the_balance_and_the_rest_of_an_answer_is_explained() -> None:
+    world = ready(positions=HELD)
+    world.after(20)
+    # Balance and positions are asked first; a deposit comes, and the list of transfers has it.
+    answer = world.snapshot(positions=HELD)
+    world.after(1)
+    transfer(world, "t1", "5000")
+    world.feed(AccountReconciled(snapshot=answer, cause="cycle"))
+    world.after(20)
+    world.market()
+    for _ in range(2):
+        world.reconcile("cycle", wallet="15000", positions=HELD)
+        world.after(5)
+    assert incidents(world) == []
 
 
 def test_another_account_behind_the_key_ends_the_run() -> None:

@@ -75,3 +75,50 @@ def test_a_normal_of_zero_is_no_yardstick():
     now = START + 60 * MINUTE
     assert baseline.depth_fraction(now) is None
     assert baseline.spread_ratio(now) is None
+
+
+def after_an_hour(depths):
+    """Return a baseline of normal depth 100 that then saw one sample a second, and the last ns."""
+    baseline = observed(61)
+    now = START + 61 * MINUTE
+    for second in range(61):
+        baseline.sample(now + second * SECOND, 100.0, 0.001)
+    now += 61 * SECOND
+    for second, depth in enumerate(depths):
+        baseline.sample(now + second * SECOND, depth, 0.001)
+    return baseline, now + (len(depths) - 1) * SECOND
+
+
+def test_thin_depth_must_have_lasted_thirty_seconds():
+    # The 60 s median turns thin with the 31st thin second.
+    baseline, now = after_an_hour([20.0] * 31)
+    assert baseline.depth_fraction(now) == pytest.approx(0.2)
+    assert baseline.depth_fraction_high(now) == pytest.approx(1.0)
+    baseline, now = after_an_hour([20.0] * 59)
+    assert baseline.depth_fraction_high(now) == pytest.approx(0.6)
+    baseline, now = after_an_hour([20.0] * 60)
+    assert baseline.depth_fraction_high(now) == pytest.approx(0.2)
+
+
+def test_a_book_that_was_hardly_seen_was_not_measured():
+    baseline, now = after_an_hour([20.0] * 60)
+    assert baseline.depth_fraction_high(now + 15 * SECOND) == pytest.approx(0.2)
+    assert baseline.depth_fraction_high(now + 16 * SECOND) is None
+
+
+def test_a_fast_fall_is_remembered_for_a_cycle_and_a_slow_one_is_none():
+    baseline, now = after_an_hour([20.0] * 120)
+    assert baseline.depth_fall_fraction(now) == pytest.approx(0.2)
+    for second in range(1, 700):
+        baseline.sample(now + second * SECOND, 20.0, 0.001)
+    assert baseline.depth_fall_fraction(now + 699 * SECOND) == pytest.approx(0.2)
+    later = now + 1_050 * SECOND
+    baseline.sample(later, 20.0, 0.001)
+    assert baseline.depth_fall_fraction(later) == pytest.approx(1.0)
+    slow, now = after_an_hour([100.0 - second / 20 for second in range(1600)])
+    assert slow.depth_fraction(now) < 0.25
+    assert slow.depth_fall_fraction(now) > 0.6
+
+
+def test_no_fall_is_known_before_depth_is():
+    assert observed(30).depth_fall_fraction(START + 30 * MINUTE) is None

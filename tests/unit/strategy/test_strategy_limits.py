@@ -129,7 +129,6 @@ def of(given: changes.LegGap) -> list[tuple[str, str, bool]]:
 def test_increases_round_toward_zero() -> None:
     assert of(gap("0", "0.12349")) == [("buy", "0.1234", False)]
     assert of(gap("-1", "-1.12349")) == [("sell", "0.1234", False)]
-    assert changes.grid_target(gap("0", "-0.12349")) == Decimal("-0.1234")
 
 
 def test_reductions_round_up_one_lot_and_never_beyond_the_position() -> None:

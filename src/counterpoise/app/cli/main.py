@@ -8,16 +8,21 @@ import typer
 
 from counterpoise import __version__
 from counterpoise.app.cli import (
+    audit,
     configure,
     control,
+    data,
     database,
     decisions,
     explain,
+    laboratory,
     positions,
     replay,
     run,
     simulate,
     status,
+    stress,
+    sweep,
 )
 from counterpoise.domain.errors import CounterpoiseError, SettingsError
 
@@ -56,6 +61,10 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("backtest")(laboratory.backtest)
+app.command("compare")(laboratory.compare)
+app.command("stress")(stress.stress)
+app.command("sweep")(sweep.sweep)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)
@@ -63,7 +72,9 @@ app.command("stop")(control.stop)
 app.add_typer(control.high_water, name="high-water")
 app.add_typer(configure.config, name="config")
 app.add_typer(simulate.simulator, name="simulator")
+app.add_typer(audit.audit, name="audit")
 app.add_typer(database.database, name="database")
+app.add_typer(data.data, name="data")
 
 
 def main() -> None:

@@ -104,11 +104,11 @@ class PhaseArrays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDraws:
-    """What chance says about one step."""
+    """What chance says about one step; of several runs at once, one row each."""
 
     #: Common factor and the fast part of its volatility, standard normal.
-    factor: float
-    fast: float
+    factor: float | Floats
+    fast: float | Floats
     #: Per market: own part and jump, standard normal; whether it jumps, uniform.
     own: Floats
     jump: Floats
@@ -134,7 +134,7 @@ class StressModel:
         self._place: int | None = None
         self._now = self._calm
         self._target: Floats = np.zeros(count)
-        self._fast = 0.0
+        self._fast: float | Floats = 0.0
         self._reference: Floats = np.log(constants.price_start)
         #: Leverage left to force out: longs, shorts.
         self._leverage: Floats = np.ones((2, count))
@@ -159,7 +159,7 @@ class StressModel:
         """Place of the phase in the script; None = in none."""
         return self._place
 
-    def contagion(self) -> float:
+    def contagion(self) -> float | Floats:
         """Return the share of own variance that has become common, 0 in calm books."""
         missing = 1.0 - float(self._weights @ self.depth)
         return min(CONTAGION_MAX, max(0.0, 1.25 * (missing - 0.1)))
@@ -169,7 +169,7 @@ class StressModel:
         return np.abs(self.flow) > FORCED_RATE_MIN
 
     def moves(
-        self, log_index: Floats, scale: float, draws: StepDraws, jump_deviation: float,
+        self, log_index: Floats, scale: float | Floats, draws: StepDraws, jump_deviation: float,
         shocks: Floats, seconds: float, elapsed_seconds: float,
     ) -> Floats:  # fmt: skip
         """Return the log moves of a step that ends at `elapsed_seconds`.
@@ -209,7 +209,7 @@ class StressModel:
         return {
             "place": self._place,
             "target": [None if np.isnan(each) else each for each in self._target.tolist()],
-            "fast": self._fast,
+            "fast": float(self._fast),
             "reference": self._reference.tolist(),
             "leverage": self._leverage.tolist(),
             "flow": self.flow.tolist(),
@@ -237,25 +237,29 @@ class StressModel:
         # The conditions of this step, and the jumps of a phase that begins with it.
         place = self._scenario.phase_at(elapsed_seconds)
         if place == self._place:
-            return self._now, np.zeros(len(log_index))
+            return self._now, np.zeros_like(log_index)
         self._place = place
         self._now = self._calm if place is None else self._phases[place]
         self._target = log_index + self._now.jump + self._now.move
         return self._now, self._now.jump
 
-    def _noise(self, now: PhaseArrays, scale: float, draws: StepDraws, seconds: float) -> Floats:
+    def _noise(
+        self, now: PhaseArrays, scale: float | Floats, draws: StepDraws, seconds: float
+    ) -> Floats:
         keep = 0.5 ** (seconds / FAST_HALF_LIFE_SECONDS)
         fresh = (1.0 - FAST_LEVERAGE**2) ** 0.5 * draws.fast - FAST_LEVERAGE * draws.factor
         spread = FAST_DEVIATION * (1.0 - keep * keep) ** 0.5
         self._fast = keep * self._fast + spread * fresh
         contagion = self.contagion()
-        scale *= (1.0 + CONTAGION_VOLATILITY * contagion) * float(
-            np.exp(0.5 * self._fast - 0.25 * FAST_DEVIATION**2)
+        scale = scale * (
+            (1.0 + CONTAGION_VOLATILITY * contagion)
+            * np.exp(0.5 * self._fast - 0.25 * FAST_DEVIATION**2)
         )
         share = np.maximum(now.correlation, contagion)
         common = np.sqrt(self._factor_variance + share * self._own_variance) * self._sign
         own = np.sqrt((1.0 - share) * self._own_variance)
-        return now.volatility * scale * (common * draws.factor + own * draws.own)
+        noise: Floats = now.volatility * scale * (common * draws.factor + own * draws.own)
+        return noise
 
     def _forced(self, log_index: Floats, seconds: float) -> Floats:
         # Forced orders of this step and what they do to the price.
@@ -265,7 +269,7 @@ class StressModel:
         keep = 0.5 ** (seconds / LEVERAGE_HALF_LIFE_SECONDS)
         self._leverage = 1.0 - keep * (1.0 - self._leverage)
         if self._scenario.cascade == 0.0 or not beyond.any():
-            self.flow = np.zeros(len(gone))
+            self.flow = np.zeros_like(gone)
             return self.flow
         rate = beyond * FORCED_RATE
         falling = gone < 0

@@ -5,6 +5,7 @@ Its limiter and its retries are off: an order is sent once or its outcome is unk
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from decimal import localcontext
 from typing import Any, Final
 
 import aiohttp
@@ -80,7 +81,9 @@ class OkxSession:
     async def ask(call: Call, parameters: dict[str, Any]) -> list[Any]:
         """Return `data` of one GET. Raises VenueUnreachable or VenueRejected."""
         try:
-            answer = await call(parameters)
+            # ccxt changes the rounding of the context it runs in; the caller's is not its to change.
+            with localcontext():
+                answer = await call(parameters)
         except _RAISED as exception:
             raise errors.classify(exception, placing=False) from exception
         if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
@@ -95,7 +98,8 @@ class OkxSession:
         that is no object (an empty body or a page of HTML raises nothing in ccxt).
         """
         try:
-            answer = await call()
+            with localcontext():
+                answer = await call()
         except _RAISED as exception:
             raise errors.classify(exception, placing=True) from exception
         if not isinstance(answer, dict):

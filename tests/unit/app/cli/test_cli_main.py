@@ -28,6 +28,8 @@ def test_version(counterpoise):
 
 
 COMMANDS = [
+    "backtest",
+    "compare",
     "run",
     "status",
     "decisions",
@@ -47,6 +49,10 @@ COMMANDS = [
     "simulator stop",
     "database upgrade",
     "database url",
+    "data fetch",
+    "data check",
+    "stress",
+    "sweep",
 ]
 
 

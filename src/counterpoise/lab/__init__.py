@@ -1,0 +1,1 @@
+"""The laboratory: backtests, stress, sweeps and reports on recorded or invented markets."""

@@ -1,0 +1,1 @@
+"""Brings a venue's public history into Parquet files, and checks such files."""

@@ -1,0 +1,1 @@
+"""One HTML file that shows what policies did; it loads nothing from anywhere."""

@@ -1,0 +1,1 @@
+"""Bad days by the thousand: scripted markets, the live rules, and what became of the account."""

@@ -1,0 +1,50 @@
+"""A sample of the crash matrix (`make crash`): daemons die, the next ones must understand it all."""
+
+import pytest
+
+import crash_matrix
+import crash_run
+from crash_points import POINTS
+
+pytestmark = pytest.mark.timeout(400)
+
+#: One point of each part of the path, each with another trouble at the venue.
+SAMPLE = (
+    ("pair_opened", "late"),
+    ("commit_before", "twice"),
+    ("stamp_after", "partial"),
+    ("sent", "silence"),
+    ("answered", "partial"),
+    ("pair_half_filled", "late"),
+    ("reduction_sent", "none"),
+    ("again_decisions_adopted", "lost"),
+)
+GROUPS = 4
+#: Runs side by side in one group: much of a run is waiting.
+JOBS = 2
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_a_daemon_that_died_anywhere_is_understood_by_the_next(group, postgres_server) -> None:
+    cases = [
+        # Numbers from 0 on: all of them on the shared server.
+        crash_run.Case(number=number, point=point, fault=fault, seed=700 + group * 100 + number)
+        for number, (point, fault) in enumerate(SAMPLE[group::GROUPS])
+    ]
+    outcomes = crash_matrix.run_all(cases, postgres_server, jobs=JOBS, verbose=False)
+    found = [
+        f"{finding} ({outcome.case.command})"
+        for outcome in outcomes
+        for finding in outcome.findings
+    ]
+    assert found == [], "\n".join(found)
+    # A run whose point never came proves nothing about it; a busy machine may spoil one of five.
+    assert sum(outcome.reached for outcome in outcomes) >= len(cases) - 1
+
+
+def test_the_matrix_visits_every_point_and_every_pair_in_time() -> None:
+    cases = crash_run.cases(runs=10 * (len(POINTS) + 1), seed=1)
+    pairs = {(case.point, case.fault) for case in cases}
+    assert {case.point for case in cases} == {*POINTS, crash_run.RANDOM}
+    assert len(pairs) == (len(POINTS) + 1) * len(crash_run.FAULTS)
+    assert len(POINTS) >= 25

@@ -1,0 +1,141 @@
+"""Hands a virtual day to the naive auditor: the record's rows on one side, the venue's on the other."""
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any, Final
+
+import naive_auditor
+from counterpoise.app import replay
+from counterpoise.domain import records
+from counterpoise.exchange.accounts import BillKind
+from crash_run import INCIDENTS_REFUSED, planned
+from memory_record import MemoryReader
+from modelled_venue import ACCOUNT
+from virtual_world import CASH_START, World
+
+#: The daemon's equity is never above the venue's last figure and lags a step behind; fraction.
+EQUITY_TOLERANCE: Final = Decimal("0.002")
+#: After the trouble the record must be right again within this, ns.
+SETTLED_NS: Final = 30_000_000_000
+_OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
+
+
+def audit(world: World) -> list[str]:
+    """Return everything that is not as it must be."""
+    reader, venue, exchange = MemoryReader(world.kept), world.venue, world.exchange
+    rows = {kind: [asdict(row) for row in reader.all(kind)] for kind in _KINDS}
+    intents, fills = rows[records.IntentWritten], rows[records.FillSeen]
+    at_venue = [
+        asdict(fill) | {"fill_id": str(fill.trade_sequence)} for fill in exchange.fills(ACCOUNT, 0)
+    ]
+    ended = {row["decision_id"] for row in rows[records.DecisionEnded]}
+    decisions = rows[records.DecisionMade]
+    found = list(world.broken)
+    found += _twice(rows)
+    found += naive_auditor.audit_fills(fills, at_venue)
+    found += naive_auditor.audit_orders(intents, [asdict(o) for o in venue.accepted.values()])
+    found += naive_auditor.audit_plans(planned(decisions), intents, fills)
+    found += naive_auditor.audit_ends(intents, rows[records.OrderEventSeen])
+    found += naive_auditor.audit_leverage(rows[records.EquitySeen], "equity row")
+    found += naive_auditor.audit_leverage([{"leverage": world.leverage_max}], "venue")
+    found += [
+        f"decision {r['decision_id']} has no outcome"
+        for r in decisions
+        if r["decision_id"] not in ended
+    ]
+    found += [
+        f"incident {row['kind']}: {row['summary']}"
+        for row in rows[records.IncidentOpened]
+        if row["kind"] in INCIDENTS_REFUSED
+    ]
+    found += _books(world, reader, at_venue)
+    found += [
+        f"replay of {each.decision_id}: {each.result.value} {each.detail}"
+        for each in replay.replay({**row, "decided_at": ""} for row in decisions)
+        if each.result is not replay.ReplayResult.EQUAL
+    ]
+    return found + _equity(world, rows[records.EquitySeen], at_venue)
+
+
+_KINDS: Final[tuple[type[Any], ...]] = (
+    records.IntentWritten,
+    records.FillSeen,
+    records.OrderEventSeen,
+    records.DecisionMade,
+    records.DecisionEnded,
+    records.EquitySeen,
+    records.IncidentOpened,
+)
+
+
+def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:
+    # What is a primary key in Postgres is one here, too.
+    keys = {
+        records.IntentWritten: "client_order_id",
+        records.DecisionMade: "decision_id",
+        records.DecisionEnded: "decision_id",
+    }
+    return [
+        f"{kind.__name__} {key} written {count} times"
+        for kind, name in keys.items()
+        for key, count in Counter(row[name] for row in rows[kind]).items()
+        if count != 1
+    ]
+
+
+def _other_cash(world: World, until_ns: int) -> Decimal:
+    bills = [b for b in world.exchange.bills(ACCOUNT, 0) if b.event_ns <= until_ns]
+    moved = sum((b.change for b in bills if b.kind in _OTHER_CASH), Decimal(0))
+    return moved - CASH_START
+
+
+def _books(world: World, reader: MemoryReader, at_venue: list[dict[str, Any]]) -> list[str]:
+    state = world.exchange.account(ACCOUNT)
+    truth = {
+        "positions": {
+            name: {"quantity": held.quantity, "mark": held.mark}
+            for name, held in state.positions.items()
+        },
+        "wallet_balance": state.wallet_balance,
+        "equity": state.equity,
+    }
+    other = _other_cash(world, world.exchange.now_ns)
+    found, _ = naive_auditor.audit_books(CASH_START, at_venue, other, truth, reader.positions())
+    return found
+
+
+def _equity(
+    world: World, recorded: list[dict[str, Any]], at_venue: list[dict[str, Any]]
+) -> list[str]:
+    # What the daemon wrote once it had time to settle, against the executions and the marks.
+    times = [when for when, _ in world.marks]
+    found = []
+    checked = 0
+    for row in recorded:
+        if row["event_ns"] < world.quiet_ns + SETTLED_NS:
+            continue
+        marks = world.marks[max(0, bisect_right(times, row["event_ns"]) - 1)][1]
+        book = naive_auditor.Book(CASH_START + _other_cash(world, row["event_ns"]))
+        for fill in at_venue:
+            if fill["event_ns"] <= row["event_ns"]:
+                book.execute(
+                    fill["instrument_id"],
+                    fill["side"],
+                    fill["quantity"],
+                    fill["price"],
+                    fill["fee"],
+                )
+        checked += 1
+        equity = book.equity(marks)
+        leverage = book.gross(marks) / equity
+        for name, ours, theirs, unit in (
+            ("equity", equity, row["equity"], equity),
+            ("leverage", leverage, row["leverage"], Decimal(1)),
+        ):
+            if theirs is None or abs(ours - theirs) > EQUITY_TOLERANCE * 5 * unit:
+                found.append(f"{name} recorded {theirs}, recomputed {ours:.6f}")
+    if not checked:
+        found.append("nothing of equity was recorded in the quiet")
+    return found

@@ -1,0 +1,378 @@
+"""A daemon's core and rim, a modelled venue and a bad day, all in virtual time, from one seed."""
+
+import asyncio
+import contextlib
+import copy
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from counterpoise.app import boot, configuration, parameters
+from counterpoise.app.runner import Runner
+from counterpoise.app.settings import Settings
+from counterpoise.domain.errors import CounterpoiseError, VenueError
+from counterpoise.domain.records import Record
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.engine import actions
+from counterpoise.engine.run import Run
+from counterpoise.engine.state import State
+from counterpoise.exchange.exchange import Exchange
+from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
+from counterpoise.execution.performer import Performer
+from counterpoise.signals.state import Signals
+from memory_record import CrashableJournal, MemoryReader
+from modelled_venue import ACCOUNT, ModelledVenue, Trouble
+from virtual_loop import VirtualClock
+
+#: The instruments of the world, core first.
+NAMES: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+CASH_START: Final = Decimal(10_000)
+OPENED_NS: Final = 1_790_000_000 * NS_PER_SECOND
+#: Days of candles the signals are warmed with.
+WARM_DAYS: Final = 4
+#: Virtual seconds from one step of the market to the next.
+STEP_SECONDS: Final = 1.0
+CYCLE_SECONDS: Final = 15
+#: The trouble lasts this long, then everything must come to its end within the quiet, seconds.
+TROUBLE_SECONDS: Final = 75.0
+QUIET_SECONDS: Final = 60.0
+#: A start that the venue does not answer is tried again after this, seconds.
+START_AGAIN_SECONDS: Final = 1.0
+
+
+class AlwaysHeld:
+    """The lease, which can be lost for a while."""
+
+    def __init__(self) -> None:
+        self.held = True
+        self.fenced = False
+
+    def may_increase(self) -> bool:
+        """Return whether increases may be sent."""
+        return self.held
+
+
+class Shipping:
+    """The shipper's health, as the journal has it."""
+
+    def __init__(self, journal: CrashableJournal) -> None:
+        self._journal = journal
+
+    def health(self) -> tuple[bool, float]:
+        """Return whether Postgres takes commits."""
+        return self._journal.available, 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """What one seed made of the day."""
+
+    seed: int
+    exchange: Exchange
+    venue: ModelledVenue
+    clock: VirtualClock
+    #: The record, across all lives of the daemon.
+    kept: list[Record]
+    #: Highest gross / equity at the venue.
+    leverage_max: Decimal = Decimal(0)
+    #: What was done to it, in words.
+    story: list[str] = field(default_factory=list)
+    lives: int = 0
+    #: What ended a life that nobody ended.
+    broken: list[str] = field(default_factory=list)
+    #: Marks of every step of the market: (venue clock, ns, quote per base by instrument).
+    marks: list[tuple[int, dict[str, Decimal]]] = field(default_factory=list)
+    #: When the trouble was over, ns; 0 = it is not.
+    quiet_ns: int = 0
+    #: The last life.
+    daemon: "VirtualDaemon | None" = None
+
+
+class VirtualDaemon:
+    """One life of the daemon: the real engine, performer, resolver and reconciler."""
+
+    def __init__(self, world: World, epoch: int, settings: Settings) -> None:
+        self._world = world
+        self._settings = settings
+        self._epoch = epoch
+        self.journal = CrashableJournal(world.clock, world.kept)
+        self.permit = AlwaysHeld()
+        self.runner: Runner | None = None
+        self._performer: Performer | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def start(self) -> None:
+        """Begin to live."""
+        self._begin(self._live())
+
+    def kill(self) -> None:
+        """End as by kill -9: what was not synced is gone, what was sent is on its way."""
+        self._world.venue.feed = None
+        for task in self._tasks:
+            task.cancel()
+        if self._performer is not None:
+            for task in list(self._performer._tasks):
+                task.cancel()
+        self.journal.crash()
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._world.broken.append(repr(task.exception()))
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                await self._open()
+            except (VenueError, CounterpoiseError):
+                await asyncio.sleep(START_AGAIN_SECONDS)
+            else:
+                return
+
+    async def _open(self) -> None:
+        world, reader = self._world, MemoryReader(self._world.kept)
+        settings = self._settings
+        memory = boot.restore_memory(reader.memory_last())
+        instruments = world.exchange.instruments()
+        state = boot.new_state(settings, run_of(self._epoch, settings), instruments, memory)
+        state.causes |= boot.restore_causes(reader.trading_state_last())
+        boot.take_up_positions(state, reader.positions())
+        boot.take_up_intents(state, reader.open_intents())
+        state.signals = copy.deepcopy(SIGNALS[world.seed % len(SIGNALS)])
+        runner = Runner(state, world.clock)
+        performer = Performer(
+            venue=world.venue,
+            journal=self.journal,
+            permit=self.permit,
+            clock=world.clock,
+            feed=runner.feed,
+            on_stop=self._stopped,
+            on_broken=runner.break_off,
+        )
+        runner.attach(performer)
+        for ended in boot.take_up_decisions(state, reader, ACCOUNT, world.clock):  # type: ignore[arg-type]
+            self.journal.append(ended)
+        self._remember(state, reader)
+        performer.reconciler.since(boot.asked_from_ns(*reader.asked_from_ns(), world.clock))
+        self.runner, self._performer = runner, performer
+        try:
+            await performer.reconciler.reconcile("start")
+            if not state.account.complete:
+                raise VenueError("the venue does not answer")
+        except VenueError:
+            self.runner = self._performer = None
+            raise
+        world.venue.listen(runner.feed)
+        self._begin(runner.tick())
+        self._begin(runner.schedule())
+        self._begin(runner.mind_health(Shipping(self.journal), self.journal, self.permit))  # type: ignore[arg-type]
+        self._begin(self._mind(runner))
+
+    def _remember(self, state: State, reader: MemoryReader) -> None:
+        from counterpoise.domain import records
+
+        state.account.transfers = reader.transfers_since_memory()
+        for row in reader.all(records.TransferSeen):
+            state.transfers_seen[row.transfer_id] = None
+        for fill in reader.all(records.FillSeen):
+            state.account.fills_seen[fill.instrument_id, fill.fill_id] = None
+
+    async def _mind(self, runner: Runner) -> None:
+        await runner.broken
+
+    def _stopped(self, action: actions.StopDaemon) -> None:
+        self._world.broken.append(f"stopped by itself: {action.reason}")
+
+
+def run_of(epoch: int, settings: Settings) -> Run:
+    """Return what a life works by."""
+    return Run(
+        run_id=f"run{epoch}",
+        account_id=ACCOUNT,
+        venue="modelled",
+        epoch=epoch,
+        observe=False,
+        cycle_seconds=CYCLE_SECONDS,
+        slippage_bps_increase=settings.slippage_bps_increase,
+        slippage_bps_reduction=settings.slippage_bps_reduction,
+        leverage_ceiling=parameters.leverage_ceiling(settings),
+        taker_fee_bps=Decimal(5),
+        flatten_on_stop=False,
+        account_age_ms_max=settings.account_ms_max,
+        clock_offset_ms=0.0,
+        limits=parameters.risk_limits(settings),
+        execution=parameters.execution_parameters(settings),
+    )
+
+
+# -- the day ---------------------------------------------------------------------------------
+
+
+async def live_through(seed: int) -> World:
+    """Play a seed's day to its quiet end."""
+    draw = random.Random(seed)
+    loop = asyncio.get_running_loop()
+    exchange = Exchange.create(market(seed % len(SIGNALS)), OPENED_NS)
+    exchange.open_account(ACCOUNT, CASH_START)
+    for name in NAMES:
+        exchange.set_leverage(ACCOUNT, name, Decimal(3))
+    # The deposit lies so far back that no start asks for it.
+    exchange.advance(OPENED_NS + 90 * NS_PER_SECOND)
+    clock = VirtualClock(loop, exchange.now_ns)
+    venue = ModelledVenue(exchange, clock, random.Random(seed + 1))
+    world = World(seed=seed, exchange=exchange, venue=venue, clock=clock, kept=[])
+    venue.watchers.append(lambda: _watch(world))
+    market_task = loop.create_task(venue.run(STEP_SECONDS))
+    daemon = _next_life(world, SETTINGS[0])
+    venue.trouble = trouble(draw)
+    world.story.append(f"trouble {venue.trouble}")
+    end = loop.time() + TROUBLE_SECONDS
+    while loop.time() < end:
+        await asyncio.sleep(draw.uniform(0.5, 9.0))
+        daemon = await _befall(world, daemon, draw)
+    venue.trouble = Trouble()
+    world.quiet_ns = clock.now_ns()
+    daemon.journal.available = daemon.permit.held = True
+    await asyncio.sleep(QUIET_SECONDS)
+    market_task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await market_task
+    venue.advance()
+    if daemon.runner is not None and daemon.runner.broken.done():
+        world.broken.append(repr(daemon.runner.broken.exception()))
+    return world
+
+
+def _watch(world: World) -> None:
+    state = world.exchange.account(ACCOUNT)
+    gross = sum((abs(p.quantity) * p.mark for p in state.positions.values()), Decimal(0))
+    leverage = gross / state.equity if state.equity > 0 else Decimal(99)
+    world.leverage_max = max(world.leverage_max, leverage)
+    world.marks.append((world.clock.now_ns(), {n: world.exchange.mark(n) for n in NAMES}))
+
+
+def _next_life(world: World, settings: Settings) -> VirtualDaemon:
+    world.lives += 1
+    daemon = world.daemon = VirtualDaemon(world, world.lives, settings)
+    daemon.start()
+    return daemon
+
+
+async def _befall(world: World, daemon: VirtualDaemon, draw: random.Random) -> VirtualDaemon:
+    what = draw.choices(
+        ["kill", "shock", "database", "lease", "transfer", "nothing"], [5, 4, 2, 1, 1, 2]
+    )[0]
+    world.story.append(f"{world.clock.monotonic():.1f} {what}")
+    match what:
+        case "kill":
+            daemon.kill()
+            await asyncio.sleep(draw.uniform(0.2, 3.0))
+            return _next_life(world, draw.choice(SETTINGS))
+        case "shock":
+            name, fraction = draw.choice(NAMES), draw.uniform(-0.03, 0.03)
+            world.exchange.shock(name, fraction, draw.uniform(1.0, 5.0))
+        case "database":
+            daemon.journal.available = False
+            await asyncio.sleep(draw.uniform(0.5, 6.0))
+            daemon.journal.available = True
+        case "lease":
+            daemon.permit.held = False
+            await asyncio.sleep(draw.uniform(0.5, 3.0))
+            daemon.permit.held = True
+        case "transfer":
+            world.venue.advance()
+            world.venue._tell(world.exchange.transfer(ACCOUNT, Decimal(draw.randint(50, 500))))
+    return daemon
+
+
+def trouble(draw: random.Random) -> Trouble:
+    """Return a mix: some of what can go wrong, each now and then or often."""
+    mixed = Trouble()
+    most = {
+        "request_lost": 0.3,
+        "answer_lost": 0.3,
+        "request_late": 0.3,
+        "answer_nameless": 0.2,
+        "unreachable": 0.3,
+        "refused": 0.2,
+        "partial": 0.6,
+        "read_failed": 0.3,
+        "slow": 0.3,
+        "listed_late_seconds": 2.0,
+        "push_lost": 0.3,
+        "push_twice": 0.5,
+        "push_late": 0.4,
+        "stream_breaks": 0.03,
+    }
+    for name in draw.sample(sorted(most), draw.randint(1, 6)):
+        mixed = replace(mixed, **{name: draw.uniform(0.2, 1.0) * most[name]})
+    return mixed
+
+
+def market(number: int) -> ExchangeParameters:
+    """Return the venue's markets, cheap to step: three of them, once a second."""
+    demo = demo_parameters(number + 1)
+    return replace(
+        demo,
+        instruments=tuple(e for e in demo.instruments if e.instrument.instrument_id in NAMES),
+        step_ms=int(STEP_SECONDS * 1_000),
+        history_days=WARM_DAYS,
+        book_levels=10,
+    )
+
+
+def warmed(number: int) -> Signals:
+    """Return signals that have seen a market's history."""
+    exchange = Exchange.create(market(number), OPENED_NS)
+    state = boot.new_state(
+        SETTINGS[0], run_of(0, SETTINGS[0]), exchange.instruments(), boot.restore_memory(None)
+    )
+    state.signals.warm(
+        {
+            name: [
+                (row.open_ns, 300, float(row.close))
+                for row in exchange.candles(
+                    name,
+                    300,
+                    OPENED_NS - WARM_DAYS * 86_400 * NS_PER_SECOND,
+                    OPENED_NS,
+                    kind="mark",
+                )
+                if row.confirmed
+            ]
+            for name in NAMES
+        }
+    )
+    return state.signals
+
+
+def _settings(core_allocation: float) -> Settings:
+    with contextlib.suppress(RuntimeError):
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(50),
+            cache_logger_on_first_use=False,
+        )
+    return configuration.load(
+        "demo",
+        state_dir=Path("/nonexistent"),
+        hedge_candidates=NAMES[1:],
+        cycle_seconds=CYCLE_SECONDS,
+        passive_seconds=Decimal(2),
+        core_allocation=core_allocation,
+        latency_ms_max=5_000,
+    )
+
+
+#: A restart comes with one of these: the book is to be larger or smaller than it is.
+SETTINGS: Final = [_settings(part) for part in (0.6, 0.4, 0.5)]
+#: Few markets, many days: a seed's market is one of these, its day is its own.
+SIGNALS: Final = [warmed(number) for number in range(4)]

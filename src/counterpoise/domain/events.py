@@ -154,6 +154,8 @@ class UpdateSource(StrEnum):
     LOCAL = "local"
     STREAM = "stream"
     REST = "rest"
+    #: A person who looked at the venue.
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +314,27 @@ class ControlAction(StrEnum):
     #: Flatten, then stop (SIGQUIT).
     FLATTEN_STOP = "flatten_stop"
     HIGH_WATER_RESET = "high_water_reset"
+    #: State what became of an order that the venue's evidence leaves open.
+    RESOLVE_ORDER = "resolve_order"
+
+
+class StatedEnd(StrEnum):
+    """What an operator may state of an unresolved order."""
+
+    #: The venue never had it, or it ended there without an execution.
+    ABSENT = "absent"
+    #: It is over at the venue, filled by what the operator says.
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStatement:
+    """What an operator says became of an order."""
+
+    client_order_id: str
+    end: StatedEnd
+    #: Base units filled in all, 0 for ABSENT.
+    filled_quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +351,8 @@ class ControlRequested:
     #: True = leave HALTED too (`counterpoise resume --from-halt`).
     from_halt: bool
     received_ns: int
+    #: What is stated of an order; only RESOLVE_ORDER has it.
+    statement: OrderStatement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from counterpoise.engine import (
     protecting,
     reconciling,
     recording,
+    stating,
     views,
     working,
 )
@@ -63,6 +64,7 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
     done += flattening.go_on(state)
     done += delisting.close_hedges(state)
     done += guarding.watch(state)
+    done += stating.tidy(state)
     done += protecting.look(state)
     return done + controls.continue_stop(state)
 

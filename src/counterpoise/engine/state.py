@@ -62,6 +62,8 @@ class State:
     volatilities: dict[str, Decimal] = field(default_factory=dict)
     #: Stops that rest at the venue; they are not among `orders`.
     protection: Protection = field(default_factory=Protection)
+    #: What an operator stated of orders that are still asked about, by client order id.
+    statements: dict[str, ControlRequested] = field(default_factory=dict)
     #: Why the daemon may do less than everything.
     causes: set[Cause] = field(default_factory=set)
     #: Decisions under way, by decision id.

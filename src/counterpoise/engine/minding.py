@@ -62,6 +62,7 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
         done.append(actions.Reconcile(cause="stream_down"))
     done += working.advance_all(state)
     done += flattening.go_on(state)
+    done += delisting.close_ending(state)
     done += delisting.close_hedges(state)
     done += guarding.watch(state)
     done += stating.tidy(state)

@@ -36,6 +36,9 @@ REPAIR_NS_MAX: Final = 120 * NS_PER_SECOND
 RESUME_DATA_NS_MAX: Final = 10 * NS_PER_SECOND
 #: A resting order that does not end is canceled again after this.
 CANCEL_AGAIN_NS: Final = 2 * NS_PER_SECOND
+#: A reduction in a market that takes post-only orders alone waits in the book for this long, then
+#: at the best price of that moment.
+POST_ONLY_NS: Final = 4 * NS_PER_SECOND
 #: A reduction waits this long at most for a resting order that reserves its position.
 RESERVED_NS_MAX: Final = NS_PER_SECOND
 #: ... and this long at most for a position that the venue says is another one.

@@ -17,6 +17,7 @@ from counterpoise.simulator.wire import Floor, Wire
 _STATES: Final = {
     "live": InstrumentState.LIVE,
     "post_only": InstrumentState.POST_ONLY,
+    "closing": InstrumentState.CLOSING,
     "suspend": InstrumentState.SUSPENDED,
 }
 

@@ -206,7 +206,7 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     FaultKind.INSTRUMENT_STATE: Rule(
         place=Place.ACT,
         words="an instrument's state changes",
-        value="live, post_only, suspend or delisted",
+        value="live, post_only, closing, suspend or delisted",
     ),
     FaultKind.LOT_SIZE: Rule(
         place=Place.ACT, words="an instrument's lot size changes", value="base quantity"

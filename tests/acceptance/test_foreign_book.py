@@ -73,7 +73,8 @@ def test_what_a_start_finds_is_refused_left_alone_or_wound_down() -> None:
         sent = foreign_orders_sent(made, mark)
         assert sent
         assert all(order["reduce_only"] for order in sent)
-        assert [o["client_order_id"] for o in made.venue()["open_orders"]] == ["resting1"]
+        # Beside what the daemon itself leaves in the book by now.
+        assert "resting1" in [o["client_order_id"] for o in made.venue()["open_orders"]]
         assert "foreign" not in causes_now(made)
 
 

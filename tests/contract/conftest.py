@@ -89,6 +89,8 @@ class Rig:
     make_account_feed: Callable[..., AccountFeed]
     #: fault(kind, path, **details) for kinds of `simulator.faults.FaultKind`.
     fault: Callable[..., None]
+    #: shock(instrument, fraction, seconds) moves a market.
+    shock: Callable[[str, str, float], object]
     #: Path of order entry, of an order query, and of the balance.
     order_path: str
     balance_path: str
@@ -145,6 +147,9 @@ def okx_rig(state_dir: Path) -> Rig:
             timing=timing,
             rhythm=rhythm,
         ),
+        shock=lambda name, fraction, seconds: client.shock(
+            state_dir, name, Decimal(fraction), seconds
+        ),
         fault=lambda kind, path="", **details: client.fault(
             state_dir, kind, path_contains=path, **details
         ),
@@ -193,6 +198,7 @@ class Desk:
         time_in_force: TimeInForce = TimeInForce.IOC,
         approval_ms: int = 2_000,
         client_order_id_text: str | None = None,
+        trigger_bps: int | None = None,
     ) -> JournaledOrder:
         self._attempts += 1
         now_ns = self.rig.clock.now_ns()
@@ -213,6 +219,7 @@ class Desk:
             reduce_only=reduce_only,
             attempt=0,
             created_ns=now_ns,
+            trigger_price=None if trigger_bps is None else self.price(instrument_id, trigger_bps),
         )
         approved = _approve(intent, self._view(instrument_id, side, quantity, now_ns, approval_ms))
         return await self._journal.journal_order(approved, _written(approved))
@@ -313,4 +320,5 @@ def _written(approved: ApprovedOrder) -> IntentWritten:
         leverage_worst=approved.leverage_worst,
         created_ns=intent.created_ns,
         expires_ns=approved.expires_ns,
+        trigger_price=intent.trigger_price,
     )

@@ -62,7 +62,8 @@ async def test_what_a_market_takes_is_told_and_what_is_not_listed_is_gone(desk):
     assert await desk.venue.instrument_states(names) == dict(
         zip(names, (live, live, gone), strict=True)
     )
-    for value, state in (("post_only", "post_only"), ("suspend", "suspended")):
+    states = (("post_only", "post_only"), ("closing", "closing"), ("suspend", "suspended"))
+    for value, state in states:
         desk.rig.fault("instrument_state", symbol="LTCUSDT", value=value)
         assert (await desk.venue.instrument_states(["LTCUSDT"]))["LTCUSDT"].value == state
     desk.rig.fault("instrument_state", symbol="LTCUSDT", value="live")

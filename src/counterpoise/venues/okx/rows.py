@@ -30,7 +30,7 @@ def order_update(
     state = ORDER_STATES[row.state]
     filled = optional_decimal(row.acc_fill_sz)
     return OrderUpdate(
-        client_order_id=row.cl_ord_id or None,
+        client_order_id=row.cl_ord_id or row.algo_cl_ord_id or None,
         venue_order_id=row.ord_id,
         instrument_id=instrument_id,
         state=state,
@@ -48,7 +48,7 @@ def order_update(
 def open_order(row: OrderRow, instrument_id: str, contract_size: Decimal) -> OpenOrder:
     """Return an order that may still fill."""
     return OpenOrder(
-        client_order_id=row.cl_ord_id or None,
+        client_order_id=row.cl_ord_id or row.algo_cl_ord_id or None,
         venue_order_id=row.ord_id,
         instrument_id=instrument_id,
         side=Side(row.side),
@@ -76,7 +76,7 @@ def fill_in_order(
     return Fill(
         fill_id=row.trade_id,
         instrument_id=instrument_id,
-        client_order_id=row.cl_ord_id or None,
+        client_order_id=row.cl_ord_id or row.algo_cl_ord_id or None,
         venue_order_id=row.ord_id,
         side=Side(row.side),
         quantity=base_from_contracts(contracts, contract_size),

@@ -20,6 +20,9 @@ from counterpoise.venues.okx.throttle import LOOPBACK_LIMITS, VENUE_LIMITS, Lane
 #: Request field that becomes the expTime header: the venue drops the request after it, ms.
 DEADLINE_FIELD: Final = "expTime"
 
+#: Orders without an id of ours that are remembered not to be asked about again.
+STOPS_REMEMBERED_MAX: Final = 1_000
+
 #: What a call may raise before we have looked at it.
 _RAISED: Final = (
     ccxt_errors.BaseError,
@@ -45,6 +48,14 @@ class OkxSession:
         self.orders: Any = _client(endpoints, credentials, timeout_ms)
         #: ccxt client for everything else.
         self.reads: Any = _client(endpoints, credentials, timeout_ms)
+        #: OKX's id of an order without an id of ours -> our id of the stop that made it, or "".
+        self.stops_by_order: dict[str, str] = {}
+
+    def keep_stop(self, ord_id: str, stop_id: str) -> None:
+        """Remember our id of the stop that made an order; "" = none of ours did."""
+        self.stops_by_order[ord_id] = stop_id
+        while len(self.stops_by_order) > STOPS_REMEMBERED_MAX:
+            del self.stops_by_order[next(iter(self.stops_by_order))]
 
     def load(self, rows: list[Row]) -> None:
         """Teach both clients the instruments they may trade."""

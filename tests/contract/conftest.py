@@ -33,12 +33,12 @@ from counterpoise.ports import AccountFeed, MarketFeed, Venue
 from counterpoise.risk import gate
 from counterpoise.risk.view import RiskLimits, RiskView
 from counterpoise.simulator import client
+from counterpoise.venues.connection import Timing
 from counterpoise.venues.okx.account_stream import OkxAccountStream
-from counterpoise.venues.okx.connection import Timing
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.market_stream import OkxMarketStream
 from counterpoise.venues.okx.orders import OkxVenue
-from counterpoise.venues.okx.silence import Rhythm
+from counterpoise.venues.silence import Rhythm
 
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "LTCUSDT")
 

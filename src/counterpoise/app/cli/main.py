@@ -15,6 +15,7 @@ from counterpoise.app.cli import (
     database,
     decisions,
     explain,
+    feed,
     laboratory,
     positions,
     replay,
@@ -75,6 +76,7 @@ app.add_typer(simulate.simulator, name="simulator")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(database.database, name="database")
 app.add_typer(data.data, name="data")
+app.add_typer(feed.feed, name="feed")
 
 
 def main() -> None:

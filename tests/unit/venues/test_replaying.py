@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from counterpoise.venues import capture
+from counterpoise.venues.binance.recorded import BinanceRecording
 from counterpoise.venues.bybit.recorded import BybitRecording
 from counterpoise.venues.capture import CapturedFrame
 from counterpoise.venues.okx.checksum import checksum
@@ -207,6 +208,81 @@ def test_a_checksum_of_zero_is_none():
     assert counts(found["BTC-USDT"]) == (2, 1, 1, 0, 0, 0)
 
 
+def binance(first, final, previous, *, b=(), a=(), stream="btcusdt@depth@100ms"):
+    data = {"e": "depthUpdate", "E": 6, "T": 5, "s": "BTCUSDT", "U": first, "u": final}
+    return ws({"stream": stream, "data": data | {"pu": previous, "b": b, "a": a}})
+
+
+def depth(last, *, bids=(), asks=(), url="https://x/fapi/v1/depth?symbol=BTCUSDT&limit=1000"):
+    body = json.dumps({"lastUpdateId": last, "E": 6, "T": 5, "bids": bids, "asks": asks})
+    return CapturedFrame(received_ns=1, kind="http", url=url, frame=body)
+
+
+SEED = {"bids": [["100.10", "3"]], "asks": [["100.20", "1"]]}
+
+
+def test_binance_books_are_seeded_by_the_answer_and_what_it_has_already_is_left_out():
+    stream = [
+        binance(90, 99, 80, b=[["1", "1"]]),
+        binance(100, 105, 99, b=[["100.0", "7"]]),
+        binance(107, 110, 105, b=[["100.10", "0"]]),
+    ]
+    # Whether the answer stands before or among the messages it covers is the recorder's business.
+    for rows in ([depth(103, **SEED), *stream], [*stream[:2], depth(103, **SEED), stream[2]]):
+        found = told(BinanceRecording(), *rows)["BTCUSDT"]
+        assert counts(found) == (3, 1, 2, 0, 0, 0)
+        assert found["bids"] == [["100.0", "7"]]
+        assert found["asks"] == [["100.20", "1"]]
+
+
+def test_a_binance_book_that_missed_a_message_waits_for_the_next_answer():
+    rows = [
+        depth(103, **SEED),
+        binance(100, 105, 99),
+        binance(120, 125, 119),
+        binance(126, 130, 125, b=[["99", "2"]]),
+    ]
+    lost = told(BinanceRecording(), *rows)["BTCUSDT"]
+    assert counts(lost) == (3, 1, 1, 1, 0, 0)
+    assert lost["bids"] == []
+    whole = told(BinanceRecording(), *rows, depth(127, **SEED), binance(131, 140, 130))["BTCUSDT"]
+    assert counts(whole) == (4, 2, 3, 1, 1, 0)
+    assert whole["bids"] == [["100.10", "3"], ["99", "2"]]
+
+
+def test_an_answer_that_came_just_before_the_gap_was_seen_mends_it():
+    found = told(
+        BinanceRecording(),
+        depth(103, **SEED),
+        binance(100, 105, 99),
+        depth(122, bids=[["98", "1"]], asks=[["99", "1"]]),
+        binance(120, 125, 119, b=[["97", "1"]]),
+    )["BTCUSDT"]
+    assert counts(found) == (2, 2, 2, 1, 1, 0)
+    assert found["bids"] == [["98", "1"], ["97", "1"]]
+
+
+def test_partial_books_of_binance_are_whole_and_lose_against_the_full_one():
+    partial = binance(1, 2, 0, **{"b": [["5", "5"]], "a": [["6", "6"]]}, stream="btcusdt@depth5")
+    assert counts(told(BinanceRecording(), partial, partial)["BTCUSDT"]) == (2, 2, 0, 0, 0, 0)
+    both = told(BinanceRecording(), partial, depth(103, **SEED), binance(100, 105, 99))["BTCUSDT"]
+    assert counts(both) == (1, 1, 1, 0, 0, 0)
+    assert both["bids"] == [["100.10", "3"]]
+
+
+def test_what_is_no_depth_of_binance_is_something_else():
+    rows = [
+        depth(1, url="https://x/fapi/v1/exchangeInfo"),
+        depth(1, url="https://x/fapi/v1/depth"),
+        ws({"stream": "btcusdt@bookTicker", "data": {"e": "bookTicker", "u": 1}}),
+        ws({"result": None, "id": 1}),
+        ws({"e": "depthUpdate", "s": "BTCUSDT"}),
+        CapturedFrame(kind="http", url="https://x/fapi/v1/depth?symbol=B", frame="<html>"),
+    ]
+    result = replay(rows, BinanceRecording())
+    assert (result.instruments, result.other, result.malformed) == ({}, 4, 2)
+
+
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"no recordings in {CAPTURES}")
 def test_the_real_recordings():
     def real(name, recording):
@@ -228,3 +304,11 @@ def test_the_real_recordings():
         ("BTC-USD-220527", "BTC-USDT", "UNI-USD-SWAP"), (9, 1, 8, 0, 0, 0)
     )
     assert found["BTC-USDT"]["asks"][0] == ["30251", "0.01"]
+    found = real("binance_usdm_20210722.jsonl.zst", BinanceRecording())
+    assert {name: counts(each) for name, each in found.items()} == {
+        "AKROUSDT": (189, 1, 188, 0, 0, 0),
+        "CTKUSDT": (185, 1, 180, 0, 0, 0),
+        "KEEPUSDT": (135, 1, 132, 0, 0, 0),
+        "SUSHIUSDT": (255, 1, 252, 0, 0, 0),
+    }
+    assert found["SUSHIUSDT"]["bids"][0] == ["7.6120", "303"]

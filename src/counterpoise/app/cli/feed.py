@@ -21,7 +21,7 @@ _COUNTS: Final = ("messages", "snapshots", "applied", "gaps", "resyncs", "crosse
 
 @feed.command("replay")
 def replay(
-    venue: Annotated[str, typer.Option("--venue", help="okx or bybit.")],
+    venue: Annotated[str, typer.Option("--venue", help="okx, binance or bybit.")],
     path: Annotated[Path, typer.Option("--input", help="Recording: JSON lines, zstd or plain.")],
     json: Json = False,
 ) -> None:
@@ -58,6 +58,7 @@ def _best(levels: list[list[str]]) -> str | None:
 def _recording(venue: str) -> "Recording":
     makers: dict[str, Callable[[], Recording]] = {
         "okx": _okx,
+        "binance": _binance,
         "bybit": _bybit,
     }
     if venue not in makers:
@@ -69,6 +70,12 @@ def _okx() -> "Recording":
     from counterpoise.venues.okx.recorded import OkxRecording
 
     return OkxRecording()
+
+
+def _binance() -> "Recording":
+    from counterpoise.venues.binance.recorded import BinanceRecording
+
+    return BinanceRecording()
 
 
 def _bybit() -> "Recording":

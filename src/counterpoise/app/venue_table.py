@@ -1,0 +1,81 @@
+"""The venues this daemon can trade on: one row each. The only place that knows which is which."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from counterpoise.ports import AccountFeed, Clock, MarketFeed, Venue
+
+#: Symbols as the streams take them: instrument id -> (venue symbol, base units per contract).
+Symbols = Mapping[str, tuple[str, Decimal]]
+
+_KEY: Final = ("api_key", "api_secret")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """One venue's classes. Endpoints and credentials are of the venue's own types."""
+
+    #: Addresses of an environment ("demo", "testnet", "production").
+    endpoints: Callable[[str], Any]
+    #: Addresses of a server on this machine that speaks the venue's protocol on one port.
+    loopback: Callable[[int], Any]
+    #: Tells whether an order sent to these addresses could cost money.
+    is_production: Callable[[Any], bool]
+    #: Makes a key of its parts: name, secret, passphrase.
+    credentials: Callable[[str, str, str], Any]
+    venue: Callable[[Any, Any, Clock], Venue]
+    market_feed: Callable[[Any, Symbols, Clock], MarketFeed]
+    account_feed: Callable[[Any, Any, Symbols, Clock], AccountFeed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueRow:
+    """What the settings have to know of a venue, and how to get at its classes."""
+
+    #: How people write it.
+    label: str
+    #: Environments it has; the first is the usual one to practise in.
+    environments: tuple[str, ...]
+    #: Settings that make up a key.
+    key_settings: tuple[str, ...]
+    #: Settings that replace an address, by the endpoints' field.
+    address_settings: Mapping[str, str]
+    #: Loads the classes: a daemon holds one venue's only.
+    adapters: Callable[[], Adapters]
+
+
+def _okx() -> Adapters:
+    from counterpoise.venues.okx.account_stream import OkxAccountStream
+    from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints, is_production
+    from counterpoise.venues.okx.market_stream import OkxMarketStream
+    from counterpoise.venues.okx.orders import OkxVenue
+
+    made = {"demo": OkxEndpoints.demo, "production": OkxEndpoints.production}
+    return Adapters(
+        endpoints=lambda environment: made[environment](),
+        loopback=OkxEndpoints.loopback,
+        is_production=is_production,
+        credentials=lambda key, secret, passphrase: OkxCredentials(
+            api_key=key, secret=secret, passphrase=passphrase
+        ),
+        venue=OkxVenue,
+        market_feed=OkxMarketStream,
+        account_feed=OkxAccountStream,
+    )
+
+
+VENUES: Final[Mapping[str, VenueRow]] = {
+    "okx": VenueRow(
+        label="OKX",
+        environments=("demo", "production"),
+        key_settings=(*_KEY, "api_passphrase"),
+        address_settings={
+            "rest_url": "okx_rest_url",
+            "public_url": "okx_public_url",
+            "private_url": "okx_private_url",
+        },
+        adapters=_okx,
+    ),
+}

@@ -263,7 +263,7 @@ def test_an_answer_that_came_just_before_the_gap_was_seen_mends_it():
 
 
 def test_partial_books_of_binance_are_whole_and_lose_against_the_full_one():
-    partial = binance(1, 2, 0, **{"b": [["5", "5"]], "a": [["6", "6"]]}, stream="btcusdt@depth5")
+    partial = binance(1, 2, 0, b=[["5", "5"]], a=[["6", "6"]], stream="btcusdt@depth5")
     assert counts(told(BinanceRecording(), partial, partial)["BTCUSDT"]) == (2, 2, 0, 0, 0, 0)
     both = told(BinanceRecording(), partial, depth(103, **SEED), binance(100, 105, 99))["BTCUSDT"]
     assert counts(both) == (1, 1, 1, 0, 0, 0)

@@ -66,6 +66,32 @@ def _okx() -> Adapters:
     )
 
 
+def _bybit() -> Adapters:
+    from counterpoise.venues.bybit.account_stream import BybitAccountStream
+    from counterpoise.venues.bybit.endpoints import (
+        BybitCredentials,
+        BybitEndpoints,
+        is_production,
+    )
+    from counterpoise.venues.bybit.market_stream import BybitMarketStream
+    from counterpoise.venues.bybit.orders import BybitVenue
+
+    made = {
+        "demo": BybitEndpoints.demo,
+        "testnet": BybitEndpoints.testnet,
+        "production": BybitEndpoints.production,
+    }
+    return Adapters(
+        endpoints=lambda environment: made[environment](),
+        loopback=BybitEndpoints.loopback,
+        is_production=is_production,
+        credentials=lambda key, secret, _passphrase: BybitCredentials(api_key=key, secret=secret),
+        venue=BybitVenue,
+        market_feed=BybitMarketStream,
+        account_feed=BybitAccountStream,
+    )
+
+
 VENUES: Final[Mapping[str, VenueRow]] = {
     "okx": VenueRow(
         label="OKX",
@@ -77,5 +103,16 @@ VENUES: Final[Mapping[str, VenueRow]] = {
             "private_url": "okx_private_url",
         },
         adapters=_okx,
+    ),
+    "bybit": VenueRow(
+        label="Bybit",
+        environments=("demo", "testnet", "production"),
+        key_settings=_KEY,
+        address_settings={
+            "rest_url": "bybit_rest_url",
+            "public_url": "bybit_public_url",
+            "private_url": "bybit_private_url",
+        },
+        adapters=_bybit,
     ),
 }

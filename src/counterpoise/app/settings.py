@@ -45,7 +45,7 @@ class Settings(RuleSettings):
     #: Name of the TOML file the rest comes from.
     profile: str = "demo"
     #: "simulator" = the built-in venue on this machine; else the venue's name.
-    venue: Literal["simulator", "okx", "bybit"] = "simulator"
+    venue: Literal["simulator", "okx", "binance", "bybit"] = "simulator"
     #: "demo" and "testnet" = play money. "production" = real money, once it is armed.
     environment: Literal["demo", "testnet", "production"] = "demo"
     #: Arms trading with real money: the account's id as the venue names it (OKX: uid).
@@ -112,6 +112,10 @@ class Settings(RuleSettings):
     okx_public_url: str | None = None
     #: OKX's private streams; None = those of the environment.
     okx_private_url: str | None = None
+    #: Binance's REST base; None = the one of the environment.
+    binance_rest_url: str | None = None
+    #: Binance's streams, without /public, /market and /private; None = those of the environment.
+    binance_stream_url: str | None = None
     #: Bybit's REST base; None = the one of the environment. Another region's host goes here.
     bybit_rest_url: str | None = None
     #: Bybit's public streams of linear contracts; None = those of the environment.
@@ -119,7 +123,7 @@ class Settings(RuleSettings):
     #: Bybit's private streams; None = those of the environment.
     bybit_private_url: str | None = None
     #: Whose protocol and rules the built-in venue has.
-    simulator_venue: Literal["okx", "bybit"] = "okx"
+    simulator_venue: Literal["okx", "binance", "bybit"] = "okx"
     #: Decides every price path of the built-in venue.
     simulator_seed: int = Field(default=7, ge=0, lt=2**63)
     #: What a new account of the built-in venue holds, quote.

@@ -92,6 +92,32 @@ def _bybit() -> Adapters:
     )
 
 
+def _binance() -> Adapters:
+    from counterpoise.venues.binance.account_stream import BinanceAccountStream
+    from counterpoise.venues.binance.endpoints import (
+        BinanceCredentials,
+        BinanceEndpoints,
+        is_production,
+    )
+    from counterpoise.venues.binance.market_stream import BinanceMarketStream
+    from counterpoise.venues.binance.orders import BinanceVenue
+
+    made = {
+        "demo": BinanceEndpoints.demo,
+        "testnet": BinanceEndpoints.testnet,
+        "production": BinanceEndpoints.production,
+    }
+    return Adapters(
+        endpoints=lambda environment: made[environment](),
+        loopback=BinanceEndpoints.loopback,
+        is_production=is_production,
+        credentials=lambda key, secret, _passphrase: BinanceCredentials(api_key=key, secret=secret),
+        venue=BinanceVenue,
+        market_feed=BinanceMarketStream,
+        account_feed=BinanceAccountStream,
+    )
+
+
 VENUES: Final[Mapping[str, VenueRow]] = {
     "okx": VenueRow(
         label="OKX",
@@ -114,5 +140,12 @@ VENUES: Final[Mapping[str, VenueRow]] = {
             "private_url": "bybit_private_url",
         },
         adapters=_bybit,
+    ),
+    "binance": VenueRow(
+        label="Binance",
+        environments=("demo", "testnet", "production"),
+        key_settings=_KEY,
+        address_settings={"rest_url": "binance_rest_url", "stream_url": "binance_stream_url"},
+        adapters=_binance,
     ),
 }

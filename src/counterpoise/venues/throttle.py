@@ -18,8 +18,10 @@ from asyncio_throttle import Throttler
 class LaneLimits:
     """What each lane allows in a period. A venue's own figures are in its `throttle`."""
 
-    #: Window every lane is counted in, seconds.
+    #: Window the lanes of reads are counted in, seconds.
     period_seconds: float
+    #: Window of increases and cancels, seconds; None = the same.
+    order_period_seconds: float | None = None
     #: Account, positions, history.
     reads: int
     #: Mark candles and their history.
@@ -53,8 +55,9 @@ class Lanes:
         period = limits.period_seconds
         self._reads = Throttler(limits.reads, period=period)
         self._candles = Throttler(limits.candles, period=period)
-        self._increases = Throttler(limits.increases, period=period)
-        self._cancels = Throttler(limits.cancels, period=period)
+        order_period = limits.order_period_seconds or period
+        self._increases = Throttler(limits.increases, period=order_period)
+        self._cancels = Throttler(limits.cancels, period=order_period)
         self._snapshots = Throttler(max(limits.snapshots, 1), period=period)
         self._increases_at_work = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._cancels_at_work = asyncio.Semaphore(IN_FLIGHT_MAX)

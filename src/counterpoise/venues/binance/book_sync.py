@@ -40,6 +40,11 @@ class BookSync:
         self._seeded = False
         self._waiting: deque[DepthUpdate] = deque(maxlen=BUFFERED_MAX)
 
+    @property
+    def has_waiting(self) -> bool:
+        """True if messages wait for a snapshot."""
+        return bool(self._waiting)
+
     def reset(self) -> None:
         """Forget everything, as at a new subscription."""
         self.last = None

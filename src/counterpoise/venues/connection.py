@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from decimal import InvalidOperation
 from typing import Final, Protocol
 
 import msgspec
@@ -20,17 +19,20 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from counterpoise.domain.errors import VenueError
 from counterpoise.domain.events import Event, StreamAlive, StreamDown, StreamName
 from counterpoise.ports import Clock, Feed
+from counterpoise.venues import plausible
 
 _log = structlog.get_logger(__name__)
 
 #: A frame that raises one of these is malformed.
 MALFORMED: Final = (
     msgspec.MsgspecError,
-    InvalidOperation,
+    # Decimals that cannot be read or overflow.
+    ArithmeticError,
     UnicodeDecodeError,
     ValueError,
     KeyError,
     IndexError,
+    TypeError,
     # Nested deeper than a decoder follows.
     RecursionError,
 )
@@ -185,11 +187,7 @@ class _Connection:
             if frame == pong:
                 self._tell_alive(feed, received_ns)
                 continue
-            try:
-                events = conversation.hear(frame, received_ns)
-            except MALFORMED as error:
-                self._count_malformed(error)
-                events = None
+            events = self._hear(frame, received_ns)
             if conversation.requests:
                 await self._send_requests(socket)
             if events is None:
@@ -197,6 +195,24 @@ class _Connection:
             self._tell_alive(feed, received_ns)
             for event in events:
                 feed(event)
+
+    def _hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
+        # A market goes on without a frame that cannot be read. An account does not: it may have
+        # been an execution, and only a new connection makes everybody ask for what was missed.
+        try:
+            events = self.conversation.hear(frame, received_ns)
+            for event in events or ():
+                plausible.check(event)
+        except MALFORMED as error:
+            self._count_malformed(error)
+            if self.conversation.stream is StreamName.ACCOUNT:
+                raise Dropped(f"a frame could not be read: {error}"[:200]) from error
+            return None
+        except Dropped as dropped:
+            if isinstance(dropped.__cause__, MALFORMED):
+                self._count_malformed(dropped.__cause__)
+            raise
+        return events
 
     def _hear_sign(self) -> None:
         self._heard_at = self._clock.monotonic()
@@ -211,7 +227,7 @@ class _Connection:
             self._alive_at = self._heard_at
             feed(StreamAlive(stream=self.conversation.stream, received_ns=received_ns))
 
-    def _count_malformed(self, error: Exception) -> None:
+    def _count_malformed(self, error: BaseException) -> None:
         self.malformed_frames += 1
         count = self.malformed_frames
         # The first, second, fourth... of them: a broken venue must not fill the log.

@@ -14,7 +14,7 @@ PAGE_BARS: Final = 499
 PAGE_WEIGHT: Final = 2
 
 #: Requests under way at once; the lane's limit rules over a longer time.
-REQUESTS_AT_ONCE: Final = 8
+REQUESTS_AT_ONCE: Final = 2
 
 #: Bars of one call at most: a year of five minutes.
 BARS_MAX: Final = 105_120

@@ -136,7 +136,10 @@ class BookConversation(PublicConversation):
         """Return a book to ask REST for; None = none now. Before the grant nothing flows."""
         if not self.established:
             return None
-        return next((symbol for symbol, due in self._without.items() if due <= now_ns), None)
+        for symbol, due_ns in self._without.items():
+            if due_ns <= now_ns and symbol not in self._collecting:
+                return symbol
+        return None
 
     def collect(self, symbol: str) -> bool:
         """Keep a book's messages from now on; True = there is one to continue from."""
@@ -183,7 +186,7 @@ class BookConversation(PublicConversation):
         book = self._books[symbol]
         expected = book.last
         if expected is None and symbol not in self._collecting:
-            # Hundreds of books may wait for their turn; only the one under way is kept for.
+            # Hundreds of books may wait for their turn; only those under way are kept for.
             return None
         verdict = book.hear(update)
         if verdict is Verdict.DELTA:

@@ -118,13 +118,13 @@ class OrderEvent(msgspec.Struct):
     trade_id: int = msgspec.field(name="t")
     maker: bool = msgspec.field(name="m")
     reduce_only: bool = msgspec.field(name="R")
-    fee: str = msgspec.field(name="n", default="")
-    #: None where there is no fee.
+    #: None where there is no execution.
+    fee: str | None = msgspec.field(name="n", default=None)
     fee_asset: str | None = msgspec.field(name="N", default=None)
-    realised: str = msgspec.field(name="rp", default="")
+    realised: str | None = msgspec.field(name="rp", default=None)
     position_side: str = msgspec.field(name="ps", default="BOTH")
     #: Why it expired, "0" = it did not.
-    expiry_reason: str = msgspec.field(name="er", default="0")
+    expiry_reason: str | None = msgspec.field(name="er", default="0")
 
 
 class OrderTradeUpdate(msgspec.Struct):
@@ -199,7 +199,7 @@ class AlgoEvent(msgspec.Struct):
     #: What that order has filled.
     filled: str = msgspec.field(name="aq", default="")
     #: Why it failed.
-    reason: str = msgspec.field(name="rm", default="")
+    reason: str | None = msgspec.field(name="rm", default="")
 
 
 class AlgoUpdate(msgspec.Struct):

@@ -40,7 +40,9 @@ def streamed_update(row: OrderEvent, received_ns: int) -> OrderUpdate:
         average_price=positive_decimal(row.average),
         source=UpdateSource.STREAM,
         code=None,
-        message="" if row.expiry_reason in {"", "0"} else f"expiry reason {row.expiry_reason}",
+        message=""
+        if row.expiry_reason in {None, "", "0"}
+        else f"expiry reason {row.expiry_reason}",
         order=None if state in TERMINAL else order,
         event_ns=ns_from_ms(row.traded_ms),
         received_ns=received_ns,

@@ -22,6 +22,9 @@ DEEP: Final = (1_000, 20)
 SHALLOW: Final = (100, 5)
 DEEP_BOOKS_MAX: Final = 30
 
+#: Books asked for side by side; the lane's weight rules over a longer time.
+BOOKS_AT_ONCE: Final = 8
+
 #: How often it is looked whether a book is wanted, seconds.
 LOOK_SECONDS: Final = 0.05
 
@@ -40,7 +43,7 @@ INTERVAL_HOURS: Final = Decimal(8)
 
 
 class SnapshotDesk:
-    """Asks for one book after the other, within the weight the lane of snapshots has."""
+    """Asks for a few books at a time, within the weight the lane of snapshots has."""
 
     def __init__(
         self,
@@ -57,6 +60,11 @@ class SnapshotDesk:
 
     async def run(self) -> None:
         """Serve whoever wants a book, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(BOOKS_AT_ONCE):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
             found = self._next()
             if found is None:

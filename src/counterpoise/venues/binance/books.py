@@ -155,19 +155,19 @@ class BookConversation(PublicConversation):
             return False
         del self._without[symbol]
         self._collecting.discard(symbol)
-        instrument_id = self.instruments[symbol]
+        # One book of both: told alone, messages that had to wait would count as late ones.
+        last_ms = following[-1].matched_ms if following else snapshot.matched_ms
         self._seeded.append(
             BookSnapshot(
-                instrument_id=instrument_id,
-                bids=_levels(snapshot.bids),
-                asks=_levels(snapshot.asks),
+                instrument_id=self.instruments[symbol],
+                bids=_merged(snapshot.bids, [update.bids for update in following]),
+                asks=_merged(snapshot.asks, [update.asks for update in following]),
                 quantity_unit=Decimal(1),
-                sequence=snapshot.last_update_id,
-                event_ns=ns_from_ms(snapshot.matched_ms) or received_ns,
+                sequence=following[-1].final if following else snapshot.last_update_id,
+                event_ns=ns_from_ms(last_ms) or received_ns,
                 received_ns=received_ns,
             )
         )
-        self._seeded += [_delta(instrument_id, update, received_ns) for update in following]
         return True
 
     def put_off(self, symbol: str, now_ns: int) -> None:
@@ -212,6 +212,19 @@ def _delta(instrument_id: str, update: frames.DepthUpdate, received_ns: int) -> 
         event_ns=ns_from_ms(update.matched_ms),
         received_ns=received_ns,
     )
+
+
+def _merged(
+    side: tuple[frames.RawLevel, ...], changes: Sequence[tuple[frames.RawLevel, ...]]
+) -> tuple[Level, ...]:
+    found = {Decimal(level[0]): (level[0], level[1]) for level in side}
+    for change in changes:
+        for level in change:
+            if Decimal(level[1]) == 0:
+                found.pop(Decimal(level[0]), None)
+            else:
+                found[Decimal(level[0])] = (level[0], level[1])
+    return tuple(found.values())
 
 
 def _levels(raw: tuple[frames.RawLevel, ...]) -> tuple[Level, ...]:

@@ -26,6 +26,13 @@ INSTANT_NS_MAX: Final = 2**63 - 1
 _TEXT_ONLY: Final = (BookDelta, BookSnapshot, BookGap, StreamAlive, StreamDown)
 
 
+def figure(text: str) -> Decimal:
+    """Return a figure that is kept between messages. Raises ValueError or ArithmeticError."""
+    value = Decimal(text)
+    _check_figure(text[:40], value)
+    return value
+
+
 def check(event: Event) -> None:
     """Raise ValueError if a figure or instant of an event cannot be meant."""
     if not isinstance(event, _TEXT_ONLY):
@@ -38,12 +45,16 @@ def _check(value: object) -> None:
     for name in getattr(type(value), "__slots__", ()):
         part = getattr(value, name)
         if isinstance(part, Decimal):
-            if not part.is_finite() or (part and abs(part.adjusted()) > MAGNITUDE_MAX):
-                raise ValueError(f"{name}={part} is no figure of a market")
+            _check_figure(name, part)
         elif isinstance(part, int) and name.endswith("_ns"):
             _check_instant(name, part)
         elif is_dataclass(part):
             _check(part)
+
+
+def _check_figure(name: str, value: Decimal) -> None:
+    if not value.is_finite() or (value and abs(value.adjusted()) > MAGNITUDE_MAX):
+        raise ValueError(f"{name}={value} is no figure of a market")
 
 
 def _check_instant(name: str, instant_ns: int) -> None:

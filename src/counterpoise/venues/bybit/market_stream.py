@@ -25,6 +25,7 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
+from counterpoise.venues import plausible
 from counterpoise.venues.bybit import frames
 from counterpoise.venues.bybit.book_sync import BookSequence, Verdict
 from counterpoise.venues.bybit.convert import SIDES
@@ -239,20 +240,23 @@ class _Ticker:
     funding_told_ns: int = 0
 
     def take(self, row: frames.TickerRow) -> tuple[bool, bool]:
-        """Take what a message has; return whether a price and whether the funding changed."""
-        price = bool(row.mark_price or row.index_price)
-        funding = bool(row.funding_rate or row.next_funding_time or row.funding_interval_hour)
-        if row.mark_price:
-            self.mark = Decimal(row.mark_price)
-        if row.index_price:
-            self.index = Decimal(row.index_price)
-        if row.funding_rate:
-            self.rate = Decimal(row.funding_rate)
+        """Take what a message has; return whether a price and whether the funding changed.
+
+        Nothing is taken of a message with a figure nobody means: it would stay.
+        """
+        mark = plausible.figure(row.mark_price) if row.mark_price else self.mark
+        index = plausible.figure(row.index_price) if row.index_price else self.index
+        rate = plausible.figure(row.funding_rate) if row.funding_rate else self.rate
+        hours = row.funding_interval_hour
+        interval_hours = plausible.figure(hours) if hours else self.interval_hours
         if row.next_funding_time:
             self.funding_ns = ns_from_ms(row.next_funding_time)
-        if row.funding_interval_hour:
-            self.interval_hours = Decimal(row.funding_interval_hour)
-        return price, funding
+        self.mark, self.index = mark, index
+        self.rate, self.interval_hours = rate, interval_hours
+        return (
+            bool(row.mark_price or row.index_price),
+            bool(row.funding_rate or row.next_funding_time or hours),
+        )
 
 
 class MarkConversation(PublicConversation):

@@ -24,6 +24,7 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
+from counterpoise.venues import plausible
 from counterpoise.venues.connection import (
     Conversation,
     Dropped,
@@ -272,7 +273,7 @@ class MarkConversation(PublicConversation):
             return self._marks(message.data, received_ns)
         if channel == "index-tickers":
             for row in frames.INDEXES.decode(message.data):
-                self._indexes[row.inst_id] = (Decimal(row.idx_px), received_ns)
+                self._indexes[row.inst_id] = (plausible.figure(row.idx_px), received_ns)
             return ()
         if channel == "funding-rate":
             return self._fundings(message.data, received_ns)

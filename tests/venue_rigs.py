@@ -18,6 +18,10 @@ from counterpoise.venues.binance.account_stream import BinanceAccountStream
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.market_stream import BinanceMarketStream
 from counterpoise.venues.binance.orders import BinanceVenue
+from counterpoise.venues.bybit.account_stream import BybitAccountStream
+from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
+from counterpoise.venues.bybit.market_stream import BybitMarketStream
+from counterpoise.venues.bybit.orders import BybitVenue
 from counterpoise.venues.connection import Timing
 from counterpoise.venues.okx.account_stream import OkxAccountStream
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
@@ -93,6 +97,10 @@ class Rig:
     #: The venue's code for a client order id that is in use, and for nothing to reduce.
     duplicate_code: str
     nothing_to_reduce_code: str
+    #: ... for a reduction on the position's own side.
+    same_side_code: str
+    #: ... for each fault that is a definite refusal.
+    codes: dict[str, str]
     #: ... for a request that arrives after its deadline.
     late_code: str
     #: Patience with silent inputs that is short enough for a test; given to a feed as `rhythm`.
@@ -121,6 +129,12 @@ def okx_rig(running: RunningVenue) -> Rig:
         wrong_key_words="passphrase",
         duplicate_code="51016",
         nothing_to_reduce_code="51169",
+        same_side_code="51170",
+        codes={
+            "reject_increases": "51008",
+            "duplicate_client_id": "51016",
+            "rate_limited": "50011",
+        },
         late_code="50036",
         impatient=Rhythm(mark=12, funding=12, book=70, account=7),
         taker_fee_bps=Decimal(5),
@@ -146,11 +160,48 @@ def binance_rig(running: RunningVenue) -> Rig:
         wrong_key_words="API key",
         duplicate_code="-4116",
         nothing_to_reduce_code="-2022",
+        same_side_code="-2022",
+        codes={
+            "reject_increases": "-2019",
+            "duplicate_client_id": "-4116",
+            "rate_limited": "-1003",
+        },
         late_code="-1021",
         impatient=Rhythm(mark=7, funding=0, book=70, account=0),
         taker_fee_bps=Decimal(5),
         account_beats=False,
         has_post_only_state=False,
+        clock=clock,
+    )
+
+
+def bybit_rig(running: RunningVenue) -> Rig:
+    key, clock = running.key, WallClock()
+    endpoints = BybitEndpoints.loopback(running.port)
+    right = BybitCredentials(api_key=key.api_key, secret=key.secret)
+    wrong = BybitCredentials(api_key=key.api_key, secret="wrong-secret")
+    made = (BybitVenue, BybitMarketStream, BybitAccountStream)
+    return Rig(
+        **_made(endpoints, (right, wrong), clock, made),
+        fault=running.fault,
+        shock=running.shock,
+        order_path="/v5/order/create",
+        balance_path="/v5/account/wallet-balance",
+        secrets=(right.secret, wrong.secret),
+        wrong_key_words="the secret is wrong",
+        duplicate_code="110072",
+        nothing_to_reduce_code="110017",
+        same_side_code="110017",
+        codes={
+            "reject_increases": "110007",
+            "duplicate_client_id": "110072",
+            "rate_limited": "10006",
+        },
+        late_code="10002",
+        impatient=Rhythm(mark=7, funding=0, book=70, account=0),
+        taker_fee_bps=Decimal("5.5"),
+        account_beats=False,
+        has_post_only_state=True,
         clock=clock,
     )
 
@@ -183,4 +234,8 @@ def _made(
     }
 
 
-RIGS: dict[str, Callable[[RunningVenue], Rig]] = {"okx": okx_rig, "binance": binance_rig}
+RIGS: dict[str, Callable[[RunningVenue], Rig]] = {
+    "okx": okx_rig,
+    "binance": binance_rig,
+    "bybit": bybit_rig,
+}

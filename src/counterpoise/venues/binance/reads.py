@@ -11,6 +11,7 @@ from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Pos
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.events import OrderUpdate
 from counterpoise.domain.instruments import InstrumentState
+from counterpoise.domain.orders import TERMINAL
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues.binance import errors, rows
@@ -101,9 +102,10 @@ async def find_order(
 async def find_ended(
     session: BinanceSession, symbol: str, client_order_id: str, since_ns: int, clock: Clock
 ) -> OrderUpdate | None:
-    """Return an order by our id among all that were made since then, None if it is not there."""
+    """Return an order by our id among those made since then that ended, None if it is not there."""
     found = await orders_since(session, symbol, since_ns // NS_PER_MS, clock)
-    return _named(found, client_order_id, clock)
+    ended = [row for row in found if ORDER_STATES.get(row.status) in TERMINAL]
+    return _named(ended, client_order_id, clock)
 
 
 async def orders_since(

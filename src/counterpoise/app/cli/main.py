@@ -18,6 +18,7 @@ from counterpoise.app.cli import (
     feed,
     laboratory,
     positions,
+    record,
     replay,
     run,
     simulate,
@@ -62,6 +63,7 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("record")(record.record)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)

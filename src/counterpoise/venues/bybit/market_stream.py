@@ -25,7 +25,7 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues import plausible
+from counterpoise.venues import capture, plausible
 from counterpoise.venues.bybit import frames
 from counterpoise.venues.bybit.book_sync import BookSequence, Verdict
 from counterpoise.venues.bybit.convert import SIDES
@@ -362,7 +362,10 @@ class BybitMarketStream:
         *,
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
+        tap: capture.Tap | None = None,
     ) -> None:
+        """`tap` is shown every frame as it was received."""
+
         def book(part: Symbols) -> Conversation:
             return BookConversation(endpoints, part, rhythm)
 
@@ -373,7 +376,11 @@ class BybitMarketStream:
             ShardedStream(
                 [
                     StreamSocket(
-                        make(dict(part)), clock, timing, successor=partial(make, dict(part))
+                        make(dict(part)),
+                        clock,
+                        timing,
+                        successor=partial(make, dict(part)),
+                        tap=tap,
                     )
                     for part in shards(symbols.items(), per_connection)
                 ]

@@ -43,8 +43,8 @@ log = structlog.get_logger(__name__)
 WARM_UP: Final = ((300, 30), (60, 1))
 #: Fills on record that a reconnect could tell again.
 FILLS_REMEMBERED: Final = 1_000
-#: Withdrawals with a stolen key are a risk this daemon will not carry.
-PERMISSIONS_REFUSED: Final = frozenset({"withdraw"})
+#: Cash that leaves with a stolen key is a risk this daemon will not carry.
+PERMISSIONS_REFUSED: Final = frozenset({"withdraw", "transfer"})
 
 
 def check_attestation(attestation: Attestation, clock_offset_ms_max: float) -> None:

@@ -41,6 +41,7 @@ def attestation(**changed: object) -> Attestation:
     ("changed", "words"),
     [
         ({"permissions": ("trade", "withdraw")}, "withdraw"),
+        ({"permissions": ("trade", "transfer")}, "may transfer"),
         ({"permissions": ("read_only",)}, "may not trade"),
         ({"one_way": False}, "one-way"),
         ({"cross_margin": False}, "cross margin"),

@@ -15,9 +15,11 @@ from counterpoise.app.cli import (
     database,
     decisions,
     explain,
+    feed,
     laboratory,
     orders,
     positions,
+    record,
     replay,
     run,
     simulate,
@@ -62,6 +64,7 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("record")(record.record)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)
@@ -77,6 +80,7 @@ app.add_typer(simulate.simulator, name="simulator")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(database.database, name="database")
 app.add_typer(data.data, name="data")
+app.add_typer(feed.feed, name="feed")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from counterpoise.domain.errors import OutcomeUnknown, VenueRejected, VenueUnrea
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import JournaledOrder, OrderState, Side
 from counterpoise.ports import Clock
+from counterpoise.venues import figures
 from counterpoise.venues.okx import convert, errors, reads, rows
 from counterpoise.venues.okx.convert import Contract
 from counterpoise.venues.okx.frames import AlgoRow
@@ -48,8 +49,8 @@ def request(order: JournaledOrder, contract: Contract) -> dict[str, Any]:
         "tdMode": "cross",
         "side": intent.side.value,
         "ordType": _KIND,
-        "sz": convert.plain(contracts),
-        "slTriggerPx": convert.plain(trigger),
+        "sz": figures.plain(contracts),
+        "slTriggerPx": figures.plain(trigger),
         "slTriggerPxType": "mark",
         "slOrdPx": _MARKET,
         "reduceOnly": True,
@@ -118,7 +119,7 @@ async def find(
         row.algo_id,
         contract,
         state,
-        convert.ns_from_ms(row.u_time or row.c_time),
+        figures.ns_from_ms(row.u_time or row.c_time),
         received_ns,
         filled=filled,
         code=row.fail_code or None,
@@ -134,10 +135,10 @@ async def waiting(
     found: list[WaitingTrigger] = []
     for row in _read(listed):
         contract = by_inst_id.get(row.inst_id)
-        trigger = convert.positive_decimal(row.sl_trigger_px or row.tp_trigger_px)
+        trigger = figures.positive_decimal(row.sl_trigger_px or row.tp_trigger_px)
         if contract is None or trigger is None:
             continue
-        contracts = convert.positive_decimal(row.sz)
+        contracts = figures.positive_decimal(row.sz)
         found.append(
             WaitingTrigger(
                 client_order_id=row.algo_cl_ord_id or None,

@@ -51,6 +51,8 @@ COMMANDS = [
     "database url",
     "data fetch",
     "data check",
+    "feed replay",
+    "record",
     "stress",
     "sweep",
 ]

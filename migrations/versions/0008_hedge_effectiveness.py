@@ -1,0 +1,132 @@
+"""What the hedge did, as functions of a span of time: nothing is stored.
+
+Revision 0008, after 0007. From one cycle's decision to the next, a leg's profit is its position
+at the later one (before its orders) x the change of its mark. The prediction is the earlier one's
+signals put into one factor: what the legs share with the core is their beta, the rest of each
+leg's variance is its own.
+"""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+_NS = """
+CREATE FUNCTION audit.ns(moment timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT AS $$
+  SELECT (extract(epoch FROM moment) * 1000000)::bigint * 1000
+$$;
+"""
+
+_INTERVALS = """
+CREATE FUNCTION audit.hedge_intervals(since timestamptz, until timestamptz DEFAULT 'infinity')
+RETURNS TABLE (account_id text, decision_id text, ended_at timestamptz, seconds float8,
+  core_id text, core_pnl float8, hedge_pnl float8, net_beta_exposure float8,
+  core_variance_predicted float8, book_variance_predicted float8)
+LANGUAGE sql STABLE AS $$
+  WITH span AS (
+    SELECT audit.ns(since) AS since_ns,
+      CASE WHEN isfinite(until) THEN audit.ns(until) ELSE 9223372036854775807 END AS until_ns),
+  cycle AS (
+    SELECT d.account_id, d.decision_id, d.decided_ns, lag(d.decision_id) OVER w AS before_id,
+      lag(d.decided_ns) OVER w AS before_ns
+    FROM audit.decision d
+    WHERE d.kind = 'cycle' AND d.decided_ns >= (SELECT since_ns FROM span)
+      AND d.decided_ns < (SELECT until_ns FROM span)
+    WINDOW w AS (PARTITION BY d.account_id ORDER BY d.decided_ns)),
+  market AS (
+    SELECT m.decision_id, m.instrument_id, m.leg, m.quantity::float8 AS quantity,
+      m.mark::float8 AS mark
+    FROM audit.market_snapshot m WHERE m.event_ns >= (SELECT since_ns FROM span)
+      AND m.event_ns < (SELECT until_ns FROM span)),
+  seen AS (
+    SELECT s.decision_id, s.instrument_id, s.beta, s.volatility_medium AS volatility,
+      s.correlation_medium AS correlation
+    FROM audit.signals s WHERE s.event_ns >= (SELECT since_ns FROM span)
+      AND s.event_ns < (SELECT until_ns FROM span))
+  SELECT l.account_id, l.decision_id, audit.moment(l.decided_ns), l.seconds,
+    min(l.instrument_id) FILTER (WHERE l.leg = 'core'),
+    sum(l.pnl) FILTER (WHERE l.leg = 'core'),
+    coalesce(sum(l.pnl) FILTER (WHERE l.leg = 'hedge'), 0),
+    sum(l.notional * CASE WHEN l.leg = 'core' THEN 1 ELSE l.beta END),
+    sum((l.notional * l.volatility) ^ 2) FILTER (WHERE l.leg = 'core') * l.seconds / 31536000,
+    (sum(l.notional * CASE WHEN l.leg = 'core' THEN 1 ELSE l.beta END) ^ 2
+      * max(l.volatility) FILTER (WHERE l.leg = 'core') ^ 2
+     + coalesce(sum((l.notional * l.volatility) ^ 2 * (1 - l.correlation ^ 2))
+         FILTER (WHERE l.leg = 'hedge'), 0)) * l.seconds / 31536000
+  FROM (
+    SELECT c.account_id, c.decision_id, c.decided_ns, n.instrument_id, n.leg,
+      (c.decided_ns - c.before_ns) / 1e9::float8 AS seconds,
+      n.quantity * (n.mark - b.mark) AS pnl, n.quantity * b.mark AS notional,
+      s.beta, s.volatility, s.correlation
+    FROM cycle c
+    JOIN market n ON n.decision_id = c.decision_id
+    JOIN market b ON b.decision_id = c.before_id AND b.instrument_id = n.instrument_id
+    LEFT JOIN seen s ON s.decision_id = c.before_id AND s.instrument_id = n.instrument_id
+    WHERE n.leg = 'core' OR n.quantity <> 0) l
+  GROUP BY l.account_id, l.decision_id, l.decided_ns, l.seconds
+$$;
+"""
+
+_EFFECTIVENESS = """
+CREATE FUNCTION audit.hedge_effectiveness(
+  since timestamptz, until timestamptz DEFAULT 'infinity')
+RETURNS TABLE (account_id text, intervals bigint, first_at timestamptz, last_at timestamptz,
+  core_pnl float8, hedge_pnl float8, variance_reduction float8,
+  variance_reduction_predicted float8, residual_beta float8, net_beta_dollar_seconds float8,
+  naked_dollar_seconds float8, hedge_fees float8, hedge_funding float8, hedge_cost float8,
+  risk_removed float8, cost_per_risk_removed float8)
+LANGUAGE sql STABLE AS $$
+  WITH span AS (
+    SELECT audit.ns(since) AS since_ns,
+      CASE WHEN isfinite(until) THEN audit.ns(until) ELSE 9223372036854775807 END AS until_ns),
+  held AS (
+    SELECT i.account_id, count(*) AS intervals, min(i.ended_at) AS first_at,
+      max(i.ended_at) AS last_at, array_agg(DISTINCT i.core_id) AS cores,
+      sum(i.core_pnl) AS core_pnl, sum(i.hedge_pnl) AS hedge_pnl,
+      var_samp(i.core_pnl) AS core_variance, var_samp(i.core_pnl + i.hedge_pnl) AS book_variance,
+      regr_slope(i.core_pnl + i.hedge_pnl, i.core_pnl) AS residual_beta,
+      sum(i.core_variance_predicted) FILTER (WHERE i.book_variance_predicted IS NOT NULL)
+        AS core_predicted,
+      sum(i.book_variance_predicted) AS book_predicted,
+      sum(abs(i.net_beta_exposure) * i.seconds) AS net_beta_dollar_seconds
+    FROM audit.hedge_intervals(since, until) i GROUP BY i.account_id),
+  naked AS (
+    SELECT d.account_id, sum(o.naked_notional_seconds)::float8 AS dollar_seconds
+    FROM audit.decision_outcome o JOIN audit.decision d USING (decision_id)
+    WHERE o.naked_notional_seconds IS NOT NULL AND d.decided_ns >= (SELECT since_ns FROM span)
+      AND d.decided_ns < (SELECT until_ns FROM span) GROUP BY d.account_id),
+  cost AS (
+    SELECT h.account_id, h.cores,
+      (SELECT coalesce(sum(f.fee), 0)::float8 FROM audit.fill f
+       WHERE f.account_id = h.account_id AND f.instrument_id <> ALL (h.cores)
+         AND f.event_ns >= (SELECT since_ns FROM span)
+         AND f.event_ns < (SELECT until_ns FROM span)) AS fees,
+      (SELECT coalesce(sum(f.payment), 0)::float8 FROM audit.funding f
+       WHERE f.account_id = h.account_id AND f.instrument_id <> ALL (h.cores)
+         AND f.event_ns >= (SELECT since_ns FROM span)
+         AND f.event_ns < (SELECT until_ns FROM span)) AS funding
+    FROM held h)
+  SELECT h.account_id, h.intervals, h.first_at, h.last_at, h.core_pnl, h.hedge_pnl,
+    1 - h.book_variance / nullif(h.core_variance, 0),
+    1 - h.book_predicted / nullif(h.core_predicted, 0), h.residual_beta,
+    h.net_beta_dollar_seconds, coalesce(n.dollar_seconds, 0), c.fees, c.funding,
+    c.fees - c.funding, r.removed, (c.fees - c.funding) / CASE WHEN r.removed > 0 THEN r.removed END
+  FROM held h LEFT JOIN naked n USING (account_id) JOIN cost c USING (account_id)
+  CROSS JOIN LATERAL (
+    SELECT (sqrt(h.core_variance) - sqrt(h.book_variance)) * sqrt(h.intervals) AS removed) r
+$$;
+"""
+
+
+def upgrade() -> None:
+    """Add them."""
+    for statements in (_NS, _INTERVALS, _EFFECTIVENESS):
+        op.execute(statements)
+
+
+def downgrade() -> None:
+    """Drop them."""
+    for name in ("hedge_effectiveness", "hedge_intervals", "ns"):
+        op.execute(f"DROP FUNCTION audit.{name}")

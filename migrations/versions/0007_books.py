@@ -38,13 +38,13 @@ CREATE INDEX funding_event ON audit.funding (account_id, event_ns);
 CREATE INDEX transfer_event ON audit.transfer (account_id, event_ns);
 """
 
-# One rule for every fact and for every sum of facts: it is linear in the amounts, so that the
-# balances may be had from sums. Amounts + debit, - credit; each commodity of a fact sums to zero.
+# One rule for every fact and for every sum of facts: it is linear in the changes, so that the
+# balances may be had from sums. Changes + debit, - credit; each commodity of a fact sums to zero.
 _POSTINGS = """
 CREATE FUNCTION audit.postings(kind text, instrument_id text, cause text, currency text,
   cash numeric, fee numeric, fee_currency text, quantity numeric)
-RETURNS TABLE (book text, commodity text, amount numeric) LANGUAGE sql IMMUTABLE AS $$
-  SELECT p.book, p.commodity, p.amount FROM (VALUES
+RETURNS TABLE (book text, commodity text, change numeric) LANGUAGE sql IMMUTABLE AS $$
+  SELECT p.book, p.commodity, p.change FROM (VALUES
     ('assets:wallet', currency, cash),
     (CASE kind
       WHEN 'opening' THEN 'equity:opening'
@@ -60,7 +60,7 @@ RETURNS TABLE (book text, commodity text, amount numeric) LANGUAGE sql IMMUTABLE
       WHEN 'opening' THEN 'equity:opening'
       WHEN 'suspense' THEN 'equity:suspense'
       ELSE 'positions:counterparty' END, instrument_id, -quantity)
-  ) AS p(book, commodity, amount) WHERE p.amount <> 0
+  ) AS p(book, commodity, change) WHERE p.change <> 0
 $$;
 """
 
@@ -187,7 +187,7 @@ WHERE p.difference <> 0;
 
 CREATE VIEW audit.book_entries AS
 SELECT e.account_id, audit.moment(e.event_ns) AS booked_at, e.kind, e.venue_id, p.book,
-  p.commodity, p.amount, e.event_ns
+  p.commodity, p.change, e.event_ns
 FROM (
   SELECT account_id, event_ns, kind, venue_id, instrument_id, cause, currency, cash, fee,
     fee_currency, quantity FROM audit.book_facts
@@ -198,7 +198,7 @@ CROSS JOIN LATERAL audit.postings(e.kind, e.instrument_id, e.cause, e.currency, 
   e.fee_currency, e.quantity) p;
 
 CREATE VIEW audit.book_balances AS
-SELECT s.account_id, p.book, p.commodity, sum(p.amount) AS balance
+SELECT s.account_id, p.book, p.commodity, sum(p.change) AS balance
 FROM (
   SELECT account_id, kind, instrument_id, cause, currency, sum(cash) AS cash, sum(fee) AS fee,
     fee_currency, sum(quantity) AS quantity
@@ -208,7 +208,7 @@ FROM (
   FROM audit.book_ends) s
 CROSS JOIN LATERAL audit.postings(s.kind, s.instrument_id, s.cause, s.currency, s.cash, s.fee,
   s.fee_currency, s.quantity) p
-GROUP BY s.account_id, p.book, p.commodity HAVING sum(p.amount) <> 0;
+GROUP BY s.account_id, p.book, p.commodity HAVING sum(p.change) <> 0;
 """
 
 _VIEWS = (

@@ -9,15 +9,18 @@ import typer
 from counterpoise import __version__
 from counterpoise.app.cli import (
     audit,
+    books,
     configure,
     control,
     data,
     database,
     decisions,
+    effectiveness,
     explain,
     laboratory,
     positions,
     replay,
+    report,
     run,
     simulate,
     status,
@@ -61,6 +64,9 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("books")(books.books)
+app.command("effectiveness")(effectiveness.effectiveness)
+app.command("report")(report.report)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)

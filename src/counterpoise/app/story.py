@@ -154,7 +154,5 @@ def _state(rows: Row) -> list[str]:
     if state is None or rows["decision"]["trading_state"] == "active":
         return []
     held_by = ", ".join(state["causes"]) or "nothing"
-    return [
-        f"  The trading state was {rows['decision']['trading_state'].upper()} since "
-        f"{state['changed_at']}, held back by: {held_by}."
-    ]
+    name = rows["decision"]["trading_state"].upper()
+    return [f"  The trading state was {name} since {state['changed_at']}, held back by: {held_by}."]

@@ -1,6 +1,7 @@
 """The charts of a report, one function each, from `ReportData` alone."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ COLOURS: Final = (
 _HEIGHT: Final = 320
 _GRID: Final = "#e6e6e6"
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
 def all_figures(data: ReportData) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def thinned(rows: list[Row], highest: str | None = None) -> list[Row]:
     if len(rows) <= POINTS_MAX:
         return rows
     edges = [len(rows) * at // POINTS_MAX for at in range(POINTS_MAX + 1)]
-    buckets = [rows[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+    buckets = [rows[low:high] for low, high in itertools.pairwise(edges)]
     if highest is None:
         return [bucket[-1] for bucket in buckets]
     return [

@@ -103,22 +103,51 @@ FROM audit.book_openings o JOIN audit.transfer t ON t.account_id = o.account_id
   AND t.event_ns > o.balance_ns;
 """
 
+# The facts summed in one pass, and apart from them what is younger than the closing.
 _PROOFS = """
-CREATE VIEW audit.book_proof AS
-SELECT o.account_id, o.currency, audit.moment(o.balance_ns) AS opened_at,
-  audit.moment(c.balance_ns) AS closed_at, o.wallet_balance AS opening, s.realised,
-  -s.fees AS fees, s.funding, s.transfers,
-  o.wallet_balance + s.realised - s.fees + s.funding + s.transfers AS expected,
-  c.wallet_balance AS assets,
-  c.wallet_balance - (o.wallet_balance + s.realised - s.fees + s.funding + s.transfers)
-    AS difference, c.reconciliation_id
+CREATE VIEW audit.book_sums AS
+SELECT o.account_id, 'fill' AS kind, f.instrument_id, coalesce(f.cause, 'order') AS cause,
+  o.currency, f.fee_currency,
+  coalesce(sum(f.realised_pnl) FILTER (WHERE f.event_ns > o.balance_ns), 0) AS cash,
+  coalesce(sum(f.fee) FILTER (WHERE f.event_ns > o.balance_ns), 0) AS fee,
+  coalesce(sum(CASE f.side WHEN 'buy' THEN f.quantity ELSE -f.quantity END)
+    FILTER (WHERE f.event_ns > o.positions_ns), 0) AS quantity,
+  coalesce(sum(f.realised_pnl) FILTER (WHERE f.event_ns > c.balance_ns), 0) AS cash_after,
+  coalesce(sum(f.fee) FILTER (WHERE f.event_ns > c.balance_ns), 0) AS fee_after,
+  coalesce(sum(CASE f.side WHEN 'buy' THEN f.quantity ELSE -f.quantity END)
+    FILTER (WHERE f.event_ns > c.positions_ns), 0) AS quantity_after
 FROM audit.book_openings o JOIN audit.book_closings c USING (account_id)
-CROSS JOIN LATERAL (
-  SELECT coalesce(sum(f.cash) FILTER (WHERE f.kind = 'fill'), 0) AS realised,
-    coalesce(sum(f.fee) FILTER (WHERE f.fee_currency = o.currency), 0) AS fees,
-    coalesce(sum(f.cash) FILTER (WHERE f.kind = 'funding'), 0) AS funding,
-    coalesce(sum(f.cash) FILTER (WHERE f.kind = 'transfer'), 0) AS transfers
-  FROM audit.book_facts f WHERE f.account_id = o.account_id AND f.event_ns <= c.balance_ns) s;
+JOIN audit.fill f ON f.account_id = o.account_id
+  AND f.event_ns > least(o.balance_ns, o.positions_ns)
+GROUP BY 1, 3, 4, 5, 6
+UNION ALL
+SELECT o.account_id, 'funding', f.instrument_id, NULL, o.currency, NULL, sum(f.payment), 0, 0,
+  coalesce(sum(f.payment) FILTER (WHERE f.event_ns > c.balance_ns), 0), 0, 0
+FROM audit.book_openings o JOIN audit.book_closings c USING (account_id)
+JOIN audit.funding f ON f.account_id = o.account_id AND f.event_ns > o.balance_ns
+GROUP BY 1, 3, 5
+UNION ALL
+SELECT o.account_id, 'transfer', NULL, NULL, o.currency, NULL, sum(t.transfer), 0, 0,
+  coalesce(sum(t.transfer) FILTER (WHERE t.event_ns > c.balance_ns), 0), 0, 0
+FROM audit.book_openings o JOIN audit.book_closings c USING (account_id)
+JOIN audit.transfer t ON t.account_id = o.account_id AND t.event_ns > o.balance_ns
+GROUP BY 1, 5;
+
+CREATE VIEW audit.book_proof AS
+SELECT e.*, e.assets - e.expected AS difference
+FROM (
+  SELECT o.account_id, o.currency, audit.moment(o.balance_ns) AS opened_at,
+    audit.moment(c.balance_ns) AS closed_at, c.reconciliation_id,
+    o.wallet_balance AS opening, s.realised, -s.fees AS fees, s.funding, s.transfers,
+    o.wallet_balance + s.realised - s.fees + s.funding + s.transfers AS expected,
+    c.wallet_balance AS assets
+  FROM audit.book_openings o JOIN audit.book_closings c USING (account_id)
+  CROSS JOIN LATERAL (
+    SELECT coalesce(sum(f.cash - f.cash_after) FILTER (WHERE f.kind = 'fill'), 0) AS realised,
+      coalesce(sum(f.fee - f.fee_after) FILTER (WHERE f.fee_currency = o.currency), 0) AS fees,
+      coalesce(sum(f.cash - f.cash_after) FILTER (WHERE f.kind = 'funding'), 0) AS funding,
+      coalesce(sum(f.cash - f.cash_after) FILTER (WHERE f.kind = 'transfer'), 0) AS transfers
+    FROM audit.book_sums f WHERE f.account_id = o.account_id) s) e;
 
 CREATE VIEW audit.book_positions AS
 SELECT account_id, instrument_id, sum(opening) AS opening, sum(executed) AS executed,
@@ -132,9 +161,8 @@ FROM (
   SELECT c.account_id, p.key, 0, 0, p.value::numeric
   FROM audit.book_closings c CROSS JOIN LATERAL json_each_text(c.body -> 'positions') p
   UNION ALL
-  SELECT f.account_id, f.instrument_id, 0, f.quantity, 0
-  FROM audit.book_closings c JOIN audit.book_facts f ON f.account_id = c.account_id
-    AND f.kind = 'fill' AND f.event_ns <= c.positions_ns) parts
+  SELECT s.account_id, s.instrument_id, 0, s.quantity - s.quantity_after, 0
+  FROM audit.book_sums s WHERE s.kind = 'fill') parts
 GROUP BY account_id, instrument_id;
 
 -- Each answer of the venue against the one before it: what moved between is asked by index.
@@ -197,15 +225,38 @@ FROM (
 CROSS JOIN LATERAL audit.postings(e.kind, e.instrument_id, e.cause, e.currency, e.cash, e.fee,
   e.fee_currency, e.quantity) p;
 
+-- The same from sums: the facts are read once, whatever the ends ask of them.
 CREATE VIEW audit.book_balances AS
+WITH sums AS MATERIALIZED (SELECT * FROM audit.book_sums),
+ends AS MATERIALIZED (
+  SELECT o.account_id, o.currency, o.wallet_balance AS opened, c.wallet_balance AS closed,
+    o.body -> 'positions' AS positions_opened, c.body -> 'positions' AS positions_closed
+  FROM audit.book_openings o JOIN audit.book_closings c USING (account_id)),
+held AS (
+  SELECT e.account_id, p.key AS instrument_id, p.value::numeric AS opened, 0 AS closed
+  FROM ends e CROSS JOIN LATERAL json_each_text(e.positions_opened) p
+  UNION ALL
+  SELECT e.account_id, p.key, 0, p.value::numeric
+  FROM ends e CROSS JOIN LATERAL json_each_text(e.positions_closed) p
+  UNION ALL
+  SELECT account_id, instrument_id, 0, quantity_after - quantity FROM sums WHERE kind = 'fill')
 SELECT s.account_id, p.book, p.commodity, sum(p.change) AS balance
 FROM (
-  SELECT account_id, kind, instrument_id, cause, currency, sum(cash) AS cash, sum(fee) AS fee,
-    fee_currency, sum(quantity) AS quantity
-  FROM audit.book_facts GROUP BY account_id, kind, instrument_id, cause, currency, fee_currency
+  SELECT account_id, kind, instrument_id, cause, currency, cash, fee, fee_currency, quantity
+  FROM sums
   UNION ALL
-  SELECT account_id, kind, instrument_id, NULL, currency, cash, 0, NULL, quantity
-  FROM audit.book_ends) s
+  SELECT account_id, 'opening', NULL, NULL, currency, opened, 0, NULL, 0 FROM ends
+  UNION ALL
+  SELECT account_id, 'opening', instrument_id, NULL, NULL, 0, 0, NULL, opened FROM held
+  UNION ALL
+  SELECT e.account_id, 'suspense', NULL, NULL, e.currency, e.closed - e.opened - coalesce((
+    SELECT sum(s.cash - s.cash_after
+      - CASE WHEN s.fee_currency = e.currency THEN s.fee - s.fee_after ELSE 0 END)
+    FROM sums s WHERE s.account_id = e.account_id), 0), 0, NULL, 0
+  FROM ends e
+  UNION ALL
+  SELECT account_id, 'suspense', instrument_id, NULL, NULL, 0, 0, NULL,
+    sum(closed) - sum(opened) FROM held GROUP BY account_id, instrument_id) s
 CROSS JOIN LATERAL audit.postings(s.kind, s.instrument_id, s.cause, s.currency, s.cash, s.fee,
   s.fee_currency, s.quantity) p
 GROUP BY s.account_id, p.book, p.commodity HAVING sum(p.change) <> 0;
@@ -218,6 +269,7 @@ _VIEWS = (
     "book_cycles",
     "book_positions",
     "book_proof",
+    "book_sums",
     "book_facts",
     "book_closings",
     "book_openings",

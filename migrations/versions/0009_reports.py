@@ -23,7 +23,7 @@ LANGUAGE sql STABLE AS $$
       ORDER BY e.event_ns ROWS UNBOUNDED PRECEDING), 0)
   FROM audit.equity e
   WHERE e.event_ns >= audit.ns(since)
-    AND e.event_ns < CASE WHEN isfinite(until) THEN audit.ns(until) ELSE 9223372036854775807 END
+    AND e.event_ns < audit.ns(until)
 $$;
 """
 
@@ -37,10 +37,8 @@ LANGUAGE sql STABLE AS $$
   FROM audit.decision d JOIN audit.market_snapshot m USING (decision_id)
   WHERE m.quantity IS NOT NULL AND d.decided_ns >= audit.ns(since)
     AND m.event_ns >= audit.ns(since)
-    AND d.decided_ns < CASE WHEN isfinite(until) THEN audit.ns(until)
-      ELSE 9223372036854775807 END
-    AND m.event_ns < CASE WHEN isfinite(until) THEN audit.ns(until)
-      ELSE 9223372036854775807 END
+    AND d.decided_ns < audit.ns(until)
+    AND m.event_ns < audit.ns(until)
 $$;
 """
 
@@ -58,8 +56,7 @@ LANGUAGE sql STABLE AS $$
     UNION ALL
     SELECT account_id, event_ns, instrument_id, 0, 0, 0, 0, payment FROM audit.funding) f
   WHERE f.event_ns >= audit.ns(since)
-    AND f.event_ns < CASE WHEN isfinite(until) THEN audit.ns(until)
-      ELSE 9223372036854775807 END
+    AND f.event_ns < audit.ns(until)
   GROUP BY 1, 2, 3
 $$;
 """

@@ -67,7 +67,4 @@ def test_the_answers_are_those_of_the_facts(reader: "psycopg.Connection[Any]") -
     assert effect["variance_reduction"] == pytest.approx(0.99, abs=0.02)
     assert effect["residual_beta"] == pytest.approx(0.1, abs=0.05)
     assert {row["code"]: row["decisions"] for row in answer(4)}["BAND_LEG"] == CYCLES // 32
-    slippage = {row["slippage_bps"] for row in answer(8)}
-    assert slippage == {Decimal("-1.000"), Decimal("1.000")} or all(
-        abs(abs(one) - 1) < Decimal("0.1") for one in slippage
-    )
+    assert {row["fee_bps"] for row in answer(8)} == {Decimal("5.000")}

@@ -1,4 +1,7 @@
-"""`counterpoise database upgrade | url`."""
+"""`counterpoise database upgrade | url | dump | restore`."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -29,3 +32,34 @@ def url(profile: Profile = None) -> None:
 
     with open_dsn(configuration.load(profile)) as dsn:
         typer.echo(dsn)
+
+
+@database.command("dump")
+def dump(
+    out: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    profile: Profile = None,
+) -> None:
+    """Write the whole database to one file, as pg_dump does; the daemon may run."""
+    from counterpoise.app import configuration
+    from counterpoise.ledger import backup
+
+    settings = configuration.load(profile)
+    with open_dsn(settings) as dsn:
+        size = backup.dump(dsn, out, embedded=settings.database_url is None)
+    typer.echo(f"{out}: {size} bytes")
+
+
+@database.command("restore")
+def restore(
+    source: Annotated[Path, typer.Argument(help="File that `database dump` wrote.")],
+    profile: Profile = None,
+) -> None:
+    """Restore a dump into an empty database; then `audit verify`, `replay --all` and `books`."""
+    from counterpoise.app import configuration
+    from counterpoise.app import database as app_database
+    from counterpoise.ledger import backup
+
+    settings = configuration.load(profile)
+    with app_database.open_server(settings) as opened:
+        backup.restore(opened.dsn, source, embedded=opened.local is not None)
+    typer.echo(f"{source} is restored")

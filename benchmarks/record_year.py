@@ -25,7 +25,7 @@ from counterpoise.ledger.rows import iso
 RUNS = 9
 _SIZES = """
 SELECT coalesce(i.inhparent::regclass, c.oid::regclass)::text AS name,
-  sum(pg_total_relation_size(c.oid)) AS bytes, sum(c.reltuples)::bigint AS rows
+  sum(pg_total_relation_size(c.oid))::bigint AS bytes, sum(c.reltuples)::bigint AS rows
 FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
 WHERE c.relnamespace = 'audit'::regnamespace AND c.relkind = 'r'
 GROUP BY 1 HAVING sum(pg_total_relation_size(c.oid)) > 1000000 ORDER BY 2 DESC

@@ -262,6 +262,36 @@ CROSS JOIN LATERAL audit.postings(s.kind, s.instrument_id, s.cause, s.currency, 
 GROUP BY s.account_id, p.book, p.commodity HAVING sum(p.change) <> 0;
 """
 
+# As before, and what an earlier revision revoked stays revoked whenever grants are given again.
+_GRANTS = """
+CREATE OR REPLACE FUNCTION ops.grant_roles() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'counterpoise_writer') THEN
+    GRANT USAGE ON SCHEMA audit, ops TO counterpoise_writer;
+    GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA audit TO counterpoise_writer;
+    -- Wishes are the operator's; the daemon only answers them. What was archived is the owner's.
+    REVOKE INSERT ON audit.control FROM counterpoise_writer;
+    IF to_regclass('audit.archived') IS NOT NULL THEN
+      REVOKE INSERT ON audit.archived FROM counterpoise_writer;
+    END IF;
+    IF to_regprocedure('ops.make_partitions(timestamptz, timestamptz)') IS NOT NULL THEN
+      GRANT EXECUTE ON FUNCTION ops.make_partitions TO counterpoise_writer;
+    END IF;
+    GRANT SELECT, INSERT, UPDATE ON ops.lease, ops.spool_cursor TO counterpoise_writer;
+  END IF;
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'counterpoise_reader') THEN
+    GRANT USAGE ON SCHEMA audit, ops TO counterpoise_reader;
+    GRANT SELECT ON ALL TABLES IN SCHEMA audit, ops TO counterpoise_reader;
+  END IF;
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'counterpoise_operator') THEN
+    GRANT USAGE ON SCHEMA audit, ops TO counterpoise_operator;
+    GRANT SELECT ON ALL TABLES IN SCHEMA audit, ops TO counterpoise_operator;
+    GRANT INSERT ON audit.control TO counterpoise_operator;
+  END IF;
+END $$;
+SELECT ops.grant_roles();
+"""
+
 _VIEWS = (
     "book_balances",
     "book_entries",
@@ -278,13 +308,12 @@ _VIEWS = (
 
 def upgrade() -> None:
     """Add them; no row that is there changes."""
-    for statements in (_RECONCILIATION, _POSTINGS, _ENDS, _PROOFS, _BOOKS):
+    for statements in (_RECONCILIATION, _POSTINGS, _ENDS, _PROOFS, _BOOKS, _GRANTS):
         op.execute(statements)
-    op.execute("SELECT ops.grant_roles()")
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop them; the function that gives grants fits every earlier revision too."""
     for name in _VIEWS:
         op.execute(f"DROP VIEW audit.{name}")
     op.execute("DROP FUNCTION audit.postings")

@@ -39,6 +39,13 @@ _RIGHTS: Final = {
     "table dropped": "DROP TABLE audit.{}",
 }
 
+#: A trigger for each row needs a row: those the daemon does not write.
+ROWS_OF_OTHERS: Final = (
+    "INSERT INTO audit.control (action, reason) VALUES ('pause', 'looking');"
+    "INSERT INTO audit.archived (table_name, partition_name, spool_id, seqs, row_count, "
+    "file_name, file_sha256) VALUES ('equity', 'equity_2020_01', 's', '{}', 0, 'f', 'h')"
+)
+
 
 @dataclass(slots=True)
 class Tally:
@@ -132,12 +139,7 @@ def campaign(dsn: str, spool: Path) -> Tally:
     """Write a record into a migrated, empty database and tamper with it."""
     asyncio.run(write(dsn, spool, range(3)))
     with psycopg.connect(dsn, autocommit=True) as connection:
-        # A trigger for each row needs a row.
-        connection.execute(
-            "INSERT INTO audit.control (action, reason) VALUES ('pause', 'looking');"
-            "INSERT INTO audit.archived (table_name, partition_name, spool_id, seqs, row_count, "
-            "file_name, file_sha256) VALUES ('equity', 'equity_2020_01', 's', '{}', 0, 'f', 'h')"
-        )
+        connection.execute(ROWS_OF_OTHERS)
     tally = Tally()
     refusals(dsn, tally)
     forgeries(dsn, tally)

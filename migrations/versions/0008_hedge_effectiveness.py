@@ -26,6 +26,7 @@ CREATE FUNCTION audit.ns(moment timestamptz) RETURNS bigint LANGUAGE sql IMMUTAB
 $$;
 """
 
+# Sorted by what differs most first: accounts are few and their names alike.
 _INTERVALS = """
 CREATE FUNCTION audit.hedge_intervals(since timestamptz, until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (account_id text, decision_id text, ended_at timestamptz, seconds float8,
@@ -48,7 +49,7 @@ LANGUAGE sql STABLE AS $$
       AND s.instrument_id = m.instrument_id AND s.event_ns >= audit.ns(since)
       AND s.event_ns < audit.ns(until)
     WHERE m.event_ns >= audit.ns(since) AND m.event_ns < audit.ns(until)
-    WINDOW w AS (PARTITION BY c.account_id, m.instrument_id ORDER BY c.decided_ns))
+    WINDOW w AS (PARTITION BY m.instrument_id, c.account_id ORDER BY c.decided_ns))
   SELECT l.account_id, l.next_id, audit.moment(l.next_ns), l.seconds,
     min(l.instrument_id) FILTER (WHERE l.leg = 'core'),
     sum(l.pnl) FILTER (WHERE l.leg = 'core'),
@@ -64,7 +65,7 @@ LANGUAGE sql STABLE AS $$
       (next_ns - decided_ns) / 1e9::float8 AS seconds,
       (held * (mark_next - mark))::float8 AS pnl, (held * mark)::float8 AS notional
     FROM leg WHERE seen_id = next_id AND (leg = 'core' OR held <> 0)) l
-  GROUP BY l.account_id, l.next_id, l.next_ns, l.seconds
+  GROUP BY l.next_ns, l.seconds, l.next_id, l.account_id
 $$;
 """
 

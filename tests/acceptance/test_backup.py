@@ -57,6 +57,11 @@ def test_a_dump_is_restored_elsewhere_and_the_daemon_goes_on(
         verified = said(made, "audit", "verify")
         counted = json.loads(made.cli("replay", "--all", "--json").stdout)
 
+        with daemon() as embedded:
+            # An empty state directory is an empty embedded server.
+            said(embedded, "database", "restore", str(last))
+            assert said(embedded, "audit", "verify") == verified
+
         made.variables["database_url"] = elsewhere.dsn()
         assert "is restored" in said(made, "database", "restore", str(last))
         assert "holds a record already" in said(made, "database", "restore", str(last), code=1)

@@ -97,14 +97,18 @@ def refusals(dsn: str, tally: Tally) -> None:
 def forgeries(dsn: str, tally: Tally) -> None:
     """Change every column, remove, insert and swap rows of every sealed table with triggers off."""
     with as_forger(dsn) as connection:
-        for table, columns in sorted(sealed_rows.COLUMNS.items()):
-            for column in columns:
-                place, undo = change(connection, table, column)
-                named = {(fault.finding, fault.where) for fault in checked(dsn).faults}
-                if named == {(Finding.ROW_CHANGED, place)}:
-                    tally.found["column changed"] += 1
-                else:
-                    tally.missed.append(f"{table}.{column}: {named}")
+        for index in range(max(map(len, sealed_rows.COLUMNS.values()))):
+            # One column of each table at a time: each must be named, and nothing else.
+            changed = [
+                change(connection, table, columns[index])
+                for table, columns in sorted(sealed_rows.COLUMNS.items())
+                if index < len(columns)
+            ]
+            named = {(fault.finding, fault.where) for fault in checked(dsn).faults}
+            wanted = {(Finding.ROW_CHANGED, place) for place, _ in changed}
+            tally.found["column changed"] += len(named & wanted)
+            tally.missed += [f"column {index}: {each}" for each in sorted(named ^ wanted)]
+            for _, undo in changed:
                 connection.execute(undo)
         for table in SEALED:
             move_rows(dsn, connection, table)

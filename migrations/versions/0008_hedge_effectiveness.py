@@ -26,18 +26,24 @@ CREATE FUNCTION audit.ns(moment timestamptz) RETURNS bigint LANGUAGE sql IMMUTAB
 $$;
 """
 
-# Sorted by what differs most first: accounts are few and their names alike.
+# In plpgsql, and planned anew each time: the span is a number then, which finds partitions and is
+# not computed again for every row. Sorted by what differs most: accounts are few and alike.
 _INTERVALS = """
 CREATE FUNCTION audit.hedge_intervals(since timestamptz, until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (account_id text, decision_id text, ended_at timestamptz, seconds float8,
   core_id text, core_pnl float8, hedge_pnl float8, net_beta_exposure float8,
   core_variance_predicted float8, book_variance_predicted float8)
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE since_ns bigint := audit.ns(since);
+  until_ns bigint := audit.ns(until);
+BEGIN
+  RETURN QUERY
   WITH cycle AS (
     SELECT d.account_id, d.decision_id, d.decided_ns, lead(d.decision_id) OVER w AS next_id,
       lead(d.decided_ns) OVER w AS next_ns
     FROM audit.decision d
-    WHERE d.kind = 'cycle' AND d.decided_ns >= audit.ns(since) AND d.decided_ns < audit.ns(until)
+    WHERE d.kind = 'cycle' AND d.decided_ns >= since_ns AND d.decided_ns < until_ns
     WINDOW w AS (PARTITION BY d.account_id ORDER BY d.decided_ns)),
   leg AS (
     SELECT c.account_id, c.next_id, c.next_ns, c.decided_ns, m.instrument_id, m.leg, m.mark,
@@ -46,9 +52,9 @@ LANGUAGE sql STABLE AS $$
       lead(m.quantity) OVER w AS held
     FROM cycle c JOIN audit.market_snapshot m USING (decision_id)
     LEFT JOIN audit.signals s ON s.decision_id = m.decision_id
-      AND s.instrument_id = m.instrument_id AND s.event_ns >= audit.ns(since)
-      AND s.event_ns < audit.ns(until)
-    WHERE m.event_ns >= audit.ns(since) AND m.event_ns < audit.ns(until)
+      AND s.instrument_id = m.instrument_id AND s.event_ns >= since_ns
+      AND s.event_ns < until_ns
+    WHERE m.event_ns >= since_ns AND m.event_ns < until_ns
     WINDOW w AS (PARTITION BY m.instrument_id, c.account_id ORDER BY c.decided_ns))
   SELECT l.account_id, l.next_id, audit.moment(l.next_ns), l.seconds,
     min(l.instrument_id) FILTER (WHERE l.leg = 'core'),
@@ -65,8 +71,8 @@ LANGUAGE sql STABLE AS $$
       (next_ns - decided_ns) / 1e9::float8 AS seconds,
       (held * (mark_next - mark))::float8 AS pnl, (held * mark)::float8 AS notional
     FROM leg WHERE seen_id = next_id AND (leg = 'core' OR held <> 0)) l
-  GROUP BY l.next_ns, l.seconds, l.next_id, l.account_id
-$$;
+  GROUP BY l.next_ns, l.seconds, l.next_id, l.account_id;
+END $$;
 """
 
 _EFFECTIVENESS = """
@@ -77,7 +83,12 @@ RETURNS TABLE (account_id text, intervals bigint, first_at timestamptz, last_at 
   variance_reduction_predicted float8, residual_beta float8, net_beta_dollar_seconds float8,
   naked_dollar_seconds float8, hedge_fees float8, hedge_funding float8, hedge_cost float8,
   risk_removed float8, cost_per_risk_removed float8)
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE since_ns bigint := audit.ns(since);
+  until_ns bigint := audit.ns(until);
+BEGIN
+  RETURN QUERY
   WITH held AS (
     SELECT i.account_id, count(*) AS intervals, min(i.ended_at) AS first_at,
       max(i.ended_at) AS last_at, array_agg(DISTINCT i.core_id) AS cores,
@@ -92,18 +103,18 @@ LANGUAGE sql STABLE AS $$
   naked AS (
     SELECT d.account_id, sum(o.naked_notional_seconds)::float8 AS dollar_seconds
     FROM audit.decision_outcome o JOIN audit.decision d USING (decision_id)
-    WHERE o.naked_notional_seconds IS NOT NULL AND d.decided_ns >= audit.ns(since)
-      AND d.decided_ns < audit.ns(until) GROUP BY d.account_id),
+    WHERE o.naked_notional_seconds IS NOT NULL AND d.decided_ns >= since_ns
+      AND d.decided_ns < until_ns GROUP BY d.account_id),
   cost AS (
     SELECT h.account_id, h.cores,
       (SELECT coalesce(sum(f.fee), 0)::float8 FROM audit.fill f
        WHERE f.account_id = h.account_id AND f.instrument_id <> ALL (h.cores)
-         AND f.event_ns >= audit.ns(since)
-         AND f.event_ns < audit.ns(until)) AS fees,
+         AND f.event_ns >= since_ns
+         AND f.event_ns < until_ns) AS fees,
       (SELECT coalesce(sum(f.payment), 0)::float8 FROM audit.funding f
        WHERE f.account_id = h.account_id AND f.instrument_id <> ALL (h.cores)
-         AND f.event_ns >= audit.ns(since)
-         AND f.event_ns < audit.ns(until)) AS funding
+         AND f.event_ns >= since_ns
+         AND f.event_ns < until_ns) AS funding
     FROM held h)
   SELECT h.account_id, h.intervals, h.first_at, h.last_at, h.core_pnl, h.hedge_pnl,
     1 - h.book_variance / nullif(h.core_variance, 0),
@@ -112,8 +123,8 @@ LANGUAGE sql STABLE AS $$
     c.fees - c.funding, r.removed, (c.fees - c.funding) / CASE WHEN r.removed > 0 THEN r.removed END
   FROM held h LEFT JOIN naked n USING (account_id) JOIN cost c USING (account_id)
   CROSS JOIN LATERAL (
-    SELECT (sqrt(h.core_variance) - sqrt(h.book_variance)) * sqrt(h.intervals) AS removed) r
-$$;
+    SELECT (sqrt(h.core_variance) - sqrt(h.book_variance)) * sqrt(h.intervals) AS removed) r;
+END $$;
 """
 
 

@@ -1,11 +1,13 @@
 """Dumps the record to one file and restores it into an empty database.
 
-The programs are Postgres' own `pg_dump` and `pg_restore`: the embedded server's for the embedded
-server, the machine's for any other where it has them. A dump is one consistent state; the daemon
+The programs are Postgres' own `pg_dump` and `pg_restore`, the newest of the machine's and the
+embedded server's; where the address asks for TLS, the machine's. A dump is one consistent state; the daemon
 may go on writing meanwhile. Passwords never stand in an argument list.
 """
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,10 +24,12 @@ from counterpoise.ledger.postgres.errors import PostgresFailed
 #: Longest dump or restore, seconds.
 SECONDS_MAX: Final = 4 * 3_600
 _ROLES: Final = (schema.WRITER_ROLE, schema.READER_ROLE, schema.OPERATOR_ROLE)
+#: Values of `sslmode` that take no plain connection.
+_ENCRYPTED: Final = frozenset({"require", "verify-ca", "verify-full"})
 _EMPTY: Final = "SELECT to_regnamespace('audit') IS NULL AND to_regclass('ops.lease') IS NULL"
 
 
-def dump(dsn: str, out: Path, *, embedded: bool) -> int:
+def dump(dsn: str, out: Path) -> int:
     """Write the database to `out` in pg_dump's custom format and return its bytes.
 
     `out` is there as a whole or not at all. Raises StartRefused when it exists or Postgres' program
@@ -37,7 +41,7 @@ def dump(dsn: str, out: Path, *, embedded: bool) -> int:
     part = out.with_name(f"{out.name}.part")
     arguments = ["--format=custom", "--no-owner", f"--file={part}"]
     try:
-        _run("pg_dump", dsn, arguments, embedded=embedded)
+        _run("pg_dump", dsn, arguments)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(out)
@@ -46,7 +50,7 @@ def dump(dsn: str, out: Path, *, embedded: bool) -> int:
     return out.stat().st_size
 
 
-def restore(dsn: str, source: Path, *, embedded: bool) -> None:
+def restore(dsn: str, source: Path) -> None:
     """Restore a dump into a database that has no schema of ours, in one transaction.
 
     Raises StartRefused when the file is not there, the database is not empty or Postgres' program
@@ -63,7 +67,7 @@ def restore(dsn: str, source: Path, *, embedded: bool) -> None:
     except psycopg.OperationalError as error:
         raise LedgerUnavailable(f"Postgres does not answer: {error}") from error
     arguments = ["--no-owner", "--exit-on-error", "--single-transaction", str(source)]
-    _run("pg_restore", dsn, arguments, embedded=embedded)
+    _run("pg_restore", dsn, arguments)
 
 
 def _make_role(connection: "psycopg.Connection[tuple[object, ...]]", role: str) -> None:
@@ -80,15 +84,16 @@ def _make_role(connection: "psycopg.Connection[tuple[object, ...]]", role: str) 
         ) from error
 
 
-def _run(program: str, dsn: str, arguments: list[str], *, embedded: bool) -> None:
+def _run(program: str, dsn: str, arguments: list[str]) -> None:
     parts = conninfo.conninfo_to_dict(connections.libpq_dsn(dsn))
     password = parts.pop("password", None)
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
     if password is not None:
         environment["PGPASSWORD"] = str(password)
     target = conninfo.make_conninfo("", **parts)
+    path = _find(program, encrypted=str(parts.get("sslmode", "")) in _ENCRYPTED)
     ran = subprocess.run(  # noqa: S603 - Postgres' own program
-        [_find(program, embedded=embedded), f"--dbname={target}", *arguments],
+        [path, f"--dbname={target}", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -98,20 +103,32 @@ def _run(program: str, dsn: str, arguments: list[str], *, embedded: bool) -> Non
     )
     if ran.returncode != 0:
         words = (ran.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise StartRefused(f"{program} failed: {words}")
+        raise StartRefused(f"{path} failed: {words}")
 
 
-def _find(program: str, *, embedded: bool) -> str:
-    # Another server may want TLS, which the embedded programs do not have.
-    found = None if embedded else shutil.which(program)
-    if found is not None:
-        return found
-    try:
-        beside = find_binaries() / program
-    except PostgresFailed as error:
-        raise StartRefused(f"there is no {program} here; install Postgres' client programs") from (
-            error
-        )
-    if not beside.exists():
+def _find(program: str, *, encrypted: bool) -> str:
+    # The newest one reads every older server and every older dump; the embedded one speaks no TLS.
+    installed = shutil.which(program)
+    if installed is not None and encrypted:
+        return installed
+    found = [] if installed is None else [installed]
+    with contextlib.suppress(PostgresFailed):
+        found.append(str(find_binaries() / program))
+    known = [path for path in found if Path(path).exists()]
+    if not known:
         raise StartRefused(f"there is no {program} here; install Postgres' client programs")
-    return str(beside)
+    return max(known, key=_version)
+
+
+def _version(path: str) -> tuple[int, ...]:
+    # "pg_dump (PostgreSQL) 18.6", on Debian with words of its own behind.
+    told = subprocess.run(  # noqa: S603 - Postgres' own program
+        [path, "--version"],
+        env={"PATH": os.defpath, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    number = re.search(r"(\d+)(?:\.(\d+))?", told)
+    return (0, 0) if number is None else (int(number[1]), int(number[2] or 0))

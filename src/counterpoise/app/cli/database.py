@@ -43,9 +43,8 @@ def dump(
     from counterpoise.app import configuration
     from counterpoise.ledger import backup
 
-    settings = configuration.load(profile)
-    with open_dsn(settings) as dsn:
-        size = backup.dump(dsn, out, embedded=settings.database_url is None)
+    with open_dsn(configuration.load(profile)) as dsn:
+        size = backup.dump(dsn, out)
     typer.echo(f"{out}: {size} bytes")
 
 
@@ -59,7 +58,6 @@ def restore(
     from counterpoise.app import database as app_database
     from counterpoise.ledger import backup
 
-    settings = configuration.load(profile)
-    with app_database.open_server(settings) as opened:
-        backup.restore(opened.dsn, source, embedded=opened.local is not None)
+    with app_database.open_server(configuration.load(profile)) as opened:
+        backup.restore(opened.dsn, source)
     typer.echo(f"{source} is restored")

@@ -55,23 +55,23 @@ BEGIN
       AND s.instrument_id = m.instrument_id AND s.event_ns >= since_ns
       AND s.event_ns < until_ns
     WHERE m.event_ns >= since_ns AND m.event_ns < until_ns
-    WINDOW w AS (PARTITION BY m.instrument_id, c.account_id ORDER BY c.decided_ns))
+    WINDOW w AS (PARTITION BY m.instrument_id, c.account_id ORDER BY c.decided_ns)),
+  moved AS MATERIALIZED (
+    SELECT f.*, f.notional * CASE WHEN f.core THEN 1 ELSE f.beta END AS exposure,
+      f.notional * f.volatility AS risk
+    FROM (
+      SELECT account_id, next_id, next_ns, instrument_id, leg = 'core' AS core, beta, volatility,
+        correlation, (next_ns - decided_ns) / 1e9::float8 AS seconds,
+        (held * (mark_next - mark))::float8 AS pnl, (held * mark)::float8 AS notional
+      FROM leg WHERE seen_id = next_id AND (leg = 'core' OR held <> 0) OFFSET 0) f)
   SELECT l.account_id, l.next_id, audit.moment(l.next_ns), l.seconds,
-    min(l.instrument_id) FILTER (WHERE l.leg = 'core'),
-    sum(l.pnl) FILTER (WHERE l.leg = 'core'),
-    coalesce(sum(l.pnl) FILTER (WHERE l.leg = 'hedge'), 0),
-    sum(l.notional * CASE WHEN l.leg = 'core' THEN 1 ELSE l.beta END),
-    sum((l.notional * l.volatility) ^ 2) FILTER (WHERE l.leg = 'core') * l.seconds / 31536000,
-    (sum(l.notional * CASE WHEN l.leg = 'core' THEN 1 ELSE l.beta END) ^ 2
-      * max(l.volatility) FILTER (WHERE l.leg = 'core') ^ 2
-     + coalesce(sum((l.notional * l.volatility) ^ 2 * (1 - l.correlation ^ 2))
-         FILTER (WHERE l.leg = 'hedge'), 0)) * l.seconds / 31536000
-  FROM (
-    SELECT account_id, next_id, next_ns, instrument_id, leg, beta, volatility, correlation,
-      (next_ns - decided_ns) / 1e9::float8 AS seconds,
-      (held * (mark_next - mark))::float8 AS pnl, (held * mark)::float8 AS notional
-    FROM leg WHERE seen_id = next_id AND (leg = 'core' OR held <> 0)) l
-  GROUP BY l.next_ns, l.seconds, l.next_id, l.account_id;
+    min(l.instrument_id) FILTER (WHERE l.core), sum(l.pnl) FILTER (WHERE l.core),
+    coalesce(sum(l.pnl) FILTER (WHERE NOT l.core), 0), sum(l.exposure),
+    sum(l.risk * l.risk) FILTER (WHERE l.core) * l.seconds / 31536000,
+    (sum(l.exposure) ^ 2 * max(l.volatility) FILTER (WHERE l.core) ^ 2
+     + coalesce(sum(l.risk * l.risk * (1 - l.correlation * l.correlation))
+         FILTER (WHERE NOT l.core), 0)) * l.seconds / 31536000
+  FROM moved l GROUP BY l.next_ns, l.seconds, l.next_id, l.account_id;
 END $$;
 """
 
@@ -127,15 +127,30 @@ BEGIN
 END $$;
 """
 
+_DAILY = """
+CREATE FUNCTION audit.hedge_effectiveness_daily(
+  since timestamptz, until timestamptz DEFAULT 'infinity')
+RETURNS TABLE (account_id text, day date, intervals bigint, variance_reduction float8,
+  variance_reduction_predicted float8, residual_beta float8)
+LANGUAGE sql STABLE AS $$
+  SELECT i.account_id, (i.ended_at AT TIME ZONE 'UTC')::date, count(*),
+    1 - var_samp(i.core_pnl + i.hedge_pnl) / nullif(var_samp(i.core_pnl), 0),
+    1 - sum(i.book_variance_predicted) / nullif(sum(i.core_variance_predicted)
+      FILTER (WHERE i.book_variance_predicted IS NOT NULL), 0),
+    regr_slope(i.core_pnl + i.hedge_pnl, i.core_pnl)
+  FROM audit.hedge_intervals(since, until) i GROUP BY 1, 2
+$$;
+"""
+
 
 def upgrade() -> None:
     """Add them."""
-    for statements in (_NS, _INTERVALS, _EFFECTIVENESS):
+    for statements in (_NS, _INTERVALS, _EFFECTIVENESS, _DAILY):
         op.execute(statements)
 
 
 def downgrade() -> None:
     """Drop them."""
-    for name in ("hedge_effectiveness", "hedge_intervals", "ns"):
+    for name in ("hedge_effectiveness_daily", "hedge_effectiveness", "hedge_intervals", "ns"):
         op.execute(f"DROP FUNCTION audit.{name}")
     op.execute("DROP INDEX audit.market_snapshot_moment, audit.signals_moment")

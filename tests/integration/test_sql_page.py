@@ -1,5 +1,6 @@
 """Every query of docs/sql.md runs and answers, on days of record that the books explain."""
 
+import itertools
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,8 @@ from psycopg.rows import dict_row
 
 import sql_page
 import year_of_record
-from counterpoise.ledger import connections, schema
+from counterpoise.ledger import connections, reporting, schema
+from counterpoise.ledger.reader import LedgerReader
 from counterpoise.ledger.rows import iso
 
 pytestmark = pytest.mark.timeout(180)
@@ -68,3 +70,39 @@ def test_the_answers_are_those_of_the_facts(reader: "psycopg.Connection[Any]") -
     assert effect["residual_beta"] == pytest.approx(0.1, abs=0.05)
     assert {row["code"]: row["decisions"] for row in answer(4)}["BAND_LEG"] == CYCLES // 32
     assert {row["fee_bps"] for row in answer(8)} == {Decimal("5.000")}
+
+
+def test_a_days_effectiveness_is_that_of_its_span(reader: "psycopg.Connection[Any]") -> None:
+    names = "account_id, intervals, variance_reduction, variance_reduction_predicted, residual_beta"
+    span = "'2026-01-03', '2026-01-04'"
+    daily = reader.execute(
+        f"SELECT day::text, {names} FROM audit.hedge_effectiveness_daily({span})".encode()
+    ).fetchall()
+    whole = reader.execute(
+        f"SELECT {names} FROM audit.hedge_effectiveness({span})".encode()
+    ).fetchone()
+    assert whole is not None
+    assert len(daily) == 1
+    assert daily[0].pop("day") == "2026-01-03"
+    assert whole["intervals"] == 95
+    assert daily[0] == pytest.approx(whole)
+
+
+def test_a_report_of_a_long_span_thins_the_legs_and_keeps_the_newest(
+    reader: "psycopg.Connection[Any]", postgres_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "LEG_POINTS_MAX", 100)
+    until_ns = year_of_record.BEGIN_NS + CYCLES * 900_000_000_000
+    with LedgerReader(postgres_server.dsn("sql_page")) as opened:
+        data = reporting.read(opened, year_of_record.ACCOUNT, year_of_record.BEGIN_NS, until_ns)
+    for name in year_of_record.LEGS:
+        points = [row for row in data.legs if row["instrument_id"] == name]
+        assert len(points) == 100
+        assert points[-1]["at"] == max(row["at"] for row in data.equity)
+        gaps = {(b["at"] - a["at"]).total_seconds() for a, b in itertools.pairwise(points)}
+        assert gaps == {8 * 900.0}
+    figures = reporting.figures(data)
+    assert figures["decisions_cycle_traded"] == CYCLES // 32
+    assert figures["orders_denied"] == 8
+    assert figures["incidents_critical"] + figures["incidents_error"] == 1
+    assert figures["books_difference"] == 0

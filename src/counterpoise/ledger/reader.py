@@ -334,6 +334,10 @@ class LedgerReader:
         """Return operators' requests with their answers, newest first (view `audit.controls`)."""
         return self._newest("audit.controls", "control_id", limit, None)
 
+    def be_patient(self, seconds: int) -> None:
+        """Let the server take longer over one question from now on than a command may wait."""
+        self._connection.execute(f"SET statement_timeout = '{seconds}s'".encode())
+
     # -- views -------------------------------------------------------------------------------
 
     def view(self, name: str, *, order: str) -> list[Row]:

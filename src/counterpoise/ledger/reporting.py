@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from counterpoise.ledger import books, effectiveness
 from counterpoise.ledger.books import Books
@@ -10,6 +10,19 @@ from counterpoise.ledger.reader import LedgerReader
 from counterpoise.ledger.rows import iso
 
 Row = dict[str, Any]
+
+#: Longest time one question of a report may take, seconds.
+SECONDS_MAX: Final = 300
+#: Points of one leg's line.
+LEG_POINTS_MAX: Final = 1_500
+
+_LEGS: Final = """
+SELECT at, instrument_id, leg, quantity, fraction FROM (
+  SELECT l.*, row_number() OVER w AS place, count(*) OVER (PARTITION BY instrument_id) AS points
+  FROM audit.legs(audit.moment(%(since)s), audit.moment(%(until)s)) l
+  WHERE account_id = %(account)s WINDOW w AS (PARTITION BY instrument_id ORDER BY at DESC)) p
+WHERE (place - 1) %% ((points + %(points)s - 1) / %(points)s) = 0 ORDER BY at, instrument_id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +34,7 @@ class ReportData:
     until_ns: int
     #: `audit.equity_curve`, oldest first.
     equity: list[Row]
-    #: `audit.legs`, oldest first.
+    #: `audit.legs`, oldest first, at most `LEG_POINTS_MAX` evenly spread points of each leg.
     legs: list[Row]
     #: `audit.flows_daily`, oldest day first.
     flows: list[Row]
@@ -37,7 +50,7 @@ class ReportData:
     denials: list[Row]
     #: `audit.hedge_effectiveness` of the whole span; None = no two cycles.
     effectiveness: Row | None
-    #: The same for each day that has one, with `day`.
+    #: `audit.hedge_effectiveness_daily`, oldest day first.
     effectiveness_daily: list[Row]
     #: The books since they were opened; None = the venue was never asked.
     books: Books | None
@@ -53,7 +66,14 @@ def read(
     reader: LedgerReader, account_id: str, since_ns: int, until_ns: int, trades_max: int = 200
 ) -> ReportData:
     """Return the record of [since, until). Raises LedgerUnavailable."""
-    span = {"account": account_id, "since": since_ns, "until": until_ns, "limit": trades_max}
+    reader.be_patient(SECONDS_MAX)
+    span: dict[str, object] = {
+        "points": LEG_POINTS_MAX,
+        "account": account_id,
+        "since": since_ns,
+        "until": until_ns,
+        "limit": trades_max,
+    }
 
     def rows(statement: str) -> list[Row]:
         return reader.rows(statement, **span)
@@ -72,7 +92,7 @@ def read(
         since_ns=since_ns,
         until_ns=until_ns,
         equity=rows(function.format("equity_curve", "at")),
-        legs=rows(function.format("legs", "at, instrument_id")),
+        legs=rows(_LEGS),
         flows=rows(function.format("flows_daily", "day, instrument_id")),
         decisions=rows(
             f"SELECT kind, action, count(*) AS decisions {decided} GROUP BY 1, 2 ORDER BY 1, 2"
@@ -96,7 +116,7 @@ def read(
             "AND d.denied_ns >= %(since)s AND d.denied_ns < %(until)s GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         effectiveness=_one(whole, account_id),
-        effectiveness_daily=_daily(reader, account_id, since_ns, until_ns),
+        effectiveness_daily=rows(function.format("hedge_effectiveness_daily", "day")),
         books=next((b for b in books.read(reader) if b.account_id == account_id), None),
     )
 
@@ -134,23 +154,6 @@ def figures(data: ReportData) -> dict[str, Any]:
 
 def _one(rows: list[Row], account_id: str) -> Row | None:
     return next((row for row in rows if row["account_id"] == account_id), None)
-
-
-def _daily(reader: LedgerReader, account_id: str, since_ns: int, until_ns: int) -> list[Row]:
-    return reader.rows(
-        """
-        SELECT d.day::date AS day, e.* FROM generate_series(
-          date_trunc('day', audit.moment(%(since)s), 'UTC'),
-          audit.moment(%(until)s), interval '1 day') d(day)
-        CROSS JOIN LATERAL audit.hedge_effectiveness(
-          greatest(d.day, audit.moment(%(since)s)),
-          least(d.day + interval '1 day', audit.moment(%(until)s))) e
-        WHERE e.account_id = %(account)s ORDER BY d.day
-        """,
-        account=account_id,
-        since=since_ns,
-        until=until_ns,
-    )
 
 
 def _highest(rows: list[Row], name: str) -> Decimal | None:

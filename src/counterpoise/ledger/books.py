@@ -13,6 +13,8 @@ from counterpoise.ledger.reader import LedgerReader
 
 Row = dict[str, Any]
 
+#: Longest time a question over a long span may take, seconds.
+SECONDS_MAX: Final = 300
 #: What a venue may round off its own cash, quote: venues tell at most eight places.
 DUST: Final = Decimal("0.00000001")
 
@@ -72,6 +74,7 @@ def read(reader: LedgerReader) -> list[Books]:
 
 def cycles(reader: LedgerReader, since_ns: int = 0, limit: int = 100_000) -> list[Row]:
     """Return each answer of the venue against the one before it, oldest first."""
+    reader.be_patient(SECONDS_MAX)
     return reader.rows(
         "SELECT * FROM audit.book_cycles WHERE recorded_ns >= %(since)s "
         "ORDER BY recorded_ns LIMIT %(limit)s",

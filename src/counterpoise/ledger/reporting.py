@@ -11,8 +11,6 @@ from counterpoise.ledger.rows import iso
 
 Row = dict[str, Any]
 
-#: Longest time one question of a report may take, seconds.
-SECONDS_MAX: Final = 300
 #: Points of one leg's line.
 LEG_POINTS_MAX: Final = 1_500
 
@@ -66,7 +64,7 @@ def read(
     reader: LedgerReader, account_id: str, since_ns: int, until_ns: int, trades_max: int = 200
 ) -> ReportData:
     """Return the record of [since, until). Raises LedgerUnavailable."""
-    reader.be_patient(SECONDS_MAX)
+    reader.be_patient(effectiveness.SECONDS_MAX)
     span: dict[str, object] = {
         "points": LEG_POINTS_MAX,
         "account": account_id,

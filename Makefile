@@ -9,7 +9,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --al
 RUN_ARGS := --profile demo $(if $(FRESH),--fresh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy crash sim bench golden lock clean
+.PHONY: help run test check tidy crash sim tamper replay bench golden lock clean
 
 help: #-- print this list
 	@awk -F ':.*#-- ' '/^[a-z]+:.*#-- / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,12 @@ crash: $(STAMP) #-- kill daemons at named points and audit the next start: RUNS=
 
 sim: $(STAMP) #-- play seeded days full of faults in virtual time and audit them: SEEDS=1-1000 JOBS=2
 	$(BIN)/python tests/fault_campaign.py --seeds $(or $(SEEDS),1-1000) --jobs $(or $(JOBS),2)
+
+tamper: $(STAMP) #-- change the record in every way, as everybody, and count what is refused and found
+	$(BIN)/python tests/tamper_campaign.py
+
+replay: $(STAMP) #-- decide cycles over restarts of the code and compute them again: CYCLES=1000 RESTARTS=2
+	$(BIN)/python tests/replay_campaign.py --cycles $(or $(CYCLES),1000) --restarts $(or $(RESTARTS),2)
 
 bench: $(STAMP) #-- side-by-side measurements
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

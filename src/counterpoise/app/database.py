@@ -40,17 +40,21 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
     Raises StartRefused or LedgerUnavailable with the remedy.
     """
-    if settings.database_url is not None:
-        database = Database(dsn=settings.database_url.get_secret_value(), local=None)
-        _upgrade(settings, database)
+    with open_server(settings) as database:
+        migrate.upgrade(database.dsn, migrate.find_scripts(settings.migrations))
         yield database
+
+
+@contextmanager
+def open_server(settings: Settings) -> Iterator[Database]:
+    """Start or find the server and leave its schema as it is. Raises StartRefused."""
+    if settings.database_url is not None:
+        yield Database(dsn=settings.database_url.get_secret_value(), local=None)
         return
     local = LocalPostgres(postgres_dir(settings))
     _start(local, settings)
     try:
-        database = Database(dsn=local.dsn(), local=local)
-        _upgrade(settings, database)
-        yield database
+        yield Database(dsn=local.dsn(), local=local)
     finally:
         local.stop()
 
@@ -76,7 +80,3 @@ def _start(local: LocalPostgres, settings: Settings) -> None:
             f"another daemon runs in {settings.state_dir}: stop it first (`counterpoise stop`), "
             "or give this one a directory of its own with COUNTERPOISE_STATE_DIR"
         ) from error
-
-
-def _upgrade(settings: Settings, database: Database) -> None:
-    migrate.upgrade(database.dsn, migrate.find_scripts(settings.migrations))

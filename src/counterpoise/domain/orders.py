@@ -241,6 +241,19 @@ class Liquidity(StrEnum):
     TAKER = "taker"
 
 
+class FillCause(StrEnum):
+    """Whose doing an execution was."""
+
+    #: An order of the account's, ours or a person's.
+    ORDER = "order"
+    #: The venue liquidated the position or a part of it.
+    LIQUIDATION = "liquidation"
+    #: The venue auto-deleveraged it.
+    ADL = "adl"
+    #: The venue settled an instrument it delists.
+    SETTLEMENT = "settlement"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
     """One execution as the venue reports it."""
@@ -271,6 +284,8 @@ class Fill:
     event_ns: int
     #: Our clock, ns.
     received_ns: int
+    #: None = the venue does not say.
+    cause: FillCause | None = None
 
     @property
     def signed_quantity(self) -> Decimal:

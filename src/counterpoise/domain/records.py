@@ -78,6 +78,10 @@ class MarketSeen:
     mark_age_ms: int | None
     book_age_ms: int | None
     event_ns: int
+    #: Position at the decision, signed base units; None = the account is not known.
+    quantity: Decimal | None = None
+    #: "core" or "hedge"; None in rows of an earlier version.
+    leg: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +251,8 @@ class FillSeen:
     realised_pnl: Decimal | None
     event_ns: int
     received_ns: int
+    #: "order", "liquidation", "adl" or "settlement"; None = the venue does not say.
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +292,32 @@ class EquitySeen:
     unit_nav: Decimal | None
     cause: str
     event_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLooked:
+    """The venue's answer for the whole account, against what we made of it (`reconciliation`)."""
+
+    reconciliation_id: str
+    run_id: str
+    account_id: str
+    #: Why it was asked: "start", "cycle", "reconnect", "doubt", ...
+    cause: str
+    #: "first", "balanced", "doubted", "unexplained", or "unsettled" while orders are at work.
+    result: str
+    #: Settlement currency, "USDT".
+    currency: str
+    #: The venue's cash, quote.
+    wallet_balance: Decimal
+    #: The venue's equity, quote.
+    venue_equity: Decimal
+    #: Canonical JSON: `positions` by instrument, signed base units, and `found`, what differs.
+    body: str
+    #: Venue clock of the balance, ns: earlier movements of cash are in it.
+    balance_ns: int
+    #: Venue clock of the positions, ns: earlier executions are in them.
+    positions_ns: int
+    recorded_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,6 +432,7 @@ Record = (
     | FillSeen
     | PositionSeen
     | EquitySeen
+    | AccountLooked
     | FundingSeen
     | TransferSeen
     | ClockSeen

@@ -58,7 +58,7 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     done: list[actions.Action] = [
         actions.Write(record=_row(state, slot_ns, inputs, outputs)),
         *recording.market_and_signals(
-            inputs.decision.decision_id, inputs.decision.market, inputs.decision.signals
+            state, inputs.decision.decision_id, inputs.decision.market, inputs.decision.signals
         ),
         actions.Write(record=_memory(state, inputs.decision.decision_id)),
         *recording.equity(state, "cycle"),

@@ -1,5 +1,6 @@
 """Makes our account equal the venue's, and says so where they differed."""
 
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -36,6 +37,14 @@ SETTLE_NS: Final = 10 * NS_PER_SECOND
 EXIT_ANOTHER_ACCOUNT: Final = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    # What a look at the account came to, as `AccountLooked` names it, and what follows.
+    result: str
+    found: dict[str, str] = field(default_factory=dict)
+    done: list[actions.Action] = field(default_factory=list)
+
+
 def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     """Take the venue's whole account as truth, then decide the cycle that waited for it."""
     snapshot = event.snapshot
@@ -54,13 +63,15 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     if not state.account_stream_down:
         done += controls.remove_cause(state, Cause.ACCOUNT)
     if first or state.recorded is not None:
-        done += _first(state, snapshot, before)
+        verdict = _first(state, snapshot, before)
     elif quiet:
-        done += _balance(state, snapshot, drift)
+        verdict = _balance(state, snapshot, drift)
     else:
         # What is under way may explain it; the next quiet look begins anew.
         state.doubt_ns, state.doubt_asked = None, False
-    done += guarding.watch(state)
+        verdict = _Verdict(result="unsettled")
+    done.append(recording.looked(state, event, verdict.result, verdict.found))
+    done += [*verdict.done, *guarding.watch(state)]
     if event.cause == "cycle" and state.waiting is not None and state.doubt_ns is None:
         done += cycling.decide(state)
     return done + working.advance_all(state) + controls.continue_stop(state)
@@ -148,23 +159,22 @@ def _another_account(state: State, snapshot: AccountSnapshot) -> list[actions.Ac
     ]
 
 
-def _first(
-    state: State, snapshot: AccountSnapshot, before: dict[str, Position]
-) -> list[actions.Action]:
+def _first(state: State, snapshot: AccountSnapshot, before: dict[str, Position]) -> _Verdict:
     # What the record and the executions since make of each position, against what the venue says.
     # What does not add up is believed at the second look: executions are listed a little late.
     recorded = before if state.recorded is None else state.recorded
     away = _away(state, recorded)
     if away and _may_be_explained(state, snapshot.received_ns):
         state.recorded = recorded
-        return []
+        return _Verdict(result="doubted", found=away)
     state.recorded = None
     state.account.starting = False
     state.account.fills_at_start.clear()
     _count_from(state, snapshot)
     if not away:
-        return []
-    return _said(state, "positions changed while no daemon ran, without executions", away)
+        return _Verdict(result="first")
+    words = "positions changed while no daemon ran, without executions"
+    return _Verdict(result="unexplained", found=away, done=_said(state, words, away))
 
 
 def _away(state: State, recorded: dict[str, Position]) -> dict[str, str]:
@@ -200,21 +210,22 @@ def _count_from(state: State, snapshot: AccountSnapshot) -> None:
 
 def _balance(
     state: State, snapshot: AccountSnapshot, drift: dict[str, tuple[Decimal, Decimal]]
-) -> list[actions.Action]:
+) -> _Verdict:
     # positions = sum of executions, cash = realised + fees + funding + transfers, and equity =
     # cash + unrealised. What does not add up is believed at the second look.
     found = _residual(state, snapshot)
     if found and not drift:
         if state.doubt_ns is None:
             state.doubt_ns = snapshot.received_ns
-            return []
+            return _Verdict(result="doubted", found=found)
         if snapshot.received_ns < state.doubt_ns + DOUBT_NS:
-            return []
+            return _Verdict(result="doubted", found=found)
     found |= {name: f"ours {ours}, venue {theirs}" for name, (ours, theirs) in drift.items()}
     _count_from(state, snapshot)
     if not found:
-        return controls.remove_cause(state, Cause.DRIFT)
-    return _said(state, "our account and the venue's differ; the venue's is taken", found)
+        return _Verdict(result="balanced", done=controls.remove_cause(state, Cause.DRIFT))
+    words = "our account and the venue's differ; the venue's is taken"
+    return _Verdict(result="unexplained", found=found, done=_said(state, words, found))
 
 
 def _residual(state: State, snapshot: AccountSnapshot) -> dict[str, str]:

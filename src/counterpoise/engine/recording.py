@@ -3,9 +3,10 @@
 from decimal import Decimal
 
 from counterpoise.domain.account import Position
-from counterpoise.domain.events import FillReported, OrderUpdate
-from counterpoise.domain.orders import ApprovedOrder, OrderIntent
+from counterpoise.domain.events import AccountReconciled, FillReported, OrderUpdate
+from counterpoise.domain.orders import ApprovedOrder, LegRole, OrderIntent
 from counterpoise.domain.records import (
+    AccountLooked,
     DecisionEnded,
     EquitySeen,
     FillSeen,
@@ -111,6 +112,7 @@ def fill(state: State, event: FillReported) -> actions.Write:
             realised_pnl=seen.realised_pnl,
             event_ns=seen.event_ns,
             received_ns=seen.received_ns,
+            cause=None if seen.cause is None else seen.cause.value,
         )
     )
 
@@ -169,6 +171,30 @@ def equity(state: State, cause: str) -> list[actions.Action]:
     ]
 
 
+def looked(
+    state: State, event: AccountReconciled, result: str, found: dict[str, str]
+) -> actions.Write:
+    """Return the row of the venue's answer for the whole account and what came of it."""
+    snapshot = event.snapshot
+    quantities = {held.instrument_id: str(held.quantity) for held in snapshot.positions}
+    return actions.Write(
+        record=AccountLooked(
+            reconciliation_id=state.record_id("reconciliation"),
+            run_id=state.run.run_id,
+            account_id=state.run.account_id,
+            cause=event.cause,
+            result=result,
+            currency=snapshot.balance.currency,
+            wallet_balance=snapshot.balance.wallet_balance,
+            venue_equity=snapshot.balance.equity,
+            body=state.encode({"found": found, "positions": quantities}),
+            balance_ns=snapshot.balance.event_ns,
+            positions_ns=snapshot.positions_ns or snapshot.event_ns,
+            recorded_ns=state.now_ns,
+        )
+    )
+
+
 def decision_ended(state: State, plan: Plan, outcome: str) -> actions.Write:
     """Return the row that says what became of a decision."""
     words = f"{plan.orders_filled} of {plan.orders_sent} orders filled"
@@ -189,8 +215,15 @@ def decision_ended(state: State, plan: Plan, outcome: str) -> actions.Write:
     )
 
 
-def market_seen(decision_id: str, view: InstrumentView, now_ns: int) -> actions.Write:
-    """Return the row of one instrument's market at a decision."""
+def market_seen(
+    decision_id: str,
+    view: InstrumentView,
+    now_ns: int,
+    *,
+    quantity: Decimal | None,
+    leg: LegRole,
+) -> actions.Write:
+    """Return the row of one instrument's market, and what is held in it, at a decision."""
     return actions.Write(
         record=MarketSeen(
             decision_id=decision_id,
@@ -203,6 +236,8 @@ def market_seen(decision_id: str, view: InstrumentView, now_ns: int) -> actions.
             mark_age_ms=view.mark_age_ms,
             book_age_ms=view.book_age_ms,
             event_ns=now_ns,
+            quantity=quantity,
+            leg=leg.value,
         )
     )
 
@@ -229,13 +264,17 @@ def signals_seen(
 
 
 def market_and_signals(
-    decision_id: str, market: MarketView, signals: SignalsView
+    state: State, decision_id: str, market: MarketView, signals: SignalsView
 ) -> list[actions.Action]:
     """Return both rows for every instrument, in a fixed order."""
     written: list[actions.Action] = []
+    held = state.account.quantities() if state.account.complete else None
     for instrument_id in sorted(market.instruments):
         view = market.instruments[instrument_id]
-        written.append(market_seen(decision_id, view, market.now_ns))
+        quantity = None if held is None else held.get(instrument_id, Decimal(0))
+        core = instrument_id == signals.core_id
+        leg = LegRole.CORE if core else LegRole.HEDGE
+        written.append(market_seen(decision_id, view, market.now_ns, quantity=quantity, leg=leg))
         written.append(signals_seen(decision_id, instrument_id, signals, market.now_ns))
     return written
 

@@ -72,7 +72,7 @@ class LedgerReader:
         account_id: str | None = None,
     ) -> list[Row]:
         """Return decisions with their outcomes (None = not ended), newest first, no bodies."""
-        return self._rows(
+        return self.rows(
             _DECISIONS
             + """
             WHERE (%(since)s::bigint IS NULL OR d.decided_ns >= %(since)s)
@@ -91,7 +91,7 @@ class LedgerReader:
 
         Raises LookupError when several ids begin so.
         """
-        found = self._rows(
+        found = self.rows(
             "SELECT * FROM (SELECT decision_id, inputs, outputs FROM audit.decision "  # noqa: S608
             "WHERE starts_with(decision_id, %(prefix)s) ORDER BY length(decision_id) LIMIT 2) body "
             f"JOIN ({_DECISIONS}) row USING (decision_id)",
@@ -163,7 +163,7 @@ class LedgerReader:
 
     def unfinished_decisions(self, account_id: str) -> list[Row]:
         """Return decisions of the account without an outcome, oldest first: a run was cut off."""
-        return self._rows(
+        return self.rows(
             _DECISIONS + "WHERE d.account_id = %(account)s AND o.decision_id IS NULL "
             "ORDER BY d.decided_ns, d.spool_seq",
             account=account_id,
@@ -175,7 +175,7 @@ class LedgerReader:
         `attempt_last` is the highest number of an order, None = none was sent;
         `client_order_ids` are all of them and `orders_filled` counts those with an execution.
         """
-        return self._rows(
+        return self.rows(
             """
             SELECT p.*, i.attempt_last, coalesce(i.client_order_ids, '{}') AS client_order_ids,
               coalesce(i.orders_filled, 0) AS orders_filled
@@ -201,7 +201,7 @@ class LedgerReader:
 
         Any of them may be at the venue: each is looked up there at the start, never sent again.
         """
-        return self._rows(
+        return self.rows(
             """
             SELECT i.*, e.state, e.venue_order_id, e.filled_quantity, e.recorded_ns
             FROM audit.order_intent i
@@ -228,7 +228,7 @@ class LedgerReader:
         `unresolved` = the evidence leaves it open; otherwise it is still being asked about.
         `stated` = what an operator stated of it and no daemon has taken up yet, None = nothing.
         """
-        return self._rows(
+        return self.rows(
             """
             SELECT o.client_order_id, o.account_id, o.instrument_id, o.side, o.quantity,
               o.filled_quantity, o.reduce_only, o.created_at, o.code = 'UNRESOLVED' AS unresolved,
@@ -250,7 +250,7 @@ class LedgerReader:
 
     def instruments_ordered(self, account_id: str) -> frozenset[str]:
         """Return instruments the daemon ever wanted to trade; a position elsewhere is foreign."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT DISTINCT instrument_id FROM audit.order_intent WHERE account_id = %(account)s",
             account=account_id,
         )
@@ -258,7 +258,7 @@ class LedgerReader:
 
     def last_fill_ns(self, account_id: str) -> int | None:
         """Return the venue's time of the newest fill on record; None = no fill."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT max(event_ns) AS newest FROM audit.fill WHERE account_id = %(account)s",
             account=account_id,
         )
@@ -269,7 +269,7 @@ class LedgerReader:
 
     def positions(self, account_id: str | None = None) -> list[Row]:
         """Return the newest position row of each account and instrument, flat ones included."""
-        return self._rows(
+        return self.rows(
             """
             SELECT DISTINCT ON (account_id, instrument_id) * FROM audit.position
             WHERE %(account)s::text IS NULL OR account_id = %(account)s
@@ -284,7 +284,7 @@ class LedgerReader:
 
     def equity_max(self, account_id: str) -> Row | None:
         """Return the equity row with the highest NAV per unit, the high-water mark's source."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT * FROM audit.equity WHERE account_id = %(account)s AND unit_nav IS NOT NULL "
             "ORDER BY unit_nav DESC, event_ns LIMIT 1",
             account=account_id,
@@ -293,7 +293,7 @@ class LedgerReader:
 
     def equity_history(self, account_id: str, since_ns: int, limit: int = 10_000) -> list[Row]:
         """Return equity rows from `since_ns` on, oldest first."""
-        return self._rows(
+        return self.rows(
             "SELECT * FROM audit.equity WHERE account_id = %(account)s AND event_ns >= %(since)s "
             "ORDER BY event_ns, spool_seq LIMIT %(limit)s",
             account=account_id,
@@ -311,7 +311,7 @@ class LedgerReader:
 
     def transfers_since_memory(self, account_id: str) -> Decimal:
         """Return deposits less withdrawals that no kept memory of the strategy counts yet."""
-        rows = self._rows(
+        rows = self.rows(
             """
             SELECT coalesce(sum(transfer), 0) AS total FROM audit.transfer
             WHERE account_id = %(account)s AND recorded_ns > coalesce(
@@ -326,11 +326,22 @@ class LedgerReader:
         """Return the newest trading state and its causes; None = none."""
         return _first(self._newest("audit.trading_state", "changed_ns", 1, account_id))
 
+    def trading_state_at(self, account_id: str, moment_ns: int) -> Row | None:
+        """Return the trading state that held at a moment; None = none was recorded by then."""
+        return _first(
+            self.rows(
+                "SELECT * FROM audit.trading_state WHERE account_id = %(account)s "
+                "AND changed_ns <= %(moment)s ORDER BY changed_ns DESC, spool_seq DESC LIMIT 1",
+                account=account_id,
+                moment=moment_ns,
+            )
+        )
+
     # -- the daemon itself -------------------------------------------------------------------
 
     def runs(self, limit: int = 20) -> list[Row]:
         """Return starts of the daemon with how they ended (None = killed or running)."""
-        return self._rows(
+        return self.rows(
             "SELECT r.*, e.reason, e.exit_code, e.ended_ns FROM audit.run r "
             "LEFT JOIN audit.run_end e USING (run_id) "
             "ORDER BY r.started_ns DESC, r.spool_seq DESC LIMIT %(limit)s",
@@ -345,25 +356,18 @@ class LedgerReader:
         """Return operators' requests with their answers, newest first (view `audit.controls`)."""
         return self._newest("audit.controls", "control_id", limit, None)
 
-    # -- plumbing ----------------------------------------------------------------------------
+    def be_patient(self, seconds: int) -> None:
+        """Let the server take longer over one question from now on than a command may wait."""
+        self._connection.execute(f"SET statement_timeout = '{seconds}s'".encode())
 
-    def _newest(self, table: str, order: str, limit: int, account_id: str | None) -> list[Row]:
-        where = "" if account_id is None else "WHERE t.account_id = %(account)s"
-        tie = "" if table in ("audit.orders", "audit.controls") else ", t.spool_seq DESC"
-        return self._rows(
-            f"SELECT * FROM {table} t {where} "  # noqa: S608 - names from this file
-            f"ORDER BY t.{order} DESC{tie} LIMIT %(limit)s",
-            account=account_id,
-            limit=limit,
-        )
+    # -- views -------------------------------------------------------------------------------
 
-    def _table(self, name: str, where: str, order: str, **values: object) -> list[Row]:
-        return self._rows(
-            f"SELECT * FROM audit.{name} WHERE {where} ORDER BY {order}",  # noqa: S608
-            **values,
-        )
+    def view(self, name: str, *, order: str) -> list[Row]:
+        """Return a whole view of schema `audit`; `name` and `order` are the caller's constants."""
+        return self.rows(f"SELECT * FROM audit.{name} ORDER BY {order}")  # noqa: S608
 
-    def _rows(self, statement: str, **values: object) -> list[Row]:
+    def rows(self, statement: str, **values: object) -> list[Row]:
+        """Return what a SELECT gives, values by name. Raises LedgerUnavailable."""
         try:
             with self._connection.cursor(row_factory=dict_row) as cursor:
                 cursor.execute(statement.encode(), values)
@@ -374,6 +378,24 @@ class LedgerReader:
             ) from error
         except psycopg.OperationalError as error:
             raise LedgerUnavailable(f"Postgres does not answer: {error}") from error
+
+    # -- plumbing ----------------------------------------------------------------------------
+
+    def _newest(self, table: str, order: str, limit: int, account_id: str | None) -> list[Row]:
+        where = "" if account_id is None else "WHERE t.account_id = %(account)s"
+        tie = "" if table in ("audit.orders", "audit.controls") else ", t.spool_seq DESC"
+        return self.rows(
+            f"SELECT * FROM {table} t {where} "  # noqa: S608 - names from this file
+            f"ORDER BY t.{order} DESC{tie} LIMIT %(limit)s",
+            account=account_id,
+            limit=limit,
+        )
+
+    def _table(self, name: str, where: str, order: str, **values: object) -> list[Row]:
+        return self.rows(
+            f"SELECT * FROM audit.{name} WHERE {where} ORDER BY {order}",  # noqa: S608
+            **values,
+        )
 
 
 def _first(rows: list[Row]) -> Row | None:

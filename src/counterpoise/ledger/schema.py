@@ -130,6 +130,7 @@ _CLASSES: Final[tuple[tuple[str, type[Record], tuple[str, ...]], ...]] = (
     ("fill", records.FillSeen, ("account_id", "instrument_id", "fill_id")),
     ("position", records.PositionSeen, ("position_event_id",)),
     ("equity", records.EquitySeen, ("equity_event_id",)),
+    ("reconciliation", records.AccountLooked, ("reconciliation_id",)),
     ("funding", records.FundingSeen, ("account_id", "payment_id")),
     ("transfer", records.TransferSeen, ("account_id", "transfer_id")),
     ("clock", records.ClockSeen, ("clock_event_id",)),

@@ -1,4 +1,7 @@
-"""`counterpoise database upgrade | url`."""
+"""`counterpoise database upgrade | url | dump | restore`."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -29,3 +32,32 @@ def url(profile: Profile = None) -> None:
 
     with open_dsn(configuration.load(profile)) as dsn:
         typer.echo(dsn)
+
+
+@database.command("dump")
+def dump(
+    out: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    profile: Profile = None,
+) -> None:
+    """Write the whole database to one file, as pg_dump does; the daemon may run."""
+    from counterpoise.app import configuration
+    from counterpoise.ledger import backup
+
+    with open_dsn(configuration.load(profile)) as dsn:
+        size = backup.dump(dsn, out)
+    typer.echo(f"{out}: {size} bytes")
+
+
+@database.command("restore")
+def restore(
+    source: Annotated[Path, typer.Argument(help="File that `database dump` wrote.")],
+    profile: Profile = None,
+) -> None:
+    """Restore a dump into an empty database; then `audit verify`, `replay --all` and `books`."""
+    from counterpoise.app import configuration
+    from counterpoise.app import database as app_database
+    from counterpoise.ledger import backup
+
+    with app_database.open_server(configuration.load(profile)) as opened:
+        backup.restore(opened.dsn, source)
+    typer.echo(f"{source} is restored")

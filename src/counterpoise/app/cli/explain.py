@@ -31,6 +31,17 @@ _EVENTS: Final = (
 )
 _FILLS: Final = ("event_at", "instrument_id", "side", "quantity", "price", "fee", "liquidity")
 _DENIALS: Final = ("instrument_id", "side", "quantity", "reason", "body")
+_PAID: Final = ("instrument_id", "quantity", "notional", "fee", "slippage", "realised_pnl")
+_REVIEW: Final = (
+    "instrument_id",
+    "side",
+    "quantity",
+    "reduce_only",
+    "quantity_approved",
+    "leverage_worst",
+    "denial",
+    "message",
+)
 _SIGNALS: Final = (
     "instrument_id",
     "volatility_fast",
@@ -48,6 +59,7 @@ def explain(
     decision_id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Decision, or the beginning of its id.")
     ] = None,
+    why_not: Annotated[bool, typer.Option("--why-not", help="Only why it sent no order.")] = False,
     profile: Profile = None,
     json: Json = False,
 ) -> None:
@@ -55,16 +67,22 @@ def explain(
 
     Without ID it is the newest decision.
     """
-    from counterpoise.app import configuration
+    from counterpoise.app import configuration, story
 
     with open_reader(configuration.load(profile)) as reader:
         chosen = one_decision(reader, decision_id)
         rows = reader.explain_rows(chosen["decision_id"])
+        state = reader.trading_state_at(chosen["account_id"], chosen["decided_ns"])
     assert rows is not None, "a decision that was just read is gone from an append-only table"
+    rows["trading_state"] = state
     if json:
-        output.print_json([rows])
+        output.print_json([{"why_not": story.why_not(rows)} if why_not else rows])
         return
     _print_decision(rows["decision"])
+    if why_not:
+        for line in story.why_not(rows):
+            typer.echo(line)
+        return
     _print_rules(rows["decision"])
     for title, name, columns in (
         ("market", "markets", _MARKETS),
@@ -77,6 +95,10 @@ def explain(
         if rows[name]:
             typer.echo("")
             output.print_rows(rows[name], columns, title=title)
+    paid = story.paid(rows)
+    if paid:
+        typer.echo("")
+        output.print_rows(paid, _PAID, title="paid")
     if rows["outcome"] is not None:
         outcome = rows["outcome"]
         typer.echo(f"\noutcome: {outcome['outcome']}; {outcome['summary']}")
@@ -97,7 +119,10 @@ def _print_decision(decision: Mapping[str, Any]) -> None:
 def _print_rules(decision: Mapping[str, Any]) -> None:
     import msgspec
 
-    body = msgspec.json.decode(decision["outputs"]).get("decision")
+    from counterpoise.app import story
+
+    outputs = msgspec.json.decode(decision["outputs"])
+    body = outputs.get("decision")
     if body is None:
         # The guard and a flatten say all they have to say in the summary and their reasons.
         typer.echo(f"reasons: {', '.join(decision['reasons'])}")
@@ -105,28 +130,16 @@ def _print_rules(decision: Mapping[str, Any]) -> None:
     typer.echo("\nreasons")
     for reason in body["reasons"]:
         typer.echo(f"  {reason['code']}: {reason['text']}")
-    steps = [
-        {"rule": step["rule"], **{leg: _change(step, leg) for leg in step["after"]}}
-        for step in body["waterfall"]
-    ]
-    legs = sorted({leg for step in steps for leg in step} - {"rule"})
+    steps = story.waterfall(outputs)
     if steps:
         typer.echo("")
-        output.print_rows(
-            steps, ("rule", *legs), title="targets, multiples of equity, rule by rule"
-        )
-    targets = [{"instrument_id": leg, **target} for leg, target in body["targets"].items()]
-    if targets:
+        title = "from what is held to the targets, multiples of equity, rule by rule"
+        output.print_rows(steps, tuple(steps[0]), title=title)
+    if outputs["review"]:
         typer.echo("")
-        columns = ("instrument_id", "role", "quantity", "notional_fraction", "held_fraction")
-        output.print_rows(targets, columns, title="targets")
+        output.print_rows(outputs["review"], _REVIEW, title="what risk said at the decision")
     for wish in body["would_have"]:
         typer.echo(
             f"would have: {wish['side']} {wish['quantity']} {wish['instrument_id']} "
             f"(reduce-only {str(wish['reduce_only']).lower()})"
         )
-
-
-def _change(step: Mapping[str, Any], leg: str) -> str:
-    before, after = step["before"].get(leg, 0.0), step["after"][leg]
-    return f"{after:+.3f}" if before == after else f"{before:+.3f} -> {after:+.3f}"

@@ -9,11 +9,13 @@ import typer
 from counterpoise import __version__
 from counterpoise.app.cli import (
     audit,
+    books,
     configure,
     control,
     data,
     database,
     decisions,
+    effectiveness,
     explain,
     feed,
     laboratory,
@@ -21,6 +23,7 @@ from counterpoise.app.cli import (
     positions,
     record,
     replay,
+    report,
     run,
     simulate,
     status,
@@ -65,6 +68,9 @@ app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
 app.command("record")(record.record)
+app.command("books")(books.books)
+app.command("effectiveness")(effectiveness.effectiveness)
+app.command("report")(report.report)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)

@@ -6,7 +6,7 @@ Signs differ from ours: OKX's `fee` is negative when paid. Sizes are contracts.
 from decimal import Decimal
 from typing import Final
 
-from counterpoise.domain.orders import Liquidity, OrderKind, OrderState, TimeInForce
+from counterpoise.domain.orders import Liquidity, OrderKind, OrderState, Side, TimeInForce
 from counterpoise.exchange.orders import (
     CancelCause,
     ExchangeFill,
@@ -56,6 +56,16 @@ _CATEGORIES: Final = {
     OrderCategory.PARTIAL_LIQUIDATION: "partial_liquidation",
     OrderCategory.ADL: "adl",
     OrderCategory.DELISTING: "delivery",
+}
+
+#: `subType` of an execution in net mode (docs-v5 "Bill types").
+_SUB_TYPES: Final = {
+    OrderCategory.NORMAL: {Side.BUY: "1", Side.SELL: "2"},
+    OrderCategory.PARTIAL_LIQUIDATION: {Side.BUY: "102", Side.SELL: "103"},
+    OrderCategory.LIQUIDATION: {Side.BUY: "106", Side.SELL: "107"},
+    OrderCategory.ADL: {Side.BUY: "127", Side.SELL: "128"},
+    # Delivery closes a long position by selling and a short one by buying.
+    OrderCategory.DELISTING: {Side.SELL: "112", Side.BUY: "113"},
 }
 
 # Order fields of products and features the simulator does not have.
@@ -166,8 +176,8 @@ def execution_kind(fill: ExchangeFill) -> str:
     return "M" if fill.liquidity is Liquidity.MAKER else "T"
 
 
-def fill_row(fill: ExchangeFill) -> Row:
-    """Return an execution as trade/fills lists it."""
+def fill_row(fill: ExchangeFill, order: ExchangeOrder | None) -> Row:
+    """Return an execution as trade/fills lists it; `order` None = it is no longer known."""
     contract = BY_INSTRUMENT[fill.instrument_id]
     return {
         "billId": fill.bill_id,
@@ -191,7 +201,7 @@ def fill_row(fill: ExchangeFill) -> Row:
         "ordId": fill.order_id,
         "posSide": fill.position_side.value,
         "side": fill.side.value,
-        "subType": "",
+        "subType": "" if order is None else _SUB_TYPES[order.category][fill.side],
         "tag": "",
         "tradeId": str(fill.trade_sequence),
         "tradeQuoteCcy": "",

@@ -309,7 +309,11 @@ def _fills_since(desk: Desk, call: Call, days: int) -> Answer:
     ]
     found.reverse()
     shown = page(found, call, key=lambda fill: fill.bill_id, most=100)
-    return [order_rows.fill_row(fill) for fill in shown]
+    exchange = desk.venue.exchange
+    return [
+        order_rows.fill_row(fill, exchange.order(desk.account_id, order_id=fill.order_id))
+        for fill in shown
+    ]
 
 
 def _fills(desk: Desk, call: Call) -> Answer:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from counterpoise.domain.errors import VenueRejected
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import (
+    FillCause,
     Liquidity,
     OrderKind,
     OrderState,
@@ -39,6 +40,21 @@ LIQUIDITIES: Final[Mapping[str, Liquidity | None]] = {
 
 #: OKX's order types that carry no price of ours.
 _MARKET_TYPES: Final = frozenset({"market", "optimal_limit_ioc"})
+
+#: `category` of an order, as far as the venue itself made it.
+CATEGORIES: Final[Mapping[str, FillCause]] = {
+    "full_liquidation": FillCause.LIQUIDATION,
+    "partial_liquidation": FillCause.LIQUIDATION,
+    "adl": FillCause.ADL,
+    "delivery": FillCause.SETTLEMENT,
+}
+
+#: `subType` of an execution the venue itself made (docs-v5 "Bill types").
+_SUB_TYPES: Final[Mapping[str, FillCause]] = {
+    **dict.fromkeys(map(str, range(100, 108)), FillCause.LIQUIDATION),
+    **dict.fromkeys(("112", "113"), FillCause.SETTLEMENT),
+    **dict.fromkeys(map(str, range(125, 129)), FillCause.ADL),
+}
 
 _INSTRUMENT_STATES: Final[Mapping[str, InstrumentState]] = {
     "live": InstrumentState.LIVE,
@@ -110,6 +126,13 @@ def _state(row: Mapping[str, Any]) -> InstrumentState:
     state = _INSTRUMENT_STATES.get(str(row.get("state")), InstrumentState.SUSPENDED)
     ends = state is InstrumentState.LIVE and row.get("expTime")
     return InstrumentState.CLOSING if ends else state
+
+
+def fill_cause(sub_type: str) -> FillCause | None:
+    """Return whose doing an execution of a `subType` was; None = OKX does not say."""
+    if not sub_type:
+        return None
+    return _SUB_TYPES.get(sub_type, FillCause.ORDER)
 
 
 def base_from_contracts(contracts: Decimal, contract_size: Decimal) -> Decimal:

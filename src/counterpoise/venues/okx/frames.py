@@ -89,6 +89,8 @@ class OrderRow(msgspec.Struct, rename="camel"):
     c_time: str = ""
     cancel_source: str = ""
     cancel_source_reason: str = ""
+    #: Who made it: "normal", "full_liquidation", "adl", ...; "" = not told.
+    category: str = ""
     #: The fill this message tells of, if any.
     trade_id: str = ""
     fill_sz: str = ""
@@ -140,6 +142,8 @@ class FillRow(msgspec.Struct, rename="camel"):
     fee_ccy: str = ""
     fill_pnl: str = ""
     fill_time: str = ""
+    #: What kind of execution it is, a number of OKX's list; "" = not told.
+    sub_type: str = ""
 
 
 class PositionRow(msgspec.Struct, rename="camel"):

@@ -4,13 +4,15 @@ from decimal import Decimal
 
 from counterpoise.domain.account import Balance, OpenOrder, Position
 from counterpoise.domain.events import OrderUpdate, UpdateSource
-from counterpoise.domain.orders import TERMINAL, Fill, Side
+from counterpoise.domain.orders import TERMINAL, Fill, FillCause, Side
 from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_decimal
 from counterpoise.venues.okx.convert import (
+    CATEGORIES,
     LIQUIDITIES,
     ORDER_STATES,
     base_from_contracts,
     fee_paid,
+    fill_cause,
     has_price,
     signed_contracts,
 )
@@ -85,6 +87,7 @@ def fill_in_order(
         realised_pnl=optional_decimal(row.fill_pnl),
         event_ns=ns_from_ms(row.fill_time or row.u_time),
         received_ns=received_ns,
+        cause=CATEGORIES.get(row.category, FillCause.ORDER) if row.category else None,
     )
 
 
@@ -104,6 +107,7 @@ def fill(row: FillRow, instrument_id: str, contract_size: Decimal, received_ns: 
         realised_pnl=optional_decimal(row.fill_pnl),
         event_ns=ns_from_ms(row.fill_time or row.ts),
         received_ns=received_ns,
+        cause=fill_cause(row.sub_type),
     )
 
 

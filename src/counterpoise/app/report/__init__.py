@@ -1,0 +1,1 @@
+"""The report of a span of the record: one HTML file."""

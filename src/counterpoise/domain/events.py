@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.account import (
+    AccountSnapshot,
+    AttestedDifference,
+    Balance,
+    OpenOrder,
+    Position,
+)
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill, OrderState, Side
 
@@ -241,6 +247,19 @@ class ClockMeasured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAttested:
+    """How the account and its instruments are set up was asked for again."""
+
+    #: Hash of `body`, hex; "" = the venue gave no whole answer.
+    attestation_sha256: str
+    #: Canonical JSON of everything attested; "" = no whole answer.
+    body: str
+    #: What is not as it was at the start of the run; empty = all of it is.
+    differences: tuple[AttestedDifference, ...]
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentStateTold:
     """The venue says whether it takes orders in an instrument."""
 
@@ -350,6 +369,7 @@ Event = (
     | FundingPaid
     | Transferred
     | ClockMeasured
+    | AccountAttested
     | InstrumentStateTold
     | AccountReconciled
     | ReconciliationFailed

@@ -62,3 +62,15 @@ class Instrument:
         assert self.tick_size > 0, "tick_size must be positive"
         assert self.lot_size > 0, "lot_size must be positive"
         assert self.quantity_min >= 0, "quantity_min must not be negative"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentTerms:
+    """An instrument as one venue lists it."""
+
+    #: Its rules in base units.
+    rules: Instrument
+    #: The venue's own string for it.
+    venue_symbol: str
+    #: Base units per contract; 1 = the venue has no contracts.
+    contract_size: Decimal

@@ -214,11 +214,12 @@ def _funding_rate_history(desk: Desk, call: Call) -> Answer:
 
 
 def _position_tiers(desk: Desk, call: Call) -> Answer:
-    # OKX states tiers in contracts; the model's are in notional, so the mark divides them.
+    # OKX states tiers in contracts that stand still; the model's are in notional, so the price at
+    # the market's opening divides them.
     rows: list[Row] = []
     for contract in _asked(desk, call):
         instrument = desk.rules[contract.instrument_id]
-        mark = desk.venue.display.mark(contract.instrument_id)
+        mark = desk.listed[contract.instrument_id].price_start
         floor = "0"
         for number, tier in enumerate(instrument.tiers, start=1):
             if tier.notional_max is None:

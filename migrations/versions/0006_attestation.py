@@ -25,12 +25,22 @@ ALTER TABLE audit.attestation ENABLE ALWAYS TRIGGER append_only_row;
 ALTER TABLE audit.attestation ENABLE ALWAYS TRIGGER append_only_table;
 """
 
+# What the roles are given anew is everything; archives stay the administrator's.
+_NOT_THE_WRITERS = """
+DO $$ BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'counterpoise_writer') THEN
+    REVOKE INSERT ON audit.archived FROM counterpoise_writer;
+  END IF;
+END $$
+"""
+
 
 def upgrade() -> None:
     """Add both; NULL in rows of runs of an earlier version."""
     op.execute(_ATTESTATION)
     op.execute("ALTER TABLE audit.run ADD COLUMN attestation_sha256 text")
     op.execute("SELECT ops.grant_roles()")
+    op.execute(_NOT_THE_WRITERS)
 
 
 def downgrade() -> None:

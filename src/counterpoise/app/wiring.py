@@ -28,6 +28,10 @@ class Gateway:
     credentials: OkxCredentials
     clock: Clock
 
+    def needs_arming(self, settings: Settings) -> bool:
+        """Tell whether an order could cost money, or is meant to."""
+        return settings.environment == "production" or is_production(self.endpoints)
+
     def symbols(self, instrument_ids: Sequence[str]) -> Symbols:
         """Return the venue's words for instruments."""
         return {
@@ -47,19 +51,33 @@ class Gateway:
 
 async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
     """Return opened adapters; StartRefused says what is missing."""
+    gateway = await connect(settings, clock, fresh=fresh)
+    try:
+        if gateway.needs_arming(settings):
+            check_armed(settings, await gateway.venue.account_id())
+    except BaseException:
+        await gateway.venue.close()
+        raise
+    return gateway
+
+
+async def connect(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
+    """Return opened adapters whether armed or not; for looking, and for `open_gateway`."""
     if settings.venue == "simulator":
         endpoints, credentials = await asyncio.to_thread(_built_in, settings, fresh=fresh)
     else:
         endpoints, credentials = parameters.okx_endpoints(settings), _credentials(settings)
     venue = OkxVenue(endpoints, credentials, clock)
     await venue.open()
-    try:
-        if settings.environment == "production" or is_production(endpoints):
-            check_armed(settings, await venue.account_id())
-    except BaseException:
-        await venue.close()
-        raise
     return Gateway(venue=venue, endpoints=endpoints, credentials=credentials, clock=clock)
+
+
+def addresses(settings: Settings) -> tuple[str, ...]:
+    """Return every address of the venue; empty = the built-in one."""
+    if settings.venue == "simulator":
+        return ()
+    endpoints = parameters.okx_endpoints(settings)
+    return (endpoints.rest_url, endpoints.public_url, endpoints.private_url)
 
 
 def check_armed(settings: Settings, account_id: str) -> None:

@@ -14,6 +14,7 @@ from counterpoise.app.cli import (
     data,
     database,
     decisions,
+    doctor,
     explain,
     laboratory,
     positions,
@@ -56,6 +57,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
 app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)

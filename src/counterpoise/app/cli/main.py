@@ -16,6 +16,7 @@ from counterpoise.app.cli import (
     decisions,
     doctor,
     explain,
+    instruments,
     laboratory,
     positions,
     replay,
@@ -63,6 +64,7 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("instruments")(instruments.instruments)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)

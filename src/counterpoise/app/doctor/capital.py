@@ -10,7 +10,7 @@ from counterpoise.app.doctor import findings
 from counterpoise.app.doctor.findings import Finding
 from counterpoise.app.settings import Settings
 from counterpoise.domain.instruments import Instrument
-from counterpoise.domain.rounding import decimal_from_float, quantize_up
+from counterpoise.domain.rounding import decimal_from_float
 from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.strategy.parameters import StrategyParameters
 
@@ -56,14 +56,6 @@ class Need:
         return self.order_min / self.share_entry
 
 
-def order_min(rules: Instrument, mark: Decimal) -> Decimal:
-    """Return the notional of the smallest order at a mark, quote, up to a whole lot."""
-    least = max(rules.quantity_min, rules.lot_size)
-    if rules.notional_min is not None:
-        least = max(least, quantize_up(rules.notional_min / mark, rules.lot_size))
-    return least * mark
-
-
 def needs(
     settings: Settings, rules: Mapping[str, Instrument], marks: Mapping[str, Decimal]
 ) -> list[Need]:
@@ -80,7 +72,7 @@ def needs(
         found.append(
             Need(
                 instrument_id=name,
-                order_min=order_min(rules[name], mark),
+                order_min=rules[name].order_notional_min(mark),
                 share=share,
                 share_entry=share * entry,
             )

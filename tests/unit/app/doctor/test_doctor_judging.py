@@ -54,15 +54,6 @@ def test_latency_is_judged_by_the_lines(
     assert (line.remedy == "") is (outcome is Outcome.OK)
 
 
-def test_the_smallest_order_is_a_whole_lot_of_the_least_notional() -> None:
-    rules = RULES["ETHUSDT"]
-    assert capital.order_min(rules, Decimal(2_500)) == Decimal("2.5")
-    twenty = replace(rules, notional_min=Decimal("5.1"))
-    assert capital.order_min(twenty, Decimal(2_500)) == Decimal("7.5")
-    many = replace(rules, quantity_min=Decimal("0.05"))
-    assert capital.order_min(many, Decimal(2_500)) == 125
-
-
 def test_what_each_leg_needs_follows_the_strategys_numbers(settings: Settings) -> None:
     core, leg = capital.needs(settings, RULES, MARKS)
     # 0.6 x 2.5 of equity in the core, 0.95 of that in the one hedge leg, a quarter at first.

@@ -4,7 +4,6 @@ One frozen value holds all of it. Its facts are text by field, so that a differe
 what only measures (the clock) or moves by itself (a state) is not among them.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -54,9 +53,8 @@ async def attest(venue: Venue, instrument_ids: Sequence[str]) -> Attestation:
 
     Raises StartRefused or the `VenueError` family.
     """
-    attestation, rules = await asyncio.gather(
-        venue.attest(instrument_ids), venue.instruments(instrument_ids)
-    )
+    attestation = await venue.attest(instrument_ids)
+    rules = await venue.instruments(instrument_ids)
     terms = tuple(
         InstrumentTerms(
             rules=each,

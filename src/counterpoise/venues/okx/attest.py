@@ -68,9 +68,11 @@ async def attest(session: OkxSession, contracts: Sequence[Contract], clock: Cloc
         session.read("privateGetAccountPositions"),
         _fee_row(session, contracts),
     )
-    settings = await asyncio.gather(*(_leverage_setting(session, each) for each in contracts))
-    hours = await asyncio.gather(*(_funding_hours(session, each) for each in contracts))
-    bounds = await asyncio.gather(*(_tier_quantities(session, each) for each in contracts))
+    # One after the other: asked while trading, it must not fill the lane of reads before a
+    # reconciliation.
+    settings = [await _leverage_setting(session, each) for each in contracts]
+    hours = [await _funding_hours(session, each) for each in contracts]
+    bounds = [await _tier_quantities(session, each) for each in contracts]
     isolated = any(
         row.get("mgnMode") == "isolated" and Decimal(row.get("pos") or "0") != 0
         for row in positions

@@ -260,7 +260,9 @@ def test_a_schema_that_is_older_newer_or_absent(settings_of, database, empty_dat
     def line(url: str) -> Finding:
         return machine.database(settings_of(database_url=url))[1]
 
-    assert (line(database).outcome, line(database).found) == (Outcome.OK, "schema revision 0006")
+    newest = migrate.head(migrate.find_scripts())
+    words = f"schema revision {newest}"
+    assert (line(database).outcome, line(database).found) == (Outcome.OK, words)
     assert (line(empty_database).outcome, line(empty_database).found[:20]) == (
         Outcome.WARNING,
         "schema revision none",

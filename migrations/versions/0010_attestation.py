@@ -1,11 +1,11 @@
 """What the venue attests of account and instruments, and its hash in the run's row.
 
-Revision 0006, after 0005.
+Revision 0010, after 0005.
 """
 
 from alembic import op
 
-revision = "0006"
+revision = "0010"
 down_revision = "0005"
 branch_labels = None
 depends_on = None

@@ -5,7 +5,7 @@ A venue joins by a row of `VENUES`; the tests know none by name.
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +53,17 @@ class VenueRow:
     #: Settings that lead to the server of a state directory.
     settings: dict[str, object]
     cases: tuple[Case, ...]
+    #: Settings that lead to a server by addresses, as a real venue is led to.
+    addresses: Callable[[int], dict[str, object]]
+
+
+def _okx_addresses(port: int) -> dict[str, object]:
+    return {
+        "venue": "okx",
+        "okx_rest_url": f"http://127.0.0.1:{port}",
+        "okx_public_url": f"ws://127.0.0.1:{port}/ws/v5/public",
+        "okx_private_url": f"ws://127.0.0.1:{port}/ws/v5/private",
+    }
 
 
 FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
@@ -86,9 +97,9 @@ EVERYWHERE = (
     Case(
         "instrument BTCUSDT",
         FAILED,
-        "post_only",
+        "suspended",
         "wait",
-        {"kind": "instrument_state", "symbol": "BTCUSDT", "value": "post_only"},
+        {"kind": "instrument_state", "symbol": "BTCUSDT", "value": "suspend"},
     ),
     Case(
         "instrument ETHUSDT",
@@ -127,12 +138,13 @@ EVERYWHERE = (
         "of equity",
         {"kind": "lot_size", "symbol": "ETHUSDT", "value": "10"},
     ),
-    Case("fees a month", WARNING, "150 bps", "band", how={"turnover_month": Decimal(30)}),
+    Case("fees a month", WARNING, "bps of equity", "band", how={"turnover_month": Decimal(30)}),
 )
 
 VENUES = {
     "okx": VenueRow(
         settings={"venue": "simulator"},
+        addresses=_okx_addresses,
         cases=(
             *EVERYWHERE,
             Case(
@@ -284,16 +296,15 @@ def test_the_embedded_database_is_looked_at_without_making_one(settings_of, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-REAL = {
-    "venue": "okx",
+WRONG_KEY = {
     "api_key": "wrong-key-1",
     "api_secret": "secret-22",
     "api_passphrase": "phrase-33",
 }
 
 
-def test_a_host_without_an_address_ends_the_look_at_the_venue(settings_of) -> None:
-    found = examined(settings_of(**REAL, okx_rest_url="https://venue.invalid"))
+def test_a_host_without_an_address_ends_the_look_at_the_venue(row, settings_of) -> None:
+    found = examined(settings_of(**WRONG_KEY, **_elsewhere(row.addresses(1))))
     assert found["names"].outcome is Outcome.FAILED
     assert "venue.invalid" in found["names"].found
     assert found["venue"].outcome is Outcome.SKIPPED
@@ -301,36 +312,36 @@ def test_a_host_without_an_address_ends_the_look_at_the_venue(settings_of) -> No
     assert has_failed(found.values())
 
 
-def on_this_machine(port: int) -> dict[str, object]:
+def _elsewhere(addresses: dict[str, object]) -> dict[str, object]:
     return {
-        "okx_rest_url": f"http://127.0.0.1:{port}",
-        "okx_public_url": f"ws://127.0.0.1:{port}/ws/v5/public",
-        "okx_private_url": f"ws://127.0.0.1:{port}/ws/v5/private",
+        name: "https://venue.invalid" if name.endswith("rest_url") else value
+        for name, value in addresses.items()
     }
 
 
-def test_a_wrong_key_and_a_venue_that_is_away(settings_of, state_dir: Path, closed_port) -> None:
+def test_a_wrong_key_and_a_venue_that_is_away(
+    row, settings_of, state_dir: Path, closed_port: int
+) -> None:
     port = client.read_port(state_dir / "simulator")
     assert port is not None
     for there in (port, closed_port):
-        found = examined(settings_of(**REAL, **on_this_machine(there)))
+        found = examined(settings_of(**WRONG_KEY, **row.addresses(there)))
         assert found["venue"].outcome is Outcome.FAILED
         assert found["key permissions"].outcome is Outcome.SKIPPED
         assert not any("secret-22" in str(each.as_dict()) for each in found.values())
 
 
-def test_real_money_that_is_not_armed_for_this_account(settings_of, state_dir: Path) -> None:
+def test_real_money_that_is_not_armed_for_this_account(row, settings_of, state_dir: Path) -> None:
     port = client.read_port(state_dir / "simulator")
     assert port is not None
     key = client.credentials(state_dir / "simulator")
     armed = {
-        "venue": "okx",
         "environment": "production",
         "live_trading": "somebody-else",
         "api_key": key.api_key,
         "api_secret": key.secret,
         "api_passphrase": key.passphrase,
-        **on_this_machine(port),
+        **row.addresses(port),
     }
     found = examined(settings_of(**armed))
     assert found["armed"].outcome is Outcome.FAILED

@@ -286,7 +286,11 @@ async def _bybit_leverage(desk: FaultDesk, symbol: str) -> Decimal:
     return Decimal((await _bybit_position(desk, symbol))["leverage"])
 
 
-_ABSENT = {"reject_50026": "unavailable", "upgrade_notice": "cut_streams"}
+_ABSENT = {
+    "contract_size": "lot_size",
+    "reject_50026": "unavailable",
+    "upgrade_notice": "cut_streams",
+}
 
 FAULT_ROWS = {
     "okx": FaultRow(

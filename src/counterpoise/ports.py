@@ -78,11 +78,18 @@ class Venue(Protocol):
         ...
 
     async def attest(self, instrument_ids: Sequence[str]) -> Attestation:
-        """Return position mode, margin mode, leverage settings, permissions, fee and clock."""
+        """Return how account and key are set up; asked again every hour while trading.
+
+        A fault of the account is told, not raised. StartRefused: the key itself is refused.
+        """
         ...
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
-        """Return their rules; StartRefused names an instrument the venue does not list."""
+        """Return their rules; StartRefused names an instrument the venue does not list.
+
+        Asked again every hour while trading: what was listed before must stay readable in fills,
+        funding and transfers.
+        """
         ...
 
     def venue_symbol(self, instrument_id: str) -> str:
@@ -94,7 +101,7 @@ class Venue(Protocol):
         ...
 
     async def set_leverage(self, instrument_id: str, leverage: Decimal) -> None:
-        """Set the leverage setting (cross margin); only ever called while flat."""
+        """Set the leverage setting and cross margin; only while nothing is held or open in it."""
         ...
 
     async def account(self) -> AccountSnapshot:

@@ -27,6 +27,7 @@ LATER = {
     "block": "0004",
     "archived": "0005",
     "reconciliation": "0008",
+    "attestation": "0011",
 }
 #: Columns a revision adds to a table that was there; below it they are lost.
 ADDED = {
@@ -34,6 +35,7 @@ ADDED = {
     "order_intent": {"post_only", "trigger_price"},
     "control": {"client_order_id", "stated_end", "filled_quantity"},
     "fill": {"cause"},
+    "run": {"attestation_sha256"},
     "market_snapshot": {"quantity", "leg"},
 }
 

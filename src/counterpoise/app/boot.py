@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from counterpoise.app import parameters
+from counterpoise.app import attesting, parameters
 from counterpoise.app.settings import Settings
 from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder, Position
@@ -43,32 +43,6 @@ log = structlog.get_logger(__name__)
 WARM_UP: Final = ((300, 30), (60, 1))
 #: Fills on record that a reconnect could tell again.
 FILLS_REMEMBERED: Final = 1_000
-#: Cash that leaves with a stolen key is a risk this daemon will not carry.
-PERMISSIONS_REFUSED: Final = frozenset({"withdraw", "transfer"})
-
-
-def check_attestation(attestation: Attestation, clock_offset_ms_max: float) -> None:
-    """Refuse an account that is not set up as the daemon needs it; says how to mend it."""
-    refused = PERMISSIONS_REFUSED & set(attestation.permissions)
-    if refused:
-        raise StartRefused(
-            f"the API key may {', '.join(sorted(refused))}; make one that may only read and trade"
-        )
-    if "trade" not in attestation.permissions:
-        raise StartRefused("the API key may not trade; make one that may read and trade")
-    if not attestation.one_way:
-        raise StartRefused(
-            "the account keeps long and short positions apart; set position mode to net (one-way)"
-        )
-    if not attestation.cross_margin:
-        raise StartRefused(
-            "the account cannot trade swaps on cross margin; choose futures mode on the venue"
-        )
-    if abs(attestation.clock_offset_ms) > clock_offset_ms_max:
-        raise StartRefused(
-            f"this clock differs from the venue's by {attestation.clock_offset_ms:.0f} ms, more "
-            f"than {clock_offset_ms_max:.0f}; synchronise it (NTP)"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,20 +107,27 @@ def _refuse_foreign(strange: Sequence[str], foreign: Sequence[OpenOrder]) -> Non
         )
 
 
-async def prepare_leverage(
-    venue: Venue, attestation: Attestation, snapshot: AccountSnapshot, setting: Decimal
-) -> None:
-    """Make the venue's leverage setting the ceiling; only while flat, else refuse to differ."""
-    wrong = [i for i, now in attestation.leverage_settings.items() if now != setting]
-    if not wrong:
-        return
-    held = {p.instrument_id for p in snapshot.positions}
-    for instrument_id in wrong:
-        if instrument_id in held:
-            # A held position keeps its setting: changing it could move its margin under it.
-            log.warning("leverage_setting.kept", instrument=instrument_id)
-            continue
-        await venue.set_leverage(instrument_id, setting)
+async def attest(
+    venue: Venue, settings: Settings, snapshot: AccountSnapshot, instrument_ids: Sequence[str]
+) -> Attestation:
+    """Return what the venue attests, after setting what the daemon may set (never to observe).
+
+    Raises StartRefused for an account, key or clock that is not as it must be.
+    """
+    attestation = await attesting.attest(venue, instrument_ids)
+    limit_ms = settings.clock_offset_ms_max
+    attesting.check(attestation, limit_ms, before_preparing=True)
+    if settings.mode == "trade":
+        setting = leverage_setting(parameters.leverage_ceiling(settings))
+        changed, kept = await attesting.prepare(venue, attestation, snapshot, setting)
+        if kept:
+            log.warning("leverage_setting.kept", instruments=kept, wanted=str(setting))
+        if changed:
+            attestation = await attesting.attest(venue, instrument_ids)
+    attesting.check(attestation, limit_ms)
+    if attestation.ip_bound is False:
+        log.warning("key.not_bound", remedy="bind the API key to this machine's address")
+    return attestation
 
 
 def leverage_setting(ceiling: Decimal) -> Decimal:

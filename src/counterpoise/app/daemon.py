@@ -200,7 +200,7 @@ async def _trade(
     async with StatusServer(settings.status_host, settings.status_port, narrator.status) as status:
         _write_address(settings, status.port)
         narrator.started(status.port)
-        watched = watches.of_venue(settings, gateway.venue, runner, clock, switch)
+        watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
         ended_by = await _until_stopped(gateway, runner, ledger, clock, stopped, watched)
     if switch is not None and not state.orders.active:
         await switch.disarm()
@@ -235,11 +235,8 @@ async def _prepare(
     ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
     universe = boot.universe(settings, snapshot, ours)
     instrument_ids = universe.instrument_ids
-    attestation = await venue.attest(instrument_ids)
-    boot.check_attestation(attestation, settings.clock_offset_ms_max)
-    setting = boot.leverage_setting(parameters.leverage_ceiling(settings))
-    await boot.prepare_leverage(venue, attestation, snapshot, setting)
-    instruments = await venue.instruments(instrument_ids)
+    attestation = await boot.attest(venue, settings, snapshot, instrument_ids)
+    instruments = [terms.rules for terms in attestation.instruments]
     run_ = Run(
         run_id=uuid.uuid4().hex,
         account_id=account_id,

@@ -6,10 +6,17 @@ import socket
 from collections.abc import Iterator
 
 from counterpoise import __version__
+from counterpoise.app import attesting
 from counterpoise.app.settings import Settings
 from counterpoise.app.wiring import Gateway
 from counterpoise.domain.account import Attestation
-from counterpoise.domain.records import ConfigurationUsed, InstrumentSeen, Record, RunStarted
+from counterpoise.domain.records import (
+    AttestationSeen,
+    ConfigurationUsed,
+    InstrumentSeen,
+    Record,
+    RunStarted,
+)
 from counterpoise.engine.state import State
 from counterpoise.ledger import codec
 from counterpoise.ports import Clock
@@ -47,6 +54,8 @@ def run_started(
     """Yield the rows of a start, the run first."""
     now_ns = clock.now_ns()
     configuration = configuration_used(settings, state.run.run_id, now_ns)
+    attested = attesting.body(attesting.facts(attestation))
+    state.attestation_sha256 = attesting.sha256(attested)
     yield RunStarted(
         run_id=state.run.run_id,
         account_id=state.run.account_id,
@@ -60,8 +69,15 @@ def run_started(
         epoch=state.run.epoch,
         configuration_sha256=configuration.configuration_sha256,
         started_ns=now_ns,
+        attestation_sha256=state.attestation_sha256,
     )
     yield configuration
+    yield AttestationSeen(
+        attestation_sha256=state.attestation_sha256,
+        run_id=state.run.run_id,
+        body=attested,
+        attested_ns=now_ns,
+    )
     for instrument_id, rules in sorted(state.instruments.items()):
         yield InstrumentSeen(
             run_id=state.run.run_id,

@@ -24,6 +24,10 @@ class Gateway:
     credentials: Any
     clock: Clock
 
+    def needs_arming(self, settings: Settings) -> bool:
+        """Tell whether an order could cost money, or is meant to."""
+        return settings.environment == "production" or self.adapters.is_production(self.endpoints)
+
     def symbols(self, instrument_ids: Sequence[str]) -> Symbols:
         """Return the venue's words for instruments."""
         return {
@@ -43,6 +47,18 @@ class Gateway:
 
 async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
     """Return opened adapters; StartRefused says what is missing."""
+    gateway = await connect(settings, clock, fresh=fresh)
+    try:
+        if gateway.needs_arming(settings):
+            check_armed(settings, await gateway.venue.account_id())
+    except BaseException:
+        await gateway.venue.close()
+        raise
+    return gateway
+
+
+async def connect(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
+    """Return opened adapters whether armed or not; for looking, and for `open_gateway`."""
     built_in = settings.venue == "simulator"
     name = settings.simulator_venue if built_in else settings.venue
     adapters = VENUES[name].adapters()
@@ -53,14 +69,18 @@ async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gate
         credentials = _credentials(settings, name, adapters)
     venue = adapters.venue(endpoints, credentials, clock)
     await venue.open()
-    try:
-        if settings.environment == "production" or adapters.is_production(endpoints):
-            check_armed(settings, await venue.account_id())
-    except BaseException:
-        await venue.close()
-        raise
     return Gateway(
         venue=venue, adapters=adapters, endpoints=endpoints, credentials=credentials, clock=clock
+    )
+
+
+def addresses(settings: Settings) -> tuple[str, ...]:
+    """Return every address of the venue; empty = the built-in one."""
+    if settings.venue == "simulator":
+        return ()
+    endpoints = parameters.endpoints(settings, settings.venue)
+    return tuple(
+        str(getattr(endpoints, field)) for field in VENUES[settings.venue].address_settings
     )
 
 

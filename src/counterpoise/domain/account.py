@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from counterpoise.domain.instruments import InstrumentTerms
 from counterpoise.domain.orders import OrderState, Side
 
 
@@ -151,6 +152,37 @@ class Attestation:
     taker_fee_bps: Decimal | None
     #: Venue clock minus ours, ms.
     clock_offset_ms: float
+    #: Maker fee, bps, negative = rebate; None = not reported.
+    maker_fee_bps: Decimal | None = None
+    #: Fee level as the venue names it ("Lv1"); "" = not reported.
+    fee_tier: str = ""
+    #: Account mode as the venue names it (OKX `acctLv`); "" = the venue has none.
+    account_mode: str = ""
+    #: Why that mode cannot carry a hedged book, and the remedy; "" = it can.
+    account_mode_fault: str = ""
+    #: True = other assets than the settlement currency count as margin; None = not reported.
+    multi_asset: bool | None = None
+    #: True = the key works from named addresses only; None = not reported.
+    ip_bound: bool | None = None
+    #: Hours from one funding to the next per instrument; None = not reported.
+    funding_interval_hours: dict[str, Decimal | None] = field(default_factory=dict)
+    #: Upper ends of margin tiers where the venue counts them in quantity, base units, smallest
+    #: first (None = no end). For an instrument that is not there they are notional.
+    tier_quantities: dict[str, tuple[Decimal | None, ...]] = field(default_factory=dict)
+    #: The instruments' rules of the same moment; empty = not asked together with the account.
+    instruments: tuple[InstrumentTerms, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestedDifference:
+    """Something attested at the start that the venue says otherwise now."""
+
+    #: What it is: "fee_tier", "BTCUSDT.tick_size".
+    field: str
+    #: As it was attested at the start.
+    expected: str
+    #: As the venue says it now.
+    found: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from counterpoise.domain.account import (
     AccountSnapshot,
+    AttestedDifference,
     Balance,
     OpenOrder,
     Position,
@@ -261,6 +262,19 @@ class ClockMeasured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAttested:
+    """How the account and its instruments are set up was asked for again."""
+
+    #: Hash of `body`, hex; "" = the venue gave no whole answer.
+    attestation_sha256: str
+    #: Canonical JSON of everything attested; "" = no whole answer.
+    body: str
+    #: What is not as it was at the start of the run; empty = all of it is.
+    differences: tuple[AttestedDifference, ...]
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentStateTold:
     """The venue says whether it takes orders in an instrument."""
 
@@ -394,6 +408,7 @@ Event = (
     | FundingPaid
     | Transferred
     | ClockMeasured
+    | AccountAttested
     | InstrumentStateTold
     | AccountReconciled
     | ReconciliationFailed

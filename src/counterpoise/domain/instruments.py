@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from counterpoise.domain.rounding import quantize_up
+
 
 class InstrumentState(StrEnum):
     """Whether the venue takes orders in an instrument now."""
@@ -64,3 +66,22 @@ class Instrument:
         assert self.tick_size > 0, "tick_size must be positive"
         assert self.lot_size > 0, "lot_size must be positive"
         assert self.quantity_min >= 0, "quantity_min must not be negative"
+
+    def order_notional_min(self, mark: Decimal) -> Decimal:
+        """Return the notional of the smallest order at a mark, quote, up to a whole lot."""
+        least = max(self.quantity_min, self.lot_size)
+        if self.notional_min is not None:
+            least = max(least, quantize_up(self.notional_min / mark, self.lot_size))
+        return least * mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentTerms:
+    """An instrument as one venue lists it."""
+
+    #: Its rules in base units.
+    rules: Instrument
+    #: The venue's own string for it.
+    venue_symbol: str
+    #: Base units per contract; 1 = the venue has no contracts.
+    contract_size: Decimal

@@ -26,6 +26,8 @@ class RunStarted:
     epoch: int
     configuration_sha256: str
     started_ns: int
+    #: Hash of what the venue attested at the start (table `attestation`); None = an older version.
+    attestation_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,17 @@ class ConfigurationUsed:
     run_id: str
     body: str
     created_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationSeen:
+    """How the venue says account and instruments are set up (table `attestation`)."""
+
+    attestation_sha256: str
+    run_id: str
+    #: Canonical JSON: field -> text.
+    body: str
+    attested_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,6 +433,7 @@ Record = (
     RunStarted
     | RunEnded
     | ConfigurationUsed
+    | AttestationSeen
     | InstrumentSeen
     | MarketSeen
     | SignalsSeen

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from counterpoise.domain.account import Position, TradingState
+from counterpoise.domain.account import AttestedDifference, Position, TradingState
 from counterpoise.domain.events import ControlRequested
 from counterpoise.domain.instruments import Instrument
 from counterpoise.engine.account import Account
@@ -118,6 +118,10 @@ class State:
     clock_offset_ms: float | None = None
     #: When it was measured, ns; 0 = at the start of the run.
     clock_ns: int = 0
+    #: Hash of what the venue attested last; "" = not asked in this run.
+    attestation_sha256: str = ""
+    #: What of it is not as at the start of the run.
+    attestation_differences: tuple[AttestedDifference, ...] = ()
     #: When a flatten was last sent, ns.
     flatten_ns: int = 0
     #: Wallet balance at the last reconciliation, quote; None = none yet.

@@ -4,6 +4,7 @@ from counterpoise.domain import events
 from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.engine import (
     actions,
+    attesting,
     clocking,
     controls,
     cycling,
@@ -56,6 +57,8 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
             return told_transfer(state, event)
         case events.ClockMeasured():
             return clocking.measured(state, event)
+        case events.AccountAttested():
+            return attesting.attested(state, event)
         case events.InstrumentStateTold():
             return delisting.told(state, event)
         case events.OrderUpdate():

@@ -28,6 +28,8 @@ class Cause(StrEnum):
     FOREIGN = "foreign"
     #: The clock differs too much from the venue's, or has not been measured for too long.
     CLOCK = "clock"
+    #: Account, key or instruments are not set up any more as they were at the start of the run.
+    ATTESTATION = "attestation"
     #: The venue does not take ordinary orders in the core's instrument.
     CORE = "core"
     #: A stop is under way.
@@ -63,6 +65,10 @@ MEANINGS: Final[dict[Cause, tuple[str, str]]] = {
     Cause.CLOCK: (
         "The clock is too far from the venue's, or not measured.",
         "by itself, once it is measured near enough; synchronise it (NTP)",
+    ),
+    Cause.ATTESTATION: (
+        "Account, key or instruments are not set up as they were at the start; read the incident.",
+        "by itself, once they are again; a restart takes them as they are",
     ),
     Cause.CORE: (
         "The venue does not take ordinary orders in the core's instrument, or announced its end.",

@@ -75,6 +75,11 @@ def current(url: str) -> str | None:
         return _revision(connection)
 
 
+def revisions(script_location: Path) -> frozenset[str]:
+    """Return every revision the scripts know."""
+    return frozenset(script.revision for script in _scripts(script_location).walk_revisions())
+
+
 def head(script_location: Path) -> str:
     """Return the newest revision the scripts know."""
     newest = _scripts(script_location).get_current_head()

@@ -118,6 +118,7 @@ _CLASSES: Final[tuple[tuple[str, type[Record], tuple[str, ...]], ...]] = (
     ("run", records.RunStarted, ("run_id",)),
     ("run_end", records.RunEnded, ("run_id",)),
     ("configuration", records.ConfigurationUsed, ("configuration_sha256", "run_id")),
+    ("attestation", records.AttestationSeen, ("attestation_sha256", "run_id")),
     ("instrument", records.InstrumentSeen, ("run_id", "instrument_id", "valid_from_ns")),
     ("market_snapshot", records.MarketSeen, ("decision_id", "instrument_id")),
     ("signals", records.SignalsSeen, ("decision_id", "instrument_id")),
@@ -152,7 +153,16 @@ TABLE_NAMES: Final[dict[type[Record], str]] = {record: name for name, record, _ 
 #: Tables whose records carry an id from outside (the venue's, or one derived from content), so
 #: that the same fact may arrive twice: by stream and by REST, before and after a restart.
 REPEATABLE: Final = frozenset(
-    {"configuration", "instrument", "order_event", "fill", "funding", "transfer", "control_ack"}
+    {
+        "attestation",
+        "configuration",
+        "control_ack",
+        "fill",
+        "funding",
+        "instrument",
+        "order_event",
+        "transfer",
+    }
 )
 
 #: An operator's wish. The daemon answers in `control_ack`.

@@ -41,6 +41,7 @@ class Acts:
             FaultKind.CANCEL_BEHIND: self._cancel_behind,
             FaultKind.INSTRUMENT_STATE: self._instrument_state,
             FaultKind.LOT_SIZE: self._lot_size,
+            FaultKind.TICK_SIZE: self._tick_size,
             FaultKind.FUNDING_INTERVAL: self._funding_interval,
             FaultKind.TIERS: self._tiers,
             FaultKind.TRANSFER: self._transfer,
@@ -119,6 +120,11 @@ class Acts:
         for each in self._named(instrument_id):
             self._do(commands.ChangeRules(each, lot_size=_figure(fault)))
         return {"lot_size": fault.value}
+
+    def _tick_size(self, fault: Fault, instrument_id: str) -> dict[str, object]:
+        for each in self._named(instrument_id):
+            self._do(commands.ChangeRules(each, tick_size=_figure(fault)))
+        return {"tick_size": fault.value}
 
     def _funding_interval(self, fault: Fault, instrument_id: str) -> dict[str, object]:
         for each in self._named(instrument_id):

@@ -128,6 +128,7 @@ class ChangeRules(msgspec.Struct, frozen=True, tag="change_rules"):
     instrument_id: str
     lot_size: Decimal | None = None
     tiers: tuple[MarginTier, ...] | None = None
+    tick_size: Decimal | None = None
 
 
 class SetFundingInterval(msgspec.Struct, frozen=True, tag="set_funding_interval"):
@@ -261,8 +262,10 @@ def _venue_acts(exchange: Exchange, command: Command) -> list[ExchangeEvent]:
             events = exchange.set_instrument_state(instrument_id, state)
         case Delist(instrument_id):
             events = exchange.delist(instrument_id)
-        case ChangeRules(instrument_id, lot_size, tiers):
-            events = exchange.change_rules(instrument_id, lot_size=lot_size, tiers=tiers)
+        case ChangeRules(instrument_id, lot_size, tiers, tick_size):
+            events = exchange.change_rules(
+                instrument_id, lot_size=lot_size, tiers=tiers, tick_size=tick_size
+            )
         case SetFundingInterval(instrument_id, hours):
             events = exchange.set_funding_interval(instrument_id, hours)
         case ForceReduce(account_id, instrument_id, quantity, position_side):

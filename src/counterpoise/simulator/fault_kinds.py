@@ -38,6 +38,11 @@ class FaultKind(StrEnum):
     CLOCK_JUMP = "clock_jump"
     EMPTY_POSITIONS = "empty_positions"
     EMPTY_MARGINS = "empty_margins"
+    KEY_PERMISSION = "key_permission"
+    KEY_UNBOUND = "key_unbound"
+    ACCOUNT_MODE = "account_mode"
+    FEE = "fee"
+    CONTRACT_SIZE = "contract_size"
     CUT_STREAMS = "cut_streams"
     UPGRADE_NOTICE = "upgrade_notice"
     FORCE_REDUCE = "force_reduce"
@@ -45,6 +50,7 @@ class FaultKind(StrEnum):
     CANCEL_BEHIND = "cancel_behind"
     INSTRUMENT_STATE = "instrument_state"
     LOT_SIZE = "lot_size"
+    TICK_SIZE = "tick_size"
     FUNDING_INTERVAL = "funding_interval"
     TIERS = "tiers"
     TRANSFER = "transfer"
@@ -181,6 +187,28 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     FaultKind.EMPTY_MARGINS: Rule(
         place=Place.LASTING, words="margin figures of account and positions are empty strings"
     ),
+    FaultKind.KEY_PERMISSION: Rule(
+        place=Place.LASTING,
+        words="the key is said to be allowed more, or less",
+        value="withdraw, transfer or read_only",
+    ),
+    FaultKind.KEY_UNBOUND: Rule(
+        place=Place.LASTING, words="the key is said to work from every address"
+    ),
+    FaultKind.ACCOUNT_MODE: Rule(
+        place=Place.LASTING,
+        words="the account is said to be in another mode",
+        value="OKX's acctLv, Bybit's marginMode, multi_asset at Binance",
+    ),
+    FaultKind.FEE: Rule(
+        place=Place.LASTING, words="the account is said to pay another taker fee", value="bps"
+    ),
+    FaultKind.CONTRACT_SIZE: Rule(
+        place=Place.LASTING,
+        words="an instrument is listed with another contract size",
+        value="factor, 10 = ten times the base units",
+        absent=dict.fromkeys(_OTHERS_THAN_OKX, "it has no contracts; order lot_size"),
+    ),
     FaultKind.CUT_STREAMS: Rule(place=Place.ACT, words="every WebSocket is cut"),
     FaultKind.UPGRADE_NOTICE: Rule(
         place=Place.ACT,
@@ -210,6 +238,9 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     ),
     FaultKind.LOT_SIZE: Rule(
         place=Place.ACT, words="an instrument's lot size changes", value="base quantity"
+    ),
+    FaultKind.TICK_SIZE: Rule(
+        place=Place.ACT, words="an instrument's tick size changes", value="quote"
     ),
     FaultKind.FUNDING_INTERVAL: Rule(
         place=Place.ACT, words="an instrument's funding interval changes", value="hours"

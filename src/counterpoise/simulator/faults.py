@@ -25,6 +25,13 @@ DURATION_SECONDS_MAX: Final = 30 * 86_400.0
 FAULTS_MAX: Final = 300
 
 
+#: What a key may be said to be allowed.
+KEY_PERMISSIONS: Final = ("withdraw", "transfer", "read_only")
+# Kinds of lasting faults whose value must be a number, and may be one.
+_FIGURES: Final = (FaultKind.FEE, FaultKind.CONTRACT_SIZE)
+_FIGURES_OPTIONAL: Final = (FaultKind.PARTIAL_FILL, FaultKind.CLOCK_JUMP)
+
+
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One order for trouble, the body of `POST /_control`."""
 
@@ -66,8 +73,10 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             if span is not None and not 0 <= span <= DURATION_SECONDS_MAX:
                 raise ValueError(f"{name}={span}; 0 to {DURATION_SECONDS_MAX:.0f}")
 
-        if self.value and self.kind in (FaultKind.PARTIAL_FILL, FaultKind.CLOCK_JUMP):
+        if self.kind in _FIGURES or (self.value and self.kind in _FIGURES_OPTIONAL):
             _check_figure(self.kind, self.value)
+        if self.kind is FaultKind.KEY_PERMISSION and self.value not in KEY_PERMISSIONS:
+            raise ValueError(f"value={self.value!r}; {self.rule.value}")
 
     @property
     def rule(self) -> Rule:
@@ -86,6 +95,8 @@ def _check_figure(kind: FaultKind, value: str) -> None:
     except InvalidOperation:
         figure = Decimal("NaN")
     allowed = not figure.is_nan() and abs(figure) <= DURATION_SECONDS_MAX
+    if kind is FaultKind.CONTRACT_SIZE:
+        allowed = allowed and figure > 0
     if kind is FaultKind.PARTIAL_FILL:
         allowed = allowed and 0 <= figure <= 1
     if not allowed:

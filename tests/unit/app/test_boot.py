@@ -7,7 +7,7 @@ import pytest
 
 from counterpoise.app import boot, configuration
 from counterpoise.app.settings import Settings
-from counterpoise.domain.account import Attestation, OpenOrder
+from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
@@ -22,38 +22,6 @@ from scripted_venue import SettableClock
 def settings(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("COUNTERPOISE_STATE_DIR", str(tmp_path))
     return configuration.load("demo")
-
-
-def attestation(**changed: object) -> Attestation:
-    values: dict[str, object] = {
-        "account_id": "a",
-        "one_way": True,
-        "cross_margin": True,
-        "leverage_settings": {},
-        "permissions": ("read_only", "trade"),
-        "taker_fee_bps": None,
-        "clock_offset_ms": 0.0,
-    }
-    return Attestation(**{**values, **changed})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"permissions": ("trade", "withdraw")}, "withdraw"),
-        ({"permissions": ("trade", "transfer")}, "may transfer"),
-        ({"permissions": ("read_only",)}, "may not trade"),
-        ({"one_way": False}, "one-way"),
-        ({"cross_margin": False}, "cross margin"),
-        ({"clock_offset_ms": -700.0}, "NTP"),
-    ],
-)
-def test_an_account_that_is_not_set_up_is_refused_with_the_remedy(
-    changed: dict[str, object], words: str
-) -> None:
-    boot.check_attestation(attestation(), 500)
-    with pytest.raises(StartRefused, match=words):
-        boot.check_attestation(attestation(**changed), 500)
 
 
 def test_what_is_held_and_on_record_is_followed_though_no_longer_configured(

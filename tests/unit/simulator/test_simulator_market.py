@@ -126,10 +126,11 @@ def test_instruments_state_contracts(desk):
     assert ask(desk, "public/instruments", instType="SPOT") == []
 
 
-def test_tiers_are_stated_in_contracts_and_join(desk):
+def test_tiers_are_stated_in_contracts_that_stand_still_and_join(desk):
     tiers = ask(desk, "public/position-tiers", instType="SWAP", instFamily="BTC-USDT")
-    mark = desk.venue.exchange.mark("BTCUSDT")
-    assert Decimal(tiers[0]["maxSz"]) == (5_000_000 / mark / Decimal("0.01")).quantize(Decimal(1))
+    opened = desk.listed["BTCUSDT"].price_start
+    ends = (5_000_000 / opened / Decimal("0.01")).quantize(Decimal(1))
+    assert Decimal(tiers[0]["maxSz"]) == ends
     assert [row["minSz"] for row in tiers[1:]] == [row["maxSz"] for row in tiers[:-1]]
     assert [row["mmr"] for row in tiers] == ["0.004", "0.0075", "0.0125"]
 

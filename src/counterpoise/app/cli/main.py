@@ -15,9 +15,11 @@ from counterpoise.app.cli import (
     data,
     database,
     decisions,
+    doctor,
     effectiveness,
     explain,
     feed,
+    instruments,
     laboratory,
     orders,
     positions,
@@ -62,6 +64,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("doctor")(doctor.doctor)
 app.command("status")(status.status)
 app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
@@ -71,6 +74,7 @@ app.command("record")(record.record)
 app.command("books")(books.books)
 app.command("effectiveness")(effectiveness.effectiveness)
 app.command("report")(report.report)
+app.command("instruments")(instruments.instruments)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)

@@ -21,6 +21,7 @@ from counterpoise.simulator.binance.calls import (
 from counterpoise.simulator.binance.errors import Code, Row, WireError
 from counterpoise.simulator.binance.symbols import text
 from counterpoise.simulator.binance.trade import hedged
+from counterpoise.simulator.fault_kinds import FaultKind
 
 _SUCCESS: Final[Row] = {"code": 200, "msg": "success"}
 _LEVERAGE_STEP: Final = Decimal("0.000001")
@@ -42,8 +43,9 @@ def permissions() -> Row:
     }
 
 
-def _account_config(desk: Desk, _call: Call) -> object:
-    return {**permissions(), "dualSidePosition": _dual(desk)}
+def _account_config(desk: Desk, call: Call) -> object:
+    modes = {"dualSidePosition": _dual(desk), **_multi_assets(desk, call)}
+    return {**permissions(), **modes}
 
 
 def leverage_text(desk: Desk, instrument_id: str) -> str:
@@ -152,16 +154,19 @@ def _set_position_mode(desk: Desk, call: Call) -> object:
     return _SUCCESS
 
 
-def _multi_assets(_desk: Desk, _call: Call) -> object:
-    return {"multiAssetsMargin": False}
+def _multi_assets(desk: Desk, _call: Call) -> Row:
+    said = desk.floor.faults.takes(FaultKind.ACCOUNT_MODE)
+    return {"multiAssetsMargin": said is not None and said.value == "multi_asset"}
 
 
 def _commission_rate(desk: Desk, call: Call) -> object:
     tier = desk.venue.exchange.fee_tier(desk.account_id)
+    said = desk.floor.faults.takes(FaultKind.FEE)
+    taker_bps = tier.taker_fee_bps if said is None else Decimal(said.value)
     return {
         "symbol": instrument_of(desk, call),
         "makerCommissionRate": text(tier.maker_fee_bps / units.BPS_PER_ONE),
-        "takerCommissionRate": text(tier.taker_fee_bps / units.BPS_PER_ONE),
+        "takerCommissionRate": text(taker_bps / units.BPS_PER_ONE),
     }
 
 
@@ -174,14 +179,16 @@ def _trading_status(desk: Desk, _call: Call) -> object:
 
 
 def _restrictions(desk: Desk, _call: Call) -> object:
+    fault = desk.floor.faults.takes(FaultKind.KEY_PERMISSION)
+    said = "" if fault is None else fault.value
     return {
-        "ipRestrict": True,
+        "ipRestrict": desk.floor.faults.takes(FaultKind.KEY_UNBOUND) is None,
         "createTime": symbols.milliseconds(desk.venue.exchange.now_ns),
         "enableReading": True,
-        "enableFutures": True,
-        "enableWithdrawals": False,
-        "enableInternalTransfer": False,
-        "permitsUniversalTransfer": False,
+        "enableFutures": said != "read_only",
+        "enableWithdrawals": said == "withdraw",
+        "enableInternalTransfer": said == "transfer",
+        "permitsUniversalTransfer": said == "transfer",
         "enableMargin": False,
         "enableSpotAndMarginTrading": False,
         "enableVanillaOptions": False,

@@ -59,8 +59,9 @@ def _balance(desk: Desk, call: Call) -> Row:
 
 
 def _info(desk: Desk, _call: Call) -> Row:
+    said = desk.faults.takes(FaultKind.ACCOUNT_MODE)
     return {
-        "marginMode": "REGULAR_MARGIN",
+        "marginMode": "REGULAR_MARGIN" if said is None else said.value,
         "updatedTime": milliseconds(desk.venue.clock.told_ns()),
         "unifiedMarginStatus": UNIFIED_STATUS,
         "dcpStatus": "ON" if desk.protection.enabled else "OFF",
@@ -83,7 +84,9 @@ def _set_margin_mode(_desk: Desk, call: Call) -> Row:
 
 def _fee_rate(desk: Desk, call: Call) -> Row:
     tier = desk.venue.exchange.fee_tier(desk.account_id)
-    maker, taker = (text(each / BPS_PER_ONE) for each in (tier.maker_fee_bps, tier.taker_fee_bps))
+    said = desk.faults.takes(FaultKind.FEE)
+    taker_bps = tier.taker_fee_bps if said is None else Decimal(said.value)
+    maker, taker = (text(each / BPS_PER_ONE) for each in (tier.maker_fee_bps, taker_bps))
     rows = [
         {"symbol": symbol, "baseCoin": "", "makerFeeRate": maker, "takerFeeRate": taker}
         for symbol in call.wanted(desk)
@@ -167,17 +170,22 @@ def _key(desk: Desk, _call: Call) -> Row:
     if expires_ns is not None:
         instant = datetime.fromtimestamp(expires_ns // units.NS_PER_SECOND, UTC)
         expires = instant.strftime("%Y-%m-%dT%H:%M:%SZ")
-    trades = not desk.rules.read_only
+    fault = desk.faults.takes(FaultKind.KEY_PERMISSION)
+    said = "" if fault is None else fault.value
+    trades = not desk.rules.read_only and said != "read_only"
+    unbound = desk.faults.takes(FaultKind.KEY_UNBOUND) is not None
+    addresses = [] if unbound else list(desk.rules.addresses)
+    wallet = {"withdraw": ["Withdraw"], "transfer": ["AccountTransfer", "SubMemberTransfer"]}
     return {
         "id": desk.account_id,
         "note": "counterpoise simulator",
         "apiKey": desk.api_key,
-        "readOnly": int(desk.rules.read_only),
+        "readOnly": int(not trades),
         "secret": "",
         "permissions": {
             "ContractTrade": ["Order", "Position"] if trades else [],
             "Spot": [],
-            "Wallet": [],
+            "Wallet": wallet.get(said, []),
             "Options": [],
             "Derivatives": ["DerivativesTrade"] if trades else [],
             "CopyTrading": [],
@@ -187,9 +195,9 @@ def _key(desk: Desk, _call: Call) -> Row:
             "Affiliate": [],
             "Earn": [],
         },
-        "ips": list(desk.rules.addresses) or ["*"],
+        "ips": addresses or ["*"],
         "type": 1,
-        "deadlineDay": -2 if desk.rules.addresses else 90,
+        "deadlineDay": -2 if addresses else 90,
         "expiredAt": expires,
         "createdAt": _KEY_MADE,
         "unified": 0,

@@ -1,5 +1,6 @@
 """OKX's account REST: balance, positions, leverage, fees, bills (docs-v5 "Trading Account")."""
 
+from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain.units import BPS_PER_ONE
@@ -93,17 +94,27 @@ def _mode(desk: Desk) -> PositionMode:
     return desk.venue.exchange.position_mode(desk.account_id, next(iter(desk.rules)))
 
 
+def _permissions(desk: Desk) -> str:
+    said = desk.faults.takes(FaultKind.KEY_PERMISSION)
+    if said is None:
+        return "read_only,trade"
+    # OKX knows no permission to transfer apart from the one to withdraw.
+    return "read_only" if said.value == "read_only" else "read_only,trade,withdraw"
+
+
 def _config(desk: Desk, _call: Call) -> Answer:
+    mode = desk.faults.takes(FaultKind.ACCOUNT_MODE)
+    unbound = desk.faults.takes(FaultKind.KEY_UNBOUND) is not None
     return [
         {
-            "acctLv": "2",
+            "acctLv": "2" if mode is None else mode.value,
             "acctStpMode": "cancel_maker",
             "autoLoan": False,
             "ctIsoMode": "automatic",
             "enableSpotBorrow": False,
             "feeType": "0",
             "greeksType": "PA",
-            "ip": "127.0.0.1",
+            "ip": "" if unbound else "127.0.0.1",
             "kycLv": "3",
             "label": "counterpoise simulator",
             "level": "Lv1",
@@ -112,7 +123,7 @@ def _config(desk: Desk, _call: Call) -> Answer:
             "mainUid": desk.account_id,
             "mgnIsoMode": "automatic",
             "opAuth": "0",
-            "perm": "read_only,trade",
+            "perm": _permissions(desk),
             "posMode": _MODE_NAMES[_mode(desk)],
             "roleType": "0",
             "settleCcy": CURRENCY,
@@ -180,7 +191,9 @@ def _set_position_mode(desk: Desk, call: Call) -> Answer:
 def _trade_fee(desk: Desk, _call: Call) -> Answer:
     # OKX writes a fee that is paid as a negative rate.
     maker = text(-desk.maker_fee_bps / BPS_PER_ONE)
-    taker = text(-desk.taker_fee_bps / BPS_PER_ONE)
+    said = desk.faults.takes(FaultKind.FEE)
+    taker_bps = desk.taker_fee_bps if said is None else Decimal(said.value)
+    taker = text(-taker_bps / BPS_PER_ONE)
     return [
         {
             "category": "1",

@@ -6,6 +6,7 @@ from typing import Final
 from counterpoise.domain import units
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.rounding import quantize_down, quantize_up
+from counterpoise.simulator.fault_kinds import FaultKind
 from counterpoise.simulator.okx.calls import Answer, Call, Desk, Handler, contract_of, page
 from counterpoise.simulator.okx.errors import Code, Row, WireError
 from counterpoise.simulator.okx.fundings import KEPT_MAX
@@ -116,10 +117,15 @@ def _instruments(desk: Desk, call: Call) -> Answer:
     if "instType" not in call.query:
         raise WireError(Code.PARAMETER, "Parameter instType can not be empty")
     return [
-        instrument_row(contract, desk.rules[contract.instrument_id])
+        instrument_row(contract, desk.rules[contract.instrument_id]) | _said(desk, contract)
         for contract in _asked(desk, call)
         if contract.instrument_id in desk.rules
     ]
+
+
+def _said(desk: Desk, contract: Contract) -> Row:
+    fault = desk.faults.takes(FaultKind.CONTRACT_SIZE, contract.instrument_id)
+    return {} if fault is None else {"ctVal": text(contract.contract_size * Decimal(fault.value))}
 
 
 def _time(desk: Desk, _call: Call) -> Answer:
@@ -218,11 +224,12 @@ def _funding_rate_history(desk: Desk, call: Call) -> Answer:
 
 
 def _position_tiers(desk: Desk, call: Call) -> Answer:
-    # OKX states tiers in contracts; the model's are in notional, so the mark divides them.
+    # OKX states tiers in contracts that stand still; the model's are in notional, so the price at
+    # the market's opening divides them.
     rows: list[Row] = []
     for contract in _asked(desk, call):
         instrument = desk.rules[contract.instrument_id]
-        mark = desk.venue.display.mark(contract.instrument_id)
+        mark = desk.listed[contract.instrument_id].price_start
         floor = "0"
         for number, tier in enumerate(instrument.tiers, start=1):
             if tier.notional_max is None:

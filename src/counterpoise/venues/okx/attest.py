@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.account import Attestation
-from counterpoise.domain.errors import StartRefused, VenueUnreachable
+from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.domain.instruments import Instrument, MarginTier
-from counterpoise.domain.units import NS_PER_MS
+from counterpoise.domain.units import NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues import clock_offset
-from counterpoise.venues.figures import optional_decimal
+from counterpoise.venues.figures import ns_from_ms, optional_decimal
 from counterpoise.venues.okx.convert import (
     Contract,
     base_from_contracts,
@@ -22,6 +22,13 @@ from counterpoise.venues.okx.session import OkxSession, Row
 #: Account modes (acctLv) in which swaps trade with cross margin and reduce-only orders work:
 #: 2 = futures, 3 = multi-currency margin. 1 = spot has no swaps, 4 = portfolio no reduce-only.
 _ACCOUNT_LEVELS: Final = frozenset({"2", "3"})
+#: ... in which other currencies than the settlement currency count as margin.
+_MULTI_CURRENCY_LEVELS: Final = frozenset({"3", "4"})
+
+_MODE_FAULT: Final = (
+    "OKX account mode {mode} cannot trade swaps with cross margin and reduce-only orders; switch "
+    "the account to Futures mode"
+)
 
 
 async def clock_offset_ns(session: OkxSession, clock: Clock) -> int:
@@ -43,36 +50,45 @@ async def configuration(session: OkxSession) -> Row:
 
 
 async def attest(session: OkxSession, contracts: Sequence[Contract], clock: Clock) -> Attestation:
-    """Return how the account is set up.
+    """Return how the account is set up; a mode that cannot carry a hedged book is told as a fault.
 
-    Raises StartRefused if the account mode cannot carry a hedged book of swaps.
+    Raises VenueUnreachable or VenueRejected.
     """
-    config = await configuration(session)
-    if str(config["acctLv"]) not in _ACCOUNT_LEVELS:
-        raise StartRefused(
-            f"OKX account mode {config['acctLv']} cannot trade swaps with cross margin and"
-            " reduce-only orders; switch the account to Futures mode"
-        )
-    offset_ns, positions, fee_bps, *settings = await asyncio.gather(
+    config, offset_ns, positions, fees = await asyncio.gather(
+        configuration(session),
         clock_offset_ns(session, clock),
         session.read("privateGetAccountPositions"),
-        _taker_fee_bps(session, contracts),
-        *(_leverage_setting(session, contract) for contract in contracts),
+        _fee_row(session, contracts),
     )
+    # One after the other: asked while trading, it must not fill the lane of reads before a
+    # reconciliation.
+    settings = [await _leverage_setting(session, each) for each in contracts]
+    hours = [await _funding_hours(session, each) for each in contracts]
+    bounds = [await _tier_quantities(session, each) for each in contracts]
     isolated = any(
         row.get("mgnMode") == "isolated" and Decimal(row.get("pos") or "0") != 0
         for row in positions
     )
+    names = [contract.instrument_id for contract in contracts]
+    mode = str(config["acctLv"])
     return Attestation(
         account_id=str(config["uid"]),
         one_way=config["posMode"] == "net_mode",
         cross_margin=not isolated,
-        leverage_settings=dict(
-            zip((contract.instrument_id for contract in contracts), settings, strict=True)
-        ),
+        leverage_settings=dict(zip(names, settings, strict=True)),
         permissions=tuple(part for part in str(config.get("perm", "")).split(",") if part),
-        taker_fee_bps=fee_bps,
+        # takerU is the rate of USDT-margined contracts, taker that of coin-margined ones.
+        taker_fee_bps=fee_bps_from_rate(fees.get("takerU") or fees.get("taker")),
+        maker_fee_bps=fee_bps_from_rate(fees.get("makerU") or fees.get("maker")),
+        fee_tier=str(fees.get("level") or ""),
         clock_offset_ms=offset_ns / NS_PER_MS,
+        account_mode=mode,
+        account_mode_fault="" if mode in _ACCOUNT_LEVELS else _MODE_FAULT.format(mode=mode),
+        multi_asset=mode in _MULTI_CURRENCY_LEVELS,
+        # "" = the key works from anywhere.
+        ip_bound=bool(config["ip"]) if "ip" in config else None,
+        funding_interval_hours=dict(zip(names, hours, strict=True)),
+        tier_quantities=dict(zip(names, bounds, strict=True)),
     )
 
 
@@ -83,12 +99,7 @@ async def instrument(session: OkxSession, contract: Contract) -> Instrument:
     is off by as much as the mark has moved since (source: public/position-tiers).
     """
     tier_rows, mark_rows = await asyncio.gather(
-        session.read(
-            "publicGetPublicPositionTiers",
-            instType="SWAP",
-            tdMode="cross",
-            instFamily=contract.family,
-        ),
+        _tier_rows(session, contract),
         session.read("publicGetPublicMarkPrice", instType="SWAP", instId=contract.inst_id),
     )
     mark = optional_decimal(mark_rows[0].get("markPx")) if mark_rows else None
@@ -118,7 +129,7 @@ def margin_tiers(
             maintenance_margin_fraction=Decimal(row["mmr"]),
             initial_margin_fraction=Decimal(row["imr"]),
         )
-        for row in sorted(tier_rows, key=lambda row: int(row["tier"]))
+        for row in _by_tier(tier_rows)
     )
 
 
@@ -129,14 +140,41 @@ async def _leverage_setting(session: OkxSession, contract: Contract) -> Decimal 
     return optional_decimal(answer[0].get("lever")) if answer else None
 
 
-async def _taker_fee_bps(session: OkxSession, contracts: Sequence[Contract]) -> Decimal | None:
+async def _funding_hours(session: OkxSession, contract: Contract) -> Decimal | None:
+    answer = await session.read("publicGetPublicFundingRate", instId=contract.inst_id)
+    row = answer[0] if answer else {}
+    due_ns = ns_from_ms(row.get("fundingTime"))
+    next_ns = ns_from_ms(row.get("nextFundingTime"))
+    return Decimal(next_ns - due_ns) / NS_PER_HOUR if next_ns > due_ns > 0 else None
+
+
+async def _tier_quantities(session: OkxSession, contract: Contract) -> tuple[Decimal | None, ...]:
+    return tuple(
+        _base_or_none(optional_decimal(row.get("maxSz")), contract.contract_size)
+        for row in _by_tier(await _tier_rows(session, contract))
+    )
+
+
+async def _tier_rows(session: OkxSession, contract: Contract) -> list[Any]:
+    return await session.read(
+        "publicGetPublicPositionTiers",
+        instType="SWAP",
+        tdMode="cross",
+        instFamily=contract.family,
+    )
+
+
+def _by_tier(tier_rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(tier_rows, key=lambda row: int(row["tier"]))
+
+
+async def _fee_row(session: OkxSession, contracts: Sequence[Contract]) -> Row:
     if not contracts:
-        return None
+        return {}
     answer = await session.read(
         "privateGetAccountTradeFee", instType="SWAP", instFamily=contracts[0].family
     )
-    # takerU is the rate of USDT-margined contracts, taker that of coin-margined ones.
-    return fee_bps_from_rate(answer[0].get("takerU") or answer[0].get("taker")) if answer else None
+    return answer[0] if answer else {}
 
 
 def _notional(contracts: Decimal | None, contract_size: Decimal, mark: Decimal) -> Decimal | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.errors import (
@@ -83,7 +83,7 @@ class OkxVenue:
             await session.close()
 
     async def attest(self, instrument_ids: Sequence[str]) -> Attestation:
-        """Return how the account is set up. Raises StartRefused for a key or mode at fault."""
+        """Return how the account is set up. Raises StartRefused for a key at fault."""
         contracts = [self._known(instrument_id) for instrument_id in instrument_ids]
         try:
             attestation = await attest.attest(self._opened, contracts, self._clock)
@@ -97,8 +97,8 @@ class OkxVenue:
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
         """Return fresh rules and margin tiers. Raises StartRefused for one OKX does not list."""
-        await self._load_contracts()
-        contracts = [self._known(instrument_id) for instrument_id in instrument_ids]
+        listed = await self._load_contracts()
+        contracts = [listed.get(i) or self._unlisted(i) for i in instrument_ids]
         found = await asyncio.gather(
             *(attest.instrument(self._opened, contract) for contract in contracts)
         )
@@ -253,13 +253,13 @@ class OkxVenue:
         return self._clock.now_ns() + self._offset_ns
 
     def _known(self, instrument_id: str) -> Contract:
-        contract = self._contracts.get(instrument_id)
-        if contract is None:
-            raise StartRefused(
-                f"OKX lists no linear swap {instrument_id} settled in {self._settle}; remove it"
-                " from the configured instruments"
-            )
-        return contract
+        return self._contracts.get(instrument_id) or self._unlisted(instrument_id)
+
+    def _unlisted(self, instrument_id: str) -> NoReturn:
+        raise StartRefused(
+            f"OKX lists no linear swap {instrument_id} settled in {self._settle}; remove it"
+            " from the configured instruments"
+        )
 
     def _known_order(self, instrument_id: str) -> Contract:
         # An order is refused, not the start: the daemon is running.
@@ -268,7 +268,7 @@ class OkxVenue:
             raise VenueRejected(f"OKX lists no {instrument_id}", code="INSTRUMENT_UNKNOWN")
         return contract
 
-    async def _load_contracts(self) -> None:
+    async def _load_contracts(self) -> dict[str, Contract]:
         answer: list[Row] = await self._opened.read("publicGetPublicInstruments", instType="SWAP")
         found: list[tuple[Row, Contract]] = []
         for row in answer:
@@ -281,8 +281,11 @@ class OkxVenue:
             if contract is not None:
                 found.append((row, contract))
         self._opened.load([row for row, _ in found])
-        self._contracts = {contract.instrument_id: contract for _, contract in found}
-        self._by_inst_id = {contract.inst_id: contract for _, contract in found}
+        listed = {contract.instrument_id: contract for _, contract in found}
+        # One that OKX took off its list is still in the account's fills and bills.
+        self._contracts |= listed
+        self._by_inst_id |= {contract.inst_id: contract for contract in listed.values()}
+        return listed
 
     def _order_request(self, order: JournaledOrder, contract: Contract) -> dict[str, Any]:
         intent = order.intent

@@ -261,15 +261,46 @@ async def test_funding_payments(venue, stub):
 async def test_the_attestation(venue, stub):
     stub.rows |= {
         "/api/v5/account/leverage-info": [{"lever": "3", "mgnMode": "cross"}],
-        "/api/v5/account/trade-fee": [{"taker": "-0.001", "takerU": "-0.0005"}],
+        "/api/v5/account/trade-fee": [
+            {"taker": "-0.001", "takerU": "-0.0005", "makerU": "0.0001", "level": "Lv3"}
+        ],
+        "/api/v5/public/funding-rate": [
+            {"fundingTime": "1700006400000", "nextFundingTime": "1700020800000"}
+        ],
+        "/api/v5/public/position-tiers": [
+            {"tier": "2", "maxSz": "", "mmr": "0.005", "imr": "0.02"},
+            {"tier": "1", "maxSz": "1000", "mmr": "0.004", "imr": "0.01"},
+        ],
         POSITIONS: [POSITION_ROW],
     }
     found = await venue.attest(["BTCUSDT", "ETHUSDT"])
     assert (found.account_id, found.one_way, found.cross_margin) == ("4242", True, True)
     assert found.leverage_settings == {"BTCUSDT": Decimal(3), "ETHUSDT": Decimal(3)}
     assert found.permissions == ("read_only", "trade")
-    assert found.taker_fee_bps == 5
+    assert (found.taker_fee_bps, found.maker_fee_bps, found.fee_tier) == (5, -1, "Lv3")
     assert abs(found.clock_offset_ms) < 100
+    assert (found.account_mode, found.account_mode_fault, found.multi_asset) == ("2", "", False)
+    assert found.ip_bound is None
+    assert found.funding_interval_hours == {"BTCUSDT": 4, "ETHUSDT": 4}
+    assert found.tier_quantities == {"BTCUSDT": (10, None), "ETHUSDT": (100, None)}
+
+
+@pytest.mark.parametrize(("address", "bound"), [("", False), ("10.0.0.1", True)])
+async def test_a_key_that_works_from_anywhere_shows(venue, stub, address, bound):
+    row = {"uid": "1", "acctLv": "2", "posMode": "net_mode", "perm": "trade", "ip": address}
+    stub.rows["/api/v5/account/config"] = [row]
+    assert (await venue.attest([])).ip_bound is bound
+
+
+async def test_an_instrument_taken_off_the_list_stays_readable(venue, stub):
+    listing = stub.rows["/api/v5/public/instruments"]
+    stub.rows["/api/v5/public/instruments"] = [
+        row for row in listing if row["instId"] != "ETH-USDT-SWAP"
+    ]
+    assert await venue.instruments([]) == ()
+    assert venue.venue_symbol("ETHUSDT") == "ETH-USDT-SWAP"
+    with pytest.raises(StartRefused, match="ETHUSDT"):
+        await venue.instruments(["ETHUSDT"])
 
 
 async def test_an_isolated_position_or_hedge_mode_shows(venue, stub):
@@ -283,12 +314,13 @@ async def test_an_isolated_position_or_hedge_mode_shows(venue, stub):
 
 
 @pytest.mark.parametrize("level", ["1", "4"])
-async def test_an_account_mode_without_reduce_only_swaps_is_refused(venue, stub, level):
+async def test_an_account_mode_without_reduce_only_swaps_is_a_fault(venue, stub, level):
     stub.rows["/api/v5/account/config"] = [
         {"uid": "4242", "acctLv": level, "posMode": "net_mode", "perm": "trade"}
     ]
-    with pytest.raises(StartRefused, match="Futures mode"):
-        await venue.attest([])
+    found = await venue.attest([])
+    assert found.account_mode == level
+    assert found.account_mode_fault.endswith("switch the account to Futures mode")
 
 
 async def test_the_clock_offset_is_measured(venue, stub, clock):

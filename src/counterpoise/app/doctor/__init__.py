@@ -1,0 +1,1 @@
+"""What must hold before the daemon is started, looked at point by point."""

@@ -1,5 +1,6 @@
 """Hands a virtual day to the naive auditor: the record's rows on one side, the venue's on the other."""
 
+import json
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import asdict
@@ -10,6 +11,7 @@ import naive_auditor
 from counterpoise.app import replay
 from counterpoise.domain import records
 from counterpoise.exchange.accounts import BillKind
+from counterpoise.exchange.orders import OrderCategory
 from crash_run import INCIDENTS_REFUSED, planned
 from memory_record import MemoryReader
 from modelled_venue import ACCOUNT
@@ -35,7 +37,9 @@ def audit(world: World) -> list[str]:
     found = list(world.broken)
     found += _twice(rows)
     found += naive_auditor.audit_fills(fills, at_venue)
-    found += naive_auditor.audit_orders(intents, [asdict(o) for o in venue.accepted.values()])
+    # What the venue seized is no order of anybody's; its executions are compared like any other.
+    taken = [asdict(o) for o in venue.accepted.values() if o.category is OrderCategory.NORMAL]
+    found += naive_auditor.audit_orders(intents, taken)
     found += naive_auditor.audit_plans(planned(decisions), intents, fills)
     found += naive_auditor.audit_ends(intents, rows[records.OrderEventSeen])
     found += naive_auditor.audit_leverage(rows[records.EquitySeen], "equity row")
@@ -48,7 +52,7 @@ def audit(world: World) -> list[str]:
     found += [
         f"incident {row['kind']}: {row['summary']}"
         for row in rows[records.IncidentOpened]
-        if row["kind"] in INCIDENTS_REFUSED
+        if row["kind"] in INCIDENTS_REFUSED and not _is_of_a_seizure(row, at_venue)
     ]
     found += _books(world, reader, at_venue)
     found += [
@@ -68,6 +72,12 @@ _KINDS: Final[tuple[type[Any], ...]] = (
     records.EquitySeen,
     records.IncidentOpened,
 )
+
+
+def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:
+    # An execution that is nobody's order is told as such; the venue's own have a number below 0.
+    seized = {fill["fill_id"] for fill in at_venue if fill["trade_sequence"] < 0}
+    return row["kind"] == "account.foreign" and json.loads(row["body"]).get("fill_id") in seized
 
 
 def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:

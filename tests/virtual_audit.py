@@ -21,6 +21,8 @@ from virtual_world import CASH_START, World
 EQUITY_TOLERANCE: Final = Decimal("0.002")
 #: After the trouble the record must be right again within this, ns.
 SETTLED_NS: Final = 30_000_000_000
+#: A seizure may be taken for drift for this long, ns: one cycle, and how late its message may be.
+SEIZED_NS: Final = 20_000_000_000
 _OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
 
 
@@ -76,8 +78,18 @@ _KINDS: Final[tuple[type[Any], ...]] = (
 
 def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:
     # An execution that is nobody's order is told as such; the venue's own have a number below 0.
-    seized = {fill["fill_id"] for fill in at_venue if fill["trade_sequence"] < 0}
-    return row["kind"] == "account.foreign" and json.loads(row["body"]).get("fill_id") in seized
+    # A position seized between the questions of one reconciliation, its message under way, is
+    # called drift until the next one: it is of that instrument alone, and of that moment.
+    seized = [fill for fill in at_venue if fill["trade_sequence"] < 0]
+    figures = json.loads(row["body"])
+    if row["kind"] == "account.foreign":
+        return figures.get("fill_id") in {fill["fill_id"] for fill in seized}
+    lately = {
+        fill["instrument_id"]
+        for fill in seized
+        if 0 <= row["opened_ns"] - fill["event_ns"] < SEIZED_NS
+    }
+    return row["kind"] == "account.drift" and set(figures) <= lately
 
 
 def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:

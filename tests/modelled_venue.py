@@ -467,8 +467,10 @@ class ModelledVenue:
         return 0
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
-        """Return LIVE for all."""
-        return dict.fromkeys(instrument_ids, InstrumentState.LIVE)
+        """Return what the market takes; DELISTED = it is not listed any more."""
+        await self._asked()
+        listed = {each.instrument_id: each.state for each in self.exchange.instruments()}
+        return {i: listed.get(i, InstrumentState.DELISTED) for i in instrument_ids}
 
     async def arm_dead_man(self, seconds: int) -> bool:
         """Return False: there is none."""

@@ -1,5 +1,6 @@
 """Hands a virtual day to the naive auditor: the record's rows on one side, the venue's on the other."""
 
+import json
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import asdict
@@ -10,6 +11,7 @@ import naive_auditor
 from counterpoise.app import replay
 from counterpoise.domain import records
 from counterpoise.exchange.accounts import BillKind
+from counterpoise.exchange.orders import OrderCategory
 from crash_run import INCIDENTS_REFUSED, planned
 from memory_record import MemoryReader
 from modelled_venue import ACCOUNT
@@ -19,6 +21,8 @@ from virtual_world import CASH_START, World
 EQUITY_TOLERANCE: Final = Decimal("0.002")
 #: After the trouble the record must be right again within this, ns.
 SETTLED_NS: Final = 30_000_000_000
+#: A seizure may be taken for drift for this long, ns: one cycle, and how late its message may be.
+SEIZED_NS: Final = 20_000_000_000
 _OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
 
 
@@ -35,7 +39,9 @@ def audit(world: World) -> list[str]:
     found = list(world.broken)
     found += _twice(rows)
     found += naive_auditor.audit_fills(fills, at_venue)
-    found += naive_auditor.audit_orders(intents, [asdict(o) for o in venue.accepted.values()])
+    # What the venue seized is no order of anybody's; its executions are compared like any other.
+    taken = [asdict(o) for o in venue.accepted.values() if o.category is OrderCategory.NORMAL]
+    found += naive_auditor.audit_orders(intents, taken)
     found += naive_auditor.audit_plans(planned(decisions), intents, fills)
     found += naive_auditor.audit_ends(intents, rows[records.OrderEventSeen])
     found += naive_auditor.audit_leverage(rows[records.EquitySeen], "equity row")
@@ -48,7 +54,7 @@ def audit(world: World) -> list[str]:
     found += [
         f"incident {row['kind']}: {row['summary']}"
         for row in rows[records.IncidentOpened]
-        if row["kind"] in INCIDENTS_REFUSED
+        if row["kind"] in INCIDENTS_REFUSED and not _is_of_a_seizure(row, at_venue)
     ]
     found += _books(world, reader, at_venue)
     found += [
@@ -68,6 +74,22 @@ _KINDS: Final[tuple[type[Any], ...]] = (
     records.EquitySeen,
     records.IncidentOpened,
 )
+
+
+def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:
+    # An execution that is nobody's order is told as such; the venue's own have a number below 0.
+    # A position seized between the questions of one reconciliation, its message under way, is
+    # called drift until the next one: it is of that instrument alone, and of that moment.
+    seized = [fill for fill in at_venue if fill["trade_sequence"] < 0]
+    figures = json.loads(row["body"])
+    if row["kind"] == "account.foreign":
+        return figures.get("fill_id") in {fill["fill_id"] for fill in seized}
+    lately = {
+        fill["instrument_id"]
+        for fill in seized
+        if 0 <= row["opened_ns"] - fill["event_ns"] < SEIZED_NS
+    }
+    return row["kind"] == "account.drift" and set(figures) <= lately
 
 
 def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:

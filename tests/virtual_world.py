@@ -12,16 +12,19 @@ from typing import Any, Final
 
 import structlog
 
-from counterpoise.app import boot, configuration, parameters
+from counterpoise.app import boot, configuration, listing_watch, parameters
 from counterpoise.app.runner import Runner
 from counterpoise.app.settings import Settings
+from counterpoise.domain import rounding
 from counterpoise.domain.errors import CounterpoiseError, VenueError
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.records import Record
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions
 from counterpoise.engine.run import Run
 from counterpoise.engine.state import State
 from counterpoise.exchange.exchange import Exchange
+from counterpoise.exchange.orders import OrderRefused
 from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
 from counterpoise.execution.performer import Performer
 from counterpoise.signals.state import Signals
@@ -40,7 +43,16 @@ STEP_SECONDS: Final = 1.0
 CYCLE_SECONDS: Final = 15
 #: The trouble lasts this long, then everything must come to its end within the quiet, seconds.
 TROUBLE_SECONDS: Final = 75.0
-QUIET_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 70.0
+#: What befalls account, daemon and market, and how often in proportion.
+BEFALLS: Final = {
+    "kill": 10, "shock": 8, "database": 4, "lease": 2, "transfer": 2, "withdrawal": 2,
+    "liquidation": 1, "adl": 2, "market ends": 1, "nothing": 2,
+}  # fmt: skip
+#: A withdrawal leaves leverage below this.
+WITHDRAWAL_LEVERAGE: Final = Decimal("2.6")
+#: Of the markets that end, this part are a hedge's.
+HEDGES_END: Final = 0.7
 #: A start that the venue does not answer is tried again after this, seconds.
 START_AGAIN_SECONDS: Final = 1.0
 
@@ -176,6 +188,7 @@ class VirtualDaemon:
         self._begin(runner.schedule())
         self._begin(runner.mind_health(Shipping(self.journal), self.journal, self.permit))  # type: ignore[arg-type]
         self._begin(self._mind(runner))
+        self._begin(listing_watch.watch(world.venue, runner, world.clock))
 
     def _remember(self, state: State, reader: MemoryReader) -> None:
         from counterpoise.domain import records
@@ -257,20 +270,22 @@ def _watch(world: World) -> None:
     gross = sum((abs(p.quantity) * p.mark for p in state.positions.values()), Decimal(0))
     leverage = gross / state.equity if state.equity > 0 else Decimal(99)
     world.leverage_max = max(world.leverage_max, leverage)
-    world.marks.append((world.clock.now_ns(), {n: world.exchange.mark(n) for n in NAMES}))
+    marks = {name: world.exchange.mark(name) for name in _listed(world)}
+    world.marks.append((world.clock.now_ns(), marks))
 
 
 def _next_life(world: World, settings: Settings) -> VirtualDaemon:
     world.lives += 1
+    # What is listed no more is taken out of the configuration by whoever starts it again.
+    listed = tuple(name for name in _listed(world) if name != NAMES[0])
+    settings = settings.model_copy(update={"hedge_candidates": listed})
     daemon = world.daemon = VirtualDaemon(world, world.lives, settings)
     daemon.start()
     return daemon
 
 
 async def _befall(world: World, daemon: VirtualDaemon, draw: random.Random) -> VirtualDaemon:
-    what = draw.choices(
-        ["kill", "shock", "database", "lease", "transfer", "nothing"], [5, 4, 2, 1, 1, 2]
-    )[0]
+    what = draw.choices(list(BEFALLS), list(BEFALLS.values()))[0]
     world.story.append(f"{world.clock.monotonic():.1f} {what}")
     match what:
         case "kill":
@@ -278,8 +293,10 @@ async def _befall(world: World, daemon: VirtualDaemon, draw: random.Random) -> V
             await asyncio.sleep(draw.uniform(0.2, 3.0))
             return _next_life(world, draw.choice(SETTINGS))
         case "shock":
-            name, fraction = draw.choice(NAMES), draw.uniform(-0.03, 0.03)
+            name, fraction = draw.choice(_listed(world)), draw.uniform(-0.03, 0.03)
             world.exchange.shock(name, fraction, draw.uniform(1.0, 5.0))
+        case "liquidation" | "adl" | "market ends" | "withdrawal":
+            _seized(world, what, draw)
         case "database":
             daemon.journal.available = False
             await asyncio.sleep(draw.uniform(0.5, 6.0))
@@ -292,6 +309,52 @@ async def _befall(world: World, daemon: VirtualDaemon, draw: random.Random) -> V
             world.venue.advance()
             world.venue._tell(world.exchange.transfer(ACCOUNT, Decimal(draw.randint(50, 500))))
     return daemon
+
+
+def _listed(world: World) -> list[str]:
+    return [each.instrument_id for each in world.exchange.instruments()]
+
+
+def _seized(world: World, what: str, draw: random.Random) -> None:
+    # What the venue does to the account by itself, or its owner behind the daemon's back.
+    exchange = world.exchange
+    world.venue.advance()
+    held = sorted(exchange.account(ACCOUNT).positions.items())
+    if what == "withdrawal":
+        # Never so much that it alone carried the book past the guard.
+        account = exchange.account(ACCOUNT)
+        gross = sum((abs(p.quantity) * p.mark for _, p in held), Decimal(0))
+        room = account.equity - gross / WITHDRAWAL_LEVERAGE
+        change = min(Decimal(draw.randint(50, 400)), room.quantize(Decimal("0.01")))
+        if change > 0:
+            with contextlib.suppress(OrderRefused):
+                world.venue._tell(exchange.transfer(ACCOUNT, -change))
+    elif what == "market ends":
+        # Announced first; the core's announcement is taken back, a hedge's is not.
+        name = draw.choice(NAMES[1:]) if draw.random() < HEDGES_END else NAMES[0]
+        if name not in _listed(world) or len(_listed(world)) < len(NAMES):
+            return
+        world.story.append(f"    {name}")
+        exchange.set_instrument_state(name, InstrumentState.CLOSING)
+        after = draw.uniform(5.0, 40.0)
+        asyncio.get_running_loop().call_later(after, _end_of_market, world, name)
+    elif held and what == "adl":
+        name, position = draw.choice(held)
+        lot = exchange.instrument(name).lot_size
+        part = Decimal(repr(round(draw.uniform(0.1, 1.0), 2)))
+        quantity = max(lot, rounding.quantize_toward_zero(abs(position.quantity) * part, lot))
+        world.venue._tell(exchange.force_reduce(ACCOUNT, name, quantity=quantity))
+    elif held:
+        world.venue._tell(exchange.force_liquidate(ACCOUNT))
+
+
+def _end_of_market(world: World, name: str) -> None:
+    world.venue.advance()
+    world.story.append(f"{world.clock.monotonic():.1f} {name} ends")
+    if name == NAMES[0]:
+        world.exchange.set_instrument_state(name, InstrumentState.LIVE)
+    else:
+        world.venue._tell(world.exchange.delist(name))
 
 
 def trouble(draw: random.Random) -> Trouble:

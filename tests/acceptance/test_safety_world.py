@@ -118,6 +118,44 @@ def test_a_core_that_is_suspended_and_then_delisted() -> None:
         assert made.cli("replay", "--all").returncode == 0
 
 
+def test_a_core_whose_end_is_announced_is_closed_and_not_opened_again() -> None:
+    with daemon(cycle_seconds=15) as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        mark = made.log_size()
+        client.fault(made.simulator_dir, "instrument_state", symbol="BTCUSDT", value="closing")
+        wait_cause(made, "core", after=mark)
+        wait_until("nothing held", lambda: made.venue_positions() == {})
+        closed = made.log_size()
+        made.wait_for("decision.made", after=closed, kind="cycle")
+        sent = made.events("order.sent", after=mark)
+        assert sent
+        assert all(order["reduce_only"] for order in sent)
+        with made.reader() as reader:
+            reasons = [r["reasons"] for r in reader.decisions(limit=50) if r["kind"] == "flatten"]
+        assert ["INSTRUMENT_CLOSING"] in reasons
+        assert made.cli("replay", "--all").returncode == 0
+
+
+def test_a_reduction_rests_where_only_post_only_orders_are_taken() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        client.fault(made.simulator_dir, "instrument_state", symbol="BTCUSDT", value="post_only")
+        mark = made.log_size()
+        wait_cause(made, "core", after=mark)
+        assert made.cli("flatten").returncode == 0
+
+        def resting() -> bool:
+            orders = [o for o in made.venue()["open_orders"] if o["instrument_id"] == "BTCUSDT"]
+            return any(o["reduce_only"] and o["time_in_force"] == "gtc" for o in orders)
+
+        # The market may come to it before anybody looks; then it has been filled.
+        wait_until("it to rest", lambda: resting() or "BTCUSDT" not in made.venue_positions())
+        client.fault(made.simulator_dir, "instrument_state", symbol="BTCUSDT", value="live")
+        wait_until("nothing held", lambda: made.venue_positions() == {})
+
+
 def test_a_killed_daemon_s_resting_order_is_canceled_by_the_venue() -> None:
     with daemon(dead_man_seconds=10, foreign="ignore", cycle_seconds=60) as made:
         made.start()
@@ -133,7 +171,8 @@ def test_a_killed_daemon_s_resting_order_is_canceled_by_the_venue() -> None:
 
 
 def test_an_order_of_somebody_else_holds_back_or_not_as_configured() -> None:
-    with daemon() as made:
+    # A start on a busy machine takes longer than the venue's switch waits.
+    with daemon(dead_man_seconds=0) as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
         mark = made.log_size()

@@ -78,7 +78,7 @@ def test_an_operator_states_what_no_evidence_says() -> None:
         made.wait_for("control.handled", after=mark, result="done")
         kinds = [e["summary"] for e in made.events("incident.opened", after=mark)]
         assert not any(first in summary for summary in kinds), "what was stated is asked again"
-        wait_until("its end on record", lambda: not listed(made))
+        wait_until(f"its end on record: {listed(made)}", lambda: not listed(made))
         with made.reader() as reader:
             stated = [row for row in reader.controls() if row["action"] == "resolve_order"]
             orders = {row["client_order_id"]: row for row in reader.orders(limit=100)}

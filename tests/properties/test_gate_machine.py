@@ -261,4 +261,4 @@ class GateMachine(RuleBasedStateMachine):
 
 
 TestGate = GateMachine.TestCase
-TestGate.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)
+TestGate.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)

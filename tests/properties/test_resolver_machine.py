@@ -109,8 +109,8 @@ def an_open_order(state: OrderState = OrderState.ACCEPTED) -> OpenOrder:
 class ResolverMachine(RuleBasedStateMachine):
     """One order of unknown outcome."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(arrives=st.booleans(), late=st.booleans())
+    def begin(self, *, arrives: bool, late: bool) -> None:
         self.venue = LaggingVenue()
         self.clock = SettableClock(START_NS)
         self.fed: list[Event] = []
@@ -122,6 +122,10 @@ class ResolverMachine(RuleBasedStateMachine):
         self.seen: set[str] = set()
         #: True = the request is lost for good.
         self.lost = False
+        if arrives:
+            self.the_request_arrives()
+        if late:
+            self.clock.ns = EXPIRES_NS + SETTLE_NS
 
     def _feed(self, event: Event) -> None:
         self.fed.append(event)
@@ -189,10 +193,13 @@ class ResolverMachine(RuleBasedStateMachine):
         self.clock.ns += seconds * NS_PER_SECOND
 
     @rule(
-        blind=st.sets(st.sampled_from((ID, OPEN, ENDED, FILLS, POSITION))),
-        refuses_at=st.integers(-3, 6),
+        lagging=st.sets(st.sampled_from((OPEN, ENDED, FILLS, POSITION))),
+        by_id=st.sampled_from((False, False, False, True)),
+        refuses_at=st.sampled_from((0, 0, 0, 0, 1, 2, 3, 4, 5)),
     )
-    def it_is_asked_about(self, blind: set[str], refuses_at: int) -> None:
+    def it_is_asked_about(self, lagging: set[str], refuses_at: int, *, by_id: bool) -> None:
+        # `by_id` = it is found by its id; 0 = every question is answered.
+        blind = lagging if by_id else lagging | {ID}
         order = self.tracker.get(KEY)
         assert order is not None
         if order.over:
@@ -203,7 +210,9 @@ class ResolverMachine(RuleBasedStateMachine):
             spoken = order.held_before is None
             certain = shows - ({POSITION} if spoken else set())
             if certain <= blind:
-                blind = blind - {min(certain)}
+                # One of them is up to date: rather a list than the order itself.
+                others = sorted(certain - {ID})
+                blind = blind - {others[self.clock.ns // NS_PER_SECOND % len(others)]}
         self.venue.blind = frozenset(blind)
         self.venue.asked, self.venue.refuses_at = 0, refuses_at
         self._finish(self.resolver.resolve(self.tracker.ask(KEY, self.clock.now_ns())))
@@ -237,7 +246,7 @@ class ResolverMachine(RuleBasedStateMachine):
             return
         self.clock.ns += 60 * NS_PER_SECOND
         for _ in range(2):
-            self.it_is_asked_about(set(), -1)
+            self.it_is_asked_about(set(), 0, by_id=True)
         order = self.tracker.get(KEY)
         assert order is not None
         if self.venue.order is None:

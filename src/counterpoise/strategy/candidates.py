@@ -17,6 +17,8 @@ from counterpoise.strategy.regime import book_regime
 _HOURS_PER_DAY: Final = 24.0
 
 _NOTHING: Final[Mapping[str, float]] = {}
+# What comes to its end, or has.
+_ENDING: Final = frozenset({InstrumentState.CLOSING, InstrumentState.DELISTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,9 @@ def signals_missing(  # noqa: PLR0911 - one return per input
     view, core = market.instruments.get(instrument_id), parameters.core_instrument
     if not marked(view):
         return "no mark"
+    if view.instrument.state in _ENDING:
+        # No short loss of data: whoever holds a place in the hedge loses it.
+        return f"instrument is {view.instrument.state.value}"
     if not view.instrument.tiers:
         return "no margin tiers"
     known = instrument_id in signals.correlation_core_fast

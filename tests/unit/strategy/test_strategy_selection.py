@@ -106,6 +106,16 @@ def test_an_unlisted_instrument_has_no_mark() -> None:
     assert candidates.signals_missing("ADAUSDT", market(), signals(), PARAMETERS) == "no mark"
 
 
+@pytest.mark.parametrize("state", [InstrumentState.CLOSING, InstrumentState.DELISTED])
+def test_a_market_that_ends_takes_the_leg_s_place_in_the_hedge(state: InstrumentState) -> None:
+    ending = market_view(ETH, instrument=instrument(ETH, state=state))
+    seen = market({ETH: ending})
+    why = candidates.signals_missing(ETH, seen, signals(), PARAMETERS)
+    assert why == f"instrument is {state.value}"
+    suspended = market_view(ETH, instrument=instrument(ETH, state=InstrumentState.SUSPENDED))
+    assert candidates.signals_missing(ETH, market({ETH: suspended}), signals(), PARAMETERS) == ""
+
+
 def test_the_best_are_chosen_on_the_side_that_offsets() -> None:
     fast = {ETH: 0.9, SOL: 0.7, XRP: 0.8}
     told = signals(correlation_core_fast=fast, correlation_core_medium=fast)

@@ -13,7 +13,7 @@ from counterpoise.ledger import connections, migrate, schema
 
 SCRIPTS = migrate.find_scripts()
 #: The newest revision; a change of it is a change of everybody's database.
-HEAD = "0005"
+HEAD = "0007"
 TABLES = sorted(table.name for table in schema.metadata.tables.values() if table.schema == "audit")
 
 

@@ -92,6 +92,12 @@ class RuleSettings(BaseSettings):
     distance_trigger: Decimal = Decimal("0.15")
     distance_target: Decimal = Decimal("0.20")
 
+    # Stops that rest at the venue (risk.protection).
+    stop_depth: Decimal = Decimal("0.25")
+    stop_move_max: Decimal = Decimal("0.5")
+    stop_band: Decimal = Decimal("0.02")
+    stop_quantity_band: Decimal = Decimal("0.02")
+
     # Cost of trading, and how far a price may go, bps (risk.view, engine.run).
     fee_bps: float = 5.0
     slippage_bps: float = 2.0

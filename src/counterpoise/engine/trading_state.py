@@ -65,7 +65,7 @@ MEANINGS: Final[dict[Cause, tuple[str, str]]] = {
         "by itself, once it is measured near enough; synchronise it (NTP)",
     ),
     Cause.CORE: (
-        "The venue does not take ordinary orders in the core's instrument.",
+        "The venue does not take ordinary orders in the core's instrument, or announced its end.",
         "by itself, once the instrument is live again",
     ),
     Cause.STOPPING: ("A stop is under way.", "the daemon ends"),

@@ -17,6 +17,7 @@ from counterpoise.app.cli import (
     explain,
     feed,
     laboratory,
+    orders,
     positions,
     record,
     replay,
@@ -73,6 +74,7 @@ app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)
 app.command("stop")(control.stop)
 app.add_typer(control.high_water, name="high-water")
+app.add_typer(orders.orders, name="orders")
 app.add_typer(configure.config, name="config")
 app.add_typer(simulate.simulator, name="simulator")
 app.add_typer(audit.audit, name="audit")

@@ -32,6 +32,7 @@ async def journaled(
     instrument_id: str = "BTCUSDT",
     client_order_id: str = "cp0123456789abcdef0123456789abcd",
     post_only: bool = False,
+    trigger_price: str | None = None,
 ) -> JournaledOrder:
     """Return an order that passed the gate and the journal."""
     now_ns = clock.now_ns()
@@ -50,6 +51,7 @@ async def journaled(
         attempt=0,
         created_ns=now_ns,
         post_only=post_only,
+        trigger_price=None if trigger_price is None else Decimal(trigger_price),
     )
     view = RiskView(
         now_ns=now_ns,
@@ -120,4 +122,5 @@ def _written(approved: ApprovedOrder) -> IntentWritten:
         leverage_worst=approved.leverage_worst,
         created_ns=intent.created_ns,
         expires_ns=approved.expires_ns,
+        trigger_price=intent.trigger_price,
     )

@@ -111,6 +111,10 @@ class Rig:
     account_beats: bool
     #: Whether the venue tells a market that takes resting orders only.
     has_post_only_state: bool
+    #: Whether a stop is gone by itself once there is nothing to close.
+    stops_end_with_position: bool = True
+    #: Whether a price outside the band is refused; False = it is moved to the band's end.
+    refuses_prices: bool = True
     clock: WallClock = field(default_factory=WallClock)
 
 
@@ -202,6 +206,8 @@ def bybit_rig(running: RunningVenue) -> Rig:
         taker_fee_bps=Decimal("5.5"),
         account_beats=False,
         has_post_only_state=True,
+        stops_end_with_position=False,
+        refuses_prices=False,
         clock=clock,
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from counterpoise.simulator import client
 from daemon_process import daemon, wait_until
+from resting_stops import in_step, live_stops
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,6 +36,7 @@ def test_it_trades_survives_a_kill_in_mid_cycle_and_flattens() -> None:
         wait_until("three cycles", lambda: len(made.events("decision.made", after=mark)) >= 3)
         wait_until("the record to agree", lambda: made.ledger_positions() == made.venue_positions())
         assert "BTCUSDT" in made.venue_positions()
+        wait_until("a stop behind each leg", lambda: in_step(made))
         with made.reader() as reader:
             first = reader.decision(said["decision"])
             assert first is not None
@@ -52,4 +54,5 @@ def test_it_trades_survives_a_kill_in_mid_cycle_and_flattens() -> None:
         assert made.wait_exit(60) == 0
         assert made.venue_positions() == {}
         assert made.venue()["open_orders"] == []
+        assert live_stops(made) == {}
         assert made.ledger_positions() == {}

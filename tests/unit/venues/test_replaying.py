@@ -262,6 +262,18 @@ def test_an_answer_that_came_just_before_the_gap_was_seen_mends_it():
     assert found["bids"] == [["98", "1"], ["97", "1"]]
 
 
+def test_of_answers_before_the_stream_began_the_last_one_counts():
+    found = told(
+        BinanceRecording(),
+        depth(50, bids=[["1", "1"]], asks=[["2", "1"]]),
+        depth(103, **SEED),
+        binance(90, 99, 80),
+        binance(100, 105, 99, b=[["100.0", "7"]]),
+    )["BTCUSDT"]
+    assert counts(found) == (2, 2, 1, 0, 0, 0)
+    assert found["bids"] == [["100.10", "3"], ["100.0", "7"]]
+
+
 def test_partial_books_of_binance_are_whole_and_lose_against_the_full_one():
     partial = binance(1, 2, 0, b=[["5", "5"]], a=[["6", "6"]], stream="btcusdt@depth5")
     assert counts(told(BinanceRecording(), partial, partial)["BTCUSDT"]) == (2, 2, 0, 0, 0, 0)

@@ -41,9 +41,14 @@ def record(
     Ends at a limit or at Ctrl-C. `counterpoise feed replay` reads the file.
     """
     import asyncio
+    import sys
+
+    import structlog
 
     from counterpoise.app.frame_recording import Limits
 
+    # Standard output is for the result.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     endpoints, make = _venue(venue, environment, port)
     names = [name.strip() for name in symbols.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):

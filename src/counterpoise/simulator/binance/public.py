@@ -23,6 +23,8 @@ from counterpoise.simulator.binance.tape import FundingRow
 #: When the venue says its contracts were listed and end, ms.
 _LISTED_MS: Final = 1_569_398_400_000
 _DELIVERY_MS: Final = 4_133_404_800_000
+#: When a contract ends whose end was announced, ms.
+_ENDS_MS: Final = 1_893_456_000_000
 #: The interest part of eight hours, fraction.
 INTEREST: Final = Decimal("0.0001")
 INTEREST_NS: Final = 8 * units.NS_PER_HOUR
@@ -96,7 +98,7 @@ def instrument_row(desk: Desk, instrument: Instrument) -> Row:
         "symbol": instrument.instrument_id,
         "pair": instrument.instrument_id,
         "contractType": "PERPETUAL",
-        "deliveryDate": _DELIVERY_MS,
+        "deliveryDate": _ENDS_MS if instrument.state is InstrumentState.CLOSING else _DELIVERY_MS,
         "onboardDate": _LISTED_MS,
         "status": _STATUS[instrument.state],
         "maintMarginPercent": "2.5000",

@@ -9,6 +9,7 @@ here means that the stream is deaf.
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Final
 
 import structlog
@@ -23,7 +24,7 @@ from counterpoise.domain.events import (
     StreamName,
     UpdateSource,
 )
-from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
 from counterpoise.venues.binance import attest, errors, frames, reads, rows
 from counterpoise.venues.binance.books import Symbols
@@ -53,7 +54,7 @@ BALANCE_SECONDS_MIN: Final = 1.0
 #: A balance is told only while the stream beside it was alive within this, ns.
 ALIVE_WITHIN_NS: Final = 10 * NS_PER_SECOND
 
-#: Cash changed by REST must be told by the stream within this, ns.
+#: Cash that REST has must be told by the stream within this, ns.
 TOLD_WITHIN_NS: Final = 5 * NS_PER_SECOND
 
 #: How often the listen key is kept alive, seconds; Binance ends one after an hour.
@@ -75,8 +76,10 @@ class AccountConversation:
     what was missed.
     """
 
-    def __init__(self, symbols: Symbols, changed: Callable[[], None]) -> None:
-        """`changed` is called when the account says that cash or margin changed."""
+    def __init__(
+        self, symbols: Symbols, changed: Callable[[], None], *, settle: str = "USDT"
+    ) -> None:
+        """`changed` is called when the balance should be asked for: something moved it."""
         self.stream = StreamName.ACCOUNT
         #: Made by the listen key.
         self.url = ""
@@ -85,11 +88,12 @@ class AccountConversation:
         self.established = False
         self._instruments = {symbol: ours for ours, (symbol, _) in symbols.items()}
         self._changed = changed
+        self._settle = settle
         self._key = ""
         self._end: Dropped | None = None
-        #: Venue clock of the last change of cash that the stream told, or that was there before, ns.
-        self._told_ns: int | None = None
-        #: Since when REST knows of a change the stream has not told, our clock, ns; None = none.
+        #: Cash as the stream told it last, or as it was before it told any; None = not known.
+        self._told_cash: Decimal | None = None
+        #: Since when REST has other cash than the stream told, our clock, ns; None = it has not.
         self._untold_since_ns: int | None = None
 
     @property
@@ -105,7 +109,7 @@ class AccountConversation:
         """Listen; the key was granted before."""
         self.established = True
         self._end = None
-        self._told_ns = self._untold_since_ns = None
+        self._told_cash = self._untold_since_ns = None
 
     def hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
         """Return what changed."""
@@ -126,12 +130,16 @@ class AccountConversation:
         """End the connection: Binance knows its key no more."""
         self._end = Dropped("the listen key is gone", at_once=True)
 
-    def compare(self, changed_ns: int, now_ns: int) -> None:
-        """Take the time of the last change of cash by REST, venue clock."""
-        if self._told_ns is None:
-            self._told_ns = changed_ns
-        elif changed_ns > self._told_ns and self._untold_since_ns is None:
-            self._untold_since_ns = now_ns
+    def compare(self, cash: Decimal, now_ns: int) -> None:
+        """Take the account's cash by REST, quote; a difference is looked at again soon."""
+        if self._told_cash is None:
+            self._told_cash = cash
+        elif cash == self._told_cash:
+            self._untold_since_ns = None
+        else:
+            # An event on its way, or an answer older than one: either is settled in a moment.
+            self._untold_since_ns = self._untold_since_ns or now_ns
+            self._changed()
 
     def _hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
         told = frames.USER.decode(frame)
@@ -166,10 +174,9 @@ class AccountConversation:
 
     def _account(self, message: frames.AccountUpdate, received_ns: int) -> list[Event]:
         self._changed()
-        changed_ns = message.changed_ms * NS_PER_MS
-        if self._told_ns is None or changed_ns >= self._told_ns:
-            self._told_ns = changed_ns
-            self._untold_since_ns = None
+        for asset in message.account.balances:
+            if asset.asset == self._settle:
+                self._told_cash, self._untold_since_ns = Decimal(asset.wallet), None
         events: list[Event] = []
         for row in message.account.positions:
             if row.symbol not in self._instruments:
@@ -245,7 +252,7 @@ class BinanceAccountStream:
             await self._session.close()
 
     def _conversation(self) -> Conversation:
-        return AccountConversation(self._symbols, self._changed.set)
+        return AccountConversation(self._symbols, self._changed.set, settle=self._settle)
 
     @property
     def _opened(self) -> BinanceSession:
@@ -315,5 +322,5 @@ class BinanceAccountStream:
                     session.set_clock_offset(await attest.clock_offset_ns(session, self._clock))
             return
         received_ns = self._clock.now_ns()
-        conversation.compare(balance.event_ns, received_ns)
+        conversation.compare(balance.wallet_balance, received_ns)
         feed(BalanceUpdate(balance=balance, received_ns=received_ns))

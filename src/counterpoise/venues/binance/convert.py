@@ -33,6 +33,9 @@ _TIMES: Final[Mapping[TimeInForce, str]] = {
     TimeInForce.FOK: "FOK",
 }
 
+#: When perpetuals "are delivered" that nobody has announced the end of, or later, ms.
+DELIVERY_NEVER_MS: Final = 4_102_444_800_000
+
 #: A bracket's cap above this is the end of the table, quote.
 _CAP_NONE: Final = Decimal(10) ** 15
 
@@ -89,8 +92,16 @@ def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
         notional_min=None if notional is None else Decimal(notional["notional"]),
         limit_quantity_max=Decimal(lot["maxQty"]),
         market_quantity_max=min(Decimal(lot["maxQty"]), Decimal(market["maxQty"])),
-        state=InstrumentState.LIVE if row.get("status") == "TRADING" else InstrumentState.SUSPENDED,
+        state=_state(row),
     )
+
+
+def _state(row: Mapping[str, Any]) -> InstrumentState:
+    if row.get("status") != "TRADING":
+        return InstrumentState.SUSPENDED
+    # A perpetual's delivery lies in the year 2100 until Binance has announced its end.
+    ends = 0 < int(row.get("deliveryDate") or 0) < DELIVERY_NEVER_MS
+    return InstrumentState.CLOSING if ends else InstrumentState.LIVE
 
 
 def margin_tier(row: Mapping[str, Any]) -> MarginTier:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     StartRefused,
@@ -18,7 +18,7 @@ from counterpoise.domain.orders import Fill, JournaledOrder
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle, Clock
 from counterpoise.venues import figures, order_entry
-from counterpoise.venues.binance import attest, candles, convert, errors, ledgers, reads
+from counterpoise.venues.binance import attest, candles, convert, errors, ledgers, reads, triggers
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession, receive_window_ms
@@ -38,6 +38,7 @@ class BinanceVenue:
     name: str = "binance"
     history_ns: int = reads.HISTORY_NS
     executions_ns: int = ledgers.EXECUTIONS_NS
+    has_triggers: bool = True
 
     def __init__(
         self,
@@ -187,6 +188,28 @@ class BinanceVenue:
         except VenueRejected as error:
             if error.code not in errors.ALREADY_OVER:
                 raise
+
+    async def place_trigger(self, order: JournaledOrder) -> OrderUpdate:
+        """Have Binance hold a stop back under our id until the mark reaches it."""
+        listing = self._known_order(order.intent.instrument_id)
+        body = triggers.request(order, listing)
+        orders = self._opened.orders
+        answer = await self._change(lambda: orders.fapiPrivatePostAlgoOrder(body))
+        return triggers.accepted(answer, order.intent.client_order_id, listing, self._clock)
+
+    async def cancel_trigger(self, instrument_id: str, client_order_id: str) -> None:
+        """Have a stop dropped; one that is already over is no error."""
+        symbol = self._known_order(instrument_id).symbol
+        await triggers.cancel(self._opened, symbol, client_order_id)
+
+    async def find_trigger(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what became of a stop and of the order it made; None = Binance knows none."""
+        symbol = self._known_order(instrument_id).symbol
+        return await triggers.find(self._opened, symbol, client_order_id, self._clock)
+
+    async def triggers(self) -> tuple[WaitingTrigger, ...]:
+        """Return every stop that waits in this account."""
+        return await triggers.waiting(self._opened)
 
     async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
         """Return what Binance knows of an order by our id; None = it says it knows none."""

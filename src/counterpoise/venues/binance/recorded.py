@@ -22,7 +22,7 @@ _CHANGES: Final = "depth"
 _CHANGES_DEPTH: Final = 1_000
 #: Streams whose every message is whole: "btcusdt@depth20@100ms".
 _WHOLE: Final = re.compile(r"@depth(5|10|20)(@|$)")
-_DEPTH_PATH: Final = re.compile(r"/fapi/v\d+/depth$")
+_DEPTH_PATH: Final = re.compile(r"/[df]api/v\d+/depth$")
 
 
 class _Event(msgspec.Struct):
@@ -40,6 +40,8 @@ class BinanceRecording:
 
     def __init__(self) -> None:
         self._books: dict[str, BookSync] = {}
+        #: Books to whose snapshot no message has been applied yet.
+        self._unmoved: set[str] = set()
         #: Snapshots that came while their book was whole.
         self._spare: dict[str, frames.DepthSnapshot] = {}
 
@@ -74,15 +76,22 @@ class BinanceRecording:
         symbol = symbols[0].upper()
         snapshot = frames.SNAPSHOT.decode(row.frame)
         book = self._books.setdefault(symbol, BookSync())
+        if symbol in self._unmoved:
+            # Asked for more than once before the stream began: the last one counts.
+            book.reset()
         if book.last is not None:
             self._spare[symbol] = snapshot
             return None
         steps = _seeded(book, snapshot)
+        if len(steps) == 1:
+            self._unmoved.add(symbol)
         return (_told(symbol, _CHANGES, _CHANGES_DEPTH, steps, streamed=False),)
 
     def _change(self, update: frames.DepthUpdate) -> tuple[Step, ...]:
         book = self._books.setdefault(update.symbol, BookSync())
         verdict = book.hear(update)
+        if verdict in {Verdict.DELTA, Verdict.GAP}:
+            self._unmoved.discard(update.symbol)
         if verdict is Verdict.DELTA:
             return (_delta(update),)
         if verdict is not Verdict.GAP:

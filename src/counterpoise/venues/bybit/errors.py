@@ -11,6 +11,7 @@ from typing import Final
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     PositionDoubtful,
+    PriceRefused,
     VenueError,
     VenueRejected,
     VenueUnreachable,
@@ -31,14 +32,16 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
     # The order itself was refused: parameters, limits, margin, instrument, risk limit.
     **codes(
         VenueRejected,
-        "110003 110004 110005 110006 110007 110009 110011 110012 110013 110014 110015 110016 110018"
+        "110004 110005 110006 110007 110009 110011 110012 110013 110014 110015 110016 110018"
         " 110019 110020 110021 110022 110023 110029 110030 110031 110032 110035 110036 110037"
         " 110038 110039 110040 110041 110042 110044 110045 110046 110047 110048 110049 110050"
         " 110051 110052 110053 110057 110058 110059 110060 110061 110062 110063 110064 110065"
         " 110066 110067 110068 110069 110070 110071 110072 110073 110074 110089 110090 110092"
-        " 110093 110094 110095 110096 110097 110098 110099 110120 110121 30208 30209 182011"
+        " 110093 110094 110095 110096 110097 110098 110099 182011"
         " 3200641",
     ),
+    # The price lies outside what the venue takes now.
+    **codes(PriceRefused, "110003 110120 110121 30208 30209"),
     # It would not reduce: the position is gone, on the other side, or reserved by orders that
     # rest. Read it again; the same order again would be refused again.
     **codes(PositionDoubtful, "110017 110034"),

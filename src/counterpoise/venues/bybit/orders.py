@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     StartRefused,
@@ -18,7 +18,7 @@ from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import Fill, JournaledOrder
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle, Clock
-from counterpoise.venues.bybit import attest, candles, convert, errors, reads
+from counterpoise.venues.bybit import attest, candles, convert, errors, reads, triggers
 from counterpoise.venues.bybit.convert import CATEGORY, Listing
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.bybit.session import WINDOW_FIELD, WINDOW_MS, BybitSession
@@ -36,6 +36,7 @@ class BybitVenue:
     name: str = "bybit"
     history_ns: int = reads.HISTORY_NS
     executions_ns: int = reads.EXECUTIONS_NS
+    has_triggers: bool = True
 
     def __init__(
         self,
@@ -184,6 +185,27 @@ class BybitVenue:
         except VenueRejected as error:
             if error.code not in errors.ALREADY_OVER:
                 raise
+
+    async def place_trigger(self, order: JournaledOrder) -> OrderUpdate:
+        """Have Bybit hold a stop back until the mark reaches it, under our client order id."""
+        intent = order.intent
+        fields = triggers.request(order, self._known_order(intent.instrument_id))
+        async with self._opened.lanes.order(reduce_only=True):
+            answer = await self._send_in_time("privatePostV5OrderCreate", fields)
+        return self._accepted(answer, intent.client_order_id, intent.instrument_id)
+
+    async def cancel_trigger(self, instrument_id: str, client_order_id: str) -> None:
+        """Have a held back order dropped; one that is already over is no error."""
+        await self.cancel(instrument_id, client_order_id)
+
+    async def find_trigger(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what became of a held back order, which stays one order when it acts."""
+        symbol = self._known_order(instrument_id).instrument_id
+        return await triggers.find(self._opened, symbol, client_order_id, self._clock)
+
+    async def triggers(self) -> tuple[WaitingTrigger, ...]:
+        """Return every order Bybit holds back for this account."""
+        return await triggers.waiting(self._opened, self._settle)
 
     async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
         """Return what Bybit knows of an order by our id; None = it says it knows none."""

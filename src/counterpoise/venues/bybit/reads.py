@@ -68,15 +68,15 @@ async def account(
         session.pages(
             "privateGetV5PositionList", category=CATEGORY, settleCoin=settle, limit=POSITIONS_MAX
         ),
-        _open_rows(session, settle),
+        open_rows(session, settle),
         *(
             session.pages("privateGetV5PositionList", limit=POSITIONS_MAX, **where)
             for where in _ELSEWHERE
         ),
     )
     for listed in elsewhere:
-        _refuse_foreign(_read(listed, PositionRow))
-    wallets = _read(wallet.rows, WalletRow)
+        _refuse_foreign(read(listed, PositionRow))
+    wallets = read(wallet.rows, WalletRow)
     if not wallets:
         raise VenueUnreachable("Bybit answered no wallet")
     event_ns = wallet.event_ns or positions_ns
@@ -84,7 +84,7 @@ async def account(
     return AccountSnapshot(
         account_id=account_id,
         balance=balance,
-        positions=_positions(_read(held, PositionRow)),
+        positions=_positions(read(held, PositionRow)),
         open_orders=_open_orders(orders),
         event_ns=event_ns,
         received_ns=clock.now_ns(),
@@ -106,7 +106,7 @@ async def find_order(
         symbol=symbol,
         orderLinkId=client_order_id,
     )
-    return _named(_read(answer.rows, OrderRow), client_order_id, clock)
+    return _named(read(answer.rows, OrderRow), client_order_id, clock)
 
 
 async def find_ended(
@@ -123,7 +123,7 @@ async def find_ended(
         orderLinkId=client_order_id,
         limit=ORDERS_MAX,
     ):
-        found.extend(_read([row], OrderRow))
+        found.extend(read([row], OrderRow))
     ended = [row for row in found if convert.ORDER_STATES.get(row.order_status) in TERMINAL]
     return _named(ended, client_order_id, clock)
 
@@ -142,7 +142,7 @@ async def fills_since(
         category=CATEGORY,
         limit=EXECUTIONS_MAX,
     ):
-        for each in _read([row], ExecutionRow):
+        for each in read([row], ExecutionRow):
             if each.exec_type in convert.TRADES and each.symbol.endswith(settle):
                 fill = rows.fill(each, settle, now_ns)
                 found[fill.instrument_id, fill.fill_id] = fill
@@ -258,18 +258,24 @@ async def _movements(
         type=kind,
         limit=MOVEMENTS_MAX,
     ):
-        for each in _read([row], MovementRow):
+        for each in read([row], MovementRow):
             if each.type == kind and each.currency in {"", settle}:
                 found[each.id] = each
     return [row for row in found.values() if ns_from_ms(row.transaction_time) >= since_ns]
 
 
-async def _open_rows(session: BybitSession, settle: str) -> list[OrderRow]:
-    # Of every kind: one that waited for a price and has been sent rests like any other.
+async def open_rows(
+    session: BybitSession, settle: str, *, order_filter: str | None = None
+) -> list[OrderRow]:
+    """Return open orders; None = of every kind.
+
+    One that waited for a price and has been sent rests like any other.
+    """
+    kind = {} if order_filter is None else {"orderFilter": order_filter}
     listed = await session.pages(
-        "privateGetV5OrderRealtime", category=CATEGORY, settleCoin=settle, limit=ORDERS_MAX
+        "privateGetV5OrderRealtime", category=CATEGORY, settleCoin=settle, limit=ORDERS_MAX, **kind
     )
-    return _read(listed, OrderRow)
+    return read(listed, OrderRow)
 
 
 def _named(listed: Sequence[OrderRow], client_order_id: str, clock: Clock) -> OrderUpdate | None:
@@ -283,8 +289,8 @@ def _named(listed: Sequence[OrderRow], client_order_id: str, clock: Clock) -> Or
     return rows.order_update(found[0], UpdateSource.REST, clock.now_ns())
 
 
-def _read(answer: Sequence[Any], kind: type[T]) -> list[T]:
-    # An answer we cannot read is no answer; the next one may be whole.
+def read(answer: Sequence[Any], kind: type[T]) -> list[T]:
+    """Return rows as types. Raises VenueUnreachable: an answer we cannot read is no answer."""
     try:
         return typed(answer, kind)
     except msgspec.ValidationError as error:

@@ -33,29 +33,32 @@ def conversation() -> AccountConversation:
     return made
 
 
-def account_update(seconds: float) -> bytes:
-    changed_ms = at(seconds) // NS_PER_MS
-    event = {"e": "ACCOUNT_UPDATE", "E": changed_ms, "T": changed_ms, "a": {"m": "ORDER"}}
-    return json.dumps(event).encode()
+def account_update(cash: str, asset: str = "USDT") -> bytes:
+    account = {"m": "ORDER", "B": [{"a": asset, "wb": cash, "cw": cash}]}
+    return json.dumps({"e": "ACCOUNT_UPDATE", "E": 1, "T": 1, "a": account}).encode()
 
 
 def test_cash_that_changed_without_a_word_ends_the_connection(conversation):
-    conversation.compare(at(0), at(1))
+    conversation.compare(Decimal(100), at(1))
     conversation.watch(at(100))
-    conversation.compare(at(100), at(101))
+    conversation.compare(Decimal("99.5"), at(101))
+    conversation.compare(Decimal("99.5"), at(103))
+    # Another currency's cash explains nothing.
+    conversation.hear(account_update("99.5", "BNFCR"), at(104))
     conversation.watch(at(105))
     with pytest.raises(Dropped, match="did not tell"):
         conversation.watch(at(107))
 
 
 def test_cash_that_is_told_in_time_is_what_is_expected(conversation):
-    conversation.compare(at(0), at(1))
-    conversation.compare(at(100), at(101))
-    assert conversation.hear(account_update(100), at(103)) == []
+    conversation.compare(Decimal(100), at(1))
+    conversation.compare(Decimal("99.5"), at(101))
+    assert conversation.hear(account_update("99.50000000"), at(103)) == []
     conversation.watch(at(200))
-    # And one the stream told before REST did.
-    conversation.hear(account_update(300), at(300))
-    conversation.compare(at(300), at(301))
+    # An answer that was made before the event came: the next one agrees.
+    conversation.hear(account_update("98"), at(300))
+    conversation.compare(Decimal("99.5"), at(300))
+    conversation.compare(Decimal(98), at(301))
     conversation.watch(at(400))
 
 
@@ -102,7 +105,7 @@ class PrivateVenue:
     def __init__(self) -> None:
         self.keys = 0
         self.connected: list[str] = []
-        self.changed_ms = 1
+        self.cash = "5"
         self.asked: Counter[str] = Counter()
         self.refusal: dict[str, object] | None = None
 
@@ -124,8 +127,8 @@ class PrivateVenue:
             return web.json_response({"listenKey": f"key-{self.keys}"})
         if request.path == "/fapi/v3/account":
             asset = {
-                "asset": "USDT", "walletBalance": "5", "marginBalance": "6",
-                "updateTime": self.changed_ms,
+                "asset": "USDT", "walletBalance": self.cash, "marginBalance": "6",
+                "updateTime": 1,
             }  # fmt: skip
             return web.json_response({"assets": [asset]})
         return web.json_response(self.refusal or {"code": -1125, "msg": "no key"}, status=400)
@@ -176,7 +179,7 @@ async def test_a_quiet_stream_is_alive_tells_the_balance_and_a_deaf_one_is_left(
         told = next(each for each in heard if isinstance(each, BalanceUpdate))
         assert (told.balance.wallet_balance, told.balance.equity) == (5, 6)
         # The account changes, and this stream will never say so.
-        private.changed_ms = 2
+        private.cash = "4"
         await until(lambda: len(private.connected) >= 2)
         assert [each.reason for each in heard if isinstance(each, StreamDown)] == [
             "cash changed and the stream did not tell"

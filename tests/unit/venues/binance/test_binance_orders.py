@@ -9,6 +9,7 @@ from aiohttp import web
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     PositionDoubtful,
+    PriceRefused,
     StartRefused,
     VenueRejected,
     VenueUnreachable,
@@ -175,6 +176,9 @@ def raw(status: int, text: str):
         (refused(-2019), VenueRejected),
         (refused(-2022), PositionDoubtful),
         (refused(-4118), PositionDoubtful),
+        (refused(-4016), PriceRefused),
+        (refused(-4024), PriceRefused),
+        (refused(-4131), PriceRefused),
         (refused(-4164), VenueRejected),
         (refused(-1008, 503), VenueRejected),
         (refused(-1021), VenueRejected),

@@ -1,14 +1,11 @@
 """What the contract suite needs of each venue: the real adapter against a real server.
 
-A venue joins the suite by a rig here; the tests know no venue by name.
+A venue joins the suite by a row of `venue_rigs.RIGS`; the tests know no venue by name.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,31 +26,15 @@ from counterpoise.domain.orders import (
 )
 from counterpoise.domain.records import IntentWritten
 from counterpoise.ledger.journal import MemoryJournal
-from counterpoise.ports import AccountFeed, MarketFeed, Venue
+from counterpoise.ports import Venue
 from counterpoise.risk import gate
 from counterpoise.risk.view import RiskLimits, RiskView
-from counterpoise.simulator import client
-from counterpoise.venues.okx.account_stream import OkxAccountStream
-from counterpoise.venues.okx.connection import Timing
-from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
-from counterpoise.venues.okx.market_stream import OkxMarketStream
-from counterpoise.venues.okx.orders import OkxVenue
-from counterpoise.venues.okx.silence import Rhythm
+from venue_rigs import RIGS, Rig, RunningVenue, running_venue
 
 IDS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "LTCUSDT")
 
 #: One seed for the suite's market: a failure happens again.
 SEED = 20_260_101
-
-
-class WallClock:
-    """The real time."""
-
-    def now_ns(self) -> int:
-        return time.time_ns()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 class Heard(list[Event]):
@@ -77,86 +58,18 @@ class Heard(list[Event]):
         return [event for event in self if isinstance(event, kind)]
 
 
-@dataclass
-class Rig:
-    """One venue's adapter and the means to make its server misbehave."""
-
-    #: Makes an unopened venue; `wrong_key` = with a passphrase that is not the account's.
-    make_venue: Callable[..., Venue]
-    #: Makes the public streams of some instruments.
-    make_market_feed: Callable[[dict[str, tuple[str, Decimal]]], MarketFeed]
-    #: Makes the private stream.
-    make_account_feed: Callable[..., AccountFeed]
-    #: fault(kind, path, **details) for kinds of `simulator.faults.FaultKind`.
-    fault: Callable[..., None]
-    #: Path of order entry, of an order query, and of the balance.
-    order_path: str
-    balance_path: str
-    #: Parts of the credentials that no message may contain.
-    secrets: tuple[str, ...]
-    #: The venue's code for a client order id that is in use, and for nothing to reduce.
-    duplicate_code: str
-    nothing_to_reduce_code: str
-    #: ... for a request that arrives after its deadline.
-    late_code: str
-    #: Patience with silent inputs that is short enough for a test; given to a feed as `rhythm`.
-    impatient: object
-    clock: WallClock = field(default_factory=WallClock)
+@pytest.fixture(scope="session", params=list(RIGS))
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningVenue]:
+    """One built-in venue of each kind for the whole suite."""
+    with running_venue(request.param, tmp_path_factory.mktemp(request.param), SEED) as found:
+        yield found
 
 
-@pytest.fixture(scope="session")
-def simulator_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    state_dir = tmp_path_factory.mktemp("simulator")
-    client.ensure_running(state_dir, seed=SEED, fresh=True)
-    yield state_dir
-    client.stop(state_dir)
-
-
-@pytest.fixture(params=["okx"])
-def rig(request: pytest.FixtureRequest, simulator_dir: Path) -> Rig:
-    return {"okx": okx_rig}[request.param](simulator_dir)
-
-
-def okx_rig(state_dir: Path) -> Rig:
-    port = client.read_port(state_dir)
-    assert port is not None
-    key = client.credentials(state_dir)
-    endpoints = OkxEndpoints.loopback(port)
-    right = OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase=key.passphrase)
-    wrong = OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase="wrong-passphrase")
-    clock = WallClock()
-    timing = Timing(retry_first=0.05, alive_every=0.2)
-
-    def credentials(*, wrong_key: bool) -> OkxCredentials:
-        return wrong if wrong_key else right
-
-    return Rig(
-        make_venue=lambda wrong_key=False, timeout_ms=3_000: OkxVenue(
-            endpoints, credentials(wrong_key=wrong_key), clock, timeout_ms=timeout_ms
-        ),
-        make_market_feed=lambda symbols, rhythm=None: OkxMarketStream(
-            endpoints, symbols, clock, timing=timing, rhythm=rhythm
-        ),
-        make_account_feed=lambda symbols, wrong_key=False, rhythm=None: OkxAccountStream(
-            endpoints,
-            credentials(wrong_key=wrong_key),
-            symbols,
-            clock,
-            timing=timing,
-            rhythm=rhythm,
-        ),
-        fault=lambda kind, path="", **details: client.fault(
-            state_dir, kind, path_contains=path, **details
-        ),
-        order_path="/trade/order",
-        balance_path="/account/balance",
-        secrets=(right.secret, right.passphrase, wrong.passphrase),
-        duplicate_code="51016",
-        nothing_to_reduce_code="51169",
-        late_code="50036",
-        impatient=Rhythm(mark=12, funding=12, book=70, account=7),
-        clock=clock,
-    )
+@pytest.fixture
+def rig(running: RunningVenue) -> Rig:
+    return RIGS[running.name](running)
 
 
 class Desk:
@@ -176,6 +89,12 @@ class Desk:
         marks = [each for each in self.market.of(MarkPrice) if each.instrument_id == instrument_id]
         return marks[-1].mark
 
+    def lot(self, instrument_id: str) -> Decimal:
+        """What counts as one lot in a test: large enough for the smallest notional, on the grid."""
+        rules = self.rules[instrument_id]
+        least = (rules.notional_min or Decimal(0)) * Decimal("1.2") / self.mark(instrument_id)
+        return rules.lot_size * max(1, -int(-least // rules.lot_size))
+
     def price(self, instrument_id: str, bps: int) -> Decimal:
         """A limit price so far from the mark, on the grid."""
         tick = self.rules[instrument_id].tick_size
@@ -193,11 +112,13 @@ class Desk:
         time_in_force: TimeInForce = TimeInForce.IOC,
         approval_ms: int = 2_000,
         client_order_id_text: str | None = None,
+        quantity: Decimal | None = None,
     ) -> JournaledOrder:
         self._attempts += 1
         now_ns = self.rig.clock.now_ns()
         price = None if price_bps is None else self.price(instrument_id, price_bps)
-        quantity = self.rules[instrument_id].lot_size * lots
+        if quantity is None:
+            quantity = self.lot(instrument_id) * lots
         intent = OrderIntent(
             client_order_id=client_order_id_text
             or client_order_id("contract", str(now_ns), instrument_id, self._attempts),
@@ -252,10 +173,11 @@ class Desk:
             assert open_order.client_order_id is not None
             await self.venue.cancel(open_order.instrument_id, open_order.client_order_id)
         for held in snapshot.positions:
-            lots = int(abs(held.quantity) / self.rules[held.instrument_id].lot_size)
             side = Side.SELL if held.quantity > 0 else Side.BUY
             await self.venue.submit(
-                await self.order(held.instrument_id, side, lots, reduce_only=True)
+                await self.order(
+                    held.instrument_id, side, 0, reduce_only=True, quantity=abs(held.quantity)
+                )
             )
 
 

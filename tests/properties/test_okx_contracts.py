@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from counterpoise.domain.errors import VenueRejected
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Side
+from counterpoise.venues import figures
 from counterpoise.venues.okx import convert
 from counterpoise.venues.okx.convert import Contract
 
@@ -44,7 +45,7 @@ def test_contracts_to_base_and_back_is_the_same_number(contract, lots):
 @given(contracts(), st.integers(3, 10**9))
 def test_what_is_written_is_what_is_meant(contract, lots):
     held = contract.lot_contracts * lots
-    text = convert.plain(held)
+    text = figures.plain(held)
     assert Decimal(text) == held
     assert "E" not in text
     assert text == text.strip("+ ")

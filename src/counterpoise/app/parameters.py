@@ -1,11 +1,12 @@
 """Hands the settings on to the classes of the rules, which check them."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.app.settings import Settings
 from counterpoise.app.settings_rules import RuleSettings
+from counterpoise.app.venue_table import VENUES
 from counterpoise.domain.rounding import quantize_up
 from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.market.freshness import FreshnessLimits
@@ -14,7 +15,6 @@ from counterpoise.risk.guard import GuardParameters
 from counterpoise.risk.view import RiskLimits
 from counterpoise.signals.parameters import SignalParameters
 from counterpoise.strategy.parameters import StrategyParameters
-from counterpoise.venues.okx.endpoints import OkxEndpoints, is_production
 
 #: What a running daemon takes from a changed configuration; the rest needs a restart. Numbers of
 #: the rolling statistics and of the market's freshness are built into running state.
@@ -63,25 +63,23 @@ def leverage_setting(settings: Settings) -> Decimal:
     return quantize_up(leverage_ceiling(settings), Decimal(1))
 
 
-def okx_endpoints(settings: Settings) -> OkxEndpoints:
-    """Return OKX's addresses of the environment, or the ones that replace them.
+def endpoints(settings: Settings, venue: str) -> Any:
+    """Return a venue's addresses of the environment, or the ones that replace them.
 
-    Raises ValueError if demo trading is configured and an order sent to one of them could cost
+    Raises ValueError if play money is configured and an order sent to one of them could cost real
     money.
     """
-    real = settings.environment == "production"
-    usual = OkxEndpoints.production() if real else OkxEndpoints.demo()
-    found = OkxEndpoints(
-        rest_url=settings.okx_rest_url or usual.rest_url,
-        public_url=settings.okx_public_url or usual.public_url,
-        private_url=settings.okx_private_url or usual.private_url,
-        simulated_trading=not real,
-    )
-    if not real and is_production(found):
-        raise ValueError(
-            f"okx_public_url={found.public_url}, okx_private_url={found.private_url}: "
-            "allowed are addresses of demo trading"
-        )
+    row = VENUES[venue]
+    adapters = row.adapters()
+    given = {
+        field: value
+        for field, setting in row.address_settings.items()
+        if (value := getattr(settings, setting)) is not None
+    }
+    found = replace(adapters.endpoints(settings.environment), **given)
+    if settings.environment != "production" and adapters.is_production(found):
+        named = ", ".join(f"{row.address_settings[field]}={given[field]}" for field in given)
+        raise ValueError(f"{named}: allowed are addresses of demo trading")
     return found
 
 
@@ -94,7 +92,10 @@ def check(settings: Settings) -> None:
     execution_parameters(settings)
     risk_limits(settings)
     freshness_limits(settings)
-    okx_endpoints(settings)
+    for name, row in VENUES.items():
+        given = any(getattr(settings, each) is not None for each in row.address_settings.values())
+        if settings.environment in row.environments and (given or settings.venue == name):
+            endpoints(settings, name)
 
 
 def _of_same_name(settings: Settings, owner: type[Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_valid
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from counterpoise.app.settings_rules import RuleSettings
+from counterpoise.app.venue_table import VENUES
 from counterpoise.domain.units import SECONDS_PER_DAY
 
 PREFIX: Final = "COUNTERPOISE_"
@@ -43,10 +44,10 @@ class Settings(RuleSettings):
     # -- what runs ---------------------------------------------------------------------------
     #: Name of the TOML file the rest comes from.
     profile: str = "demo"
-    #: "simulator" = the built-in venue on this machine; "okx" = OKX.
-    venue: Literal["simulator", "okx"] = "simulator"
-    #: "demo" = play money. "production" = real money, once it is armed.
-    environment: Literal["demo", "production"] = "demo"
+    #: "simulator" = the built-in venue on this machine; else the venue's name.
+    venue: Literal["simulator", "okx", "binance", "bybit"] = "simulator"
+    #: "demo" and "testnet" = play money. "production" = real money, once it is armed.
+    environment: Literal["demo", "testnet", "production"] = "demo"
     #: Arms trading with real money: the account's id as the venue names it (OKX: uid).
     live_trading: str | None = None
     #: Orders and positions that are not the daemon's: "refuse" the start and only reduce while
@@ -111,6 +112,18 @@ class Settings(RuleSettings):
     okx_public_url: str | None = None
     #: OKX's private streams; None = those of the environment.
     okx_private_url: str | None = None
+    #: Binance's REST base; None = the one of the environment.
+    binance_rest_url: str | None = None
+    #: Binance's streams, without /public, /market and /private; None = those of the environment.
+    binance_stream_url: str | None = None
+    #: Bybit's REST base; None = the one of the environment. Another region's host goes here.
+    bybit_rest_url: str | None = None
+    #: Bybit's public streams of linear contracts; None = those of the environment.
+    bybit_public_url: str | None = None
+    #: Bybit's private streams; None = those of the environment.
+    bybit_private_url: str | None = None
+    #: Whose protocol and rules the built-in venue has.
+    simulator_venue: Literal["okx", "binance", "bybit"] = "okx"
     #: Decides every price path of the built-in venue.
     simulator_seed: int = Field(default=7, ge=0, lt=2**63)
     #: What a new account of the built-in venue holds, quote.
@@ -226,8 +239,15 @@ def _held_words(settings: Settings) -> str | None:
 
 
 def _venue_words(settings: Settings) -> str | None:
-    if settings.environment == "production" and settings.venue != "okx":
-        return _refusal("environment", "production", f"demo unless {variable('venue')}=okx")
+    row = VENUES.get(settings.venue)
+    allowed_here = ("demo",) if row is None else row.environments
+    if settings.environment not in allowed_here:
+        words = " or ".join(allowed_here)
+        return _refusal(
+            "environment",
+            settings.environment,
+            f"{words} with {variable('venue')}={settings.venue}",
+        )
     if settings.environment == "production" and settings.live_trading is None:
         return (
             f"{variable('live_trading')} is not set: real money is traded only when it is the "
@@ -238,11 +258,12 @@ def _venue_words(settings: Settings) -> str | None:
         return _refusal("live_trading", settings.live_trading, allowed)
     if settings.fresh and settings.venue != "simulator":
         return _refusal("fresh", "true", "false unless the venue is the built-in one")
-    if settings.venue == "okx":
-        for field in ("api_key", "api_secret", "api_passphrase"):
-            if getattr(settings, field) is None:
-                demo = "" if settings.environment == "production" else " demo-trading"
-                return f"{variable(field)} is not set: OKX needs a{demo} key"
+    for field in () if row is None else row.key_settings:
+        if row is not None and getattr(settings, field) is None:
+            play = (
+                "" if settings.environment == "production" else f" {settings.environment}-trading"
+            )
+            return f"{variable(field)} is not set: {row.label} needs a{play} key"
     return None
 
 

@@ -1,22 +1,16 @@
-"""Builds the venue's adapters from settings; the only place that knows which venue is which."""
+"""Builds the venue's adapters from settings and its row of the table."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from counterpoise.app import parameters
 from counterpoise.app.settings import Settings, variable
+from counterpoise.app.venue_table import VENUES, Adapters, Symbols
 from counterpoise.domain.errors import StartRefused
 from counterpoise.ports import AccountFeed, Clock, MarketFeed, Venue
-from counterpoise.venues.okx.account_stream import OkxAccountStream
-from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints, is_production
-from counterpoise.venues.okx.market_stream import OkxMarketStream
-from counterpoise.venues.okx.orders import OkxVenue
-
-#: Symbols as the streams take them: instrument id -> (venue symbol, base units per contract).
-Symbols = Mapping[str, tuple[str, Decimal]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +18,15 @@ class Gateway:
     """One account's adapters."""
 
     venue: Venue
-    endpoints: OkxEndpoints
-    credentials: OkxCredentials
+    adapters: Adapters
+    #: Of the venue's own types.
+    endpoints: Any
+    credentials: Any
     clock: Clock
 
     def needs_arming(self, settings: Settings) -> bool:
         """Tell whether an order could cost money, or is meant to."""
-        return settings.environment == "production" or is_production(self.endpoints)
+        return settings.environment == "production" or self.adapters.is_production(self.endpoints)
 
     def symbols(self, instrument_ids: Sequence[str]) -> Symbols:
         """Return the venue's words for instruments."""
@@ -40,11 +36,11 @@ class Gateway:
 
     def market_feed(self, instrument_ids: Sequence[str]) -> MarketFeed:
         """Return the public streams."""
-        return OkxMarketStream(self.endpoints, self.symbols(instrument_ids), self.clock)
+        return self.adapters.market_feed(self.endpoints, self.symbols(instrument_ids), self.clock)
 
     def account_feed(self, instrument_ids: Sequence[str]) -> AccountFeed:
         """Return the private streams."""
-        return OkxAccountStream(
+        return self.adapters.account_feed(
             self.endpoints, self.credentials, self.symbols(instrument_ids), self.clock
         )
 
@@ -63,21 +59,28 @@ async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gate
 
 async def connect(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
     """Return opened adapters whether armed or not; for looking, and for `open_gateway`."""
-    if settings.venue == "simulator":
-        endpoints, credentials = await asyncio.to_thread(_built_in, settings, fresh=fresh)
+    built_in = settings.venue == "simulator"
+    name = settings.simulator_venue if built_in else settings.venue
+    adapters = VENUES[name].adapters()
+    if built_in:
+        endpoints, credentials = await asyncio.to_thread(_built_in, settings, adapters, fresh=fresh)
     else:
-        endpoints, credentials = parameters.okx_endpoints(settings), _credentials(settings)
-    venue = OkxVenue(endpoints, credentials, clock)
+        endpoints = parameters.endpoints(settings, name)
+        credentials = _credentials(settings, name, adapters)
+    venue = adapters.venue(endpoints, credentials, clock)
     await venue.open()
-    return Gateway(venue=venue, endpoints=endpoints, credentials=credentials, clock=clock)
+    return Gateway(
+        venue=venue, adapters=adapters, endpoints=endpoints, credentials=credentials, clock=clock
+    )
 
 
 def addresses(settings: Settings) -> tuple[str, ...]:
     """Return every address of the venue; empty = the built-in one."""
     if settings.venue == "simulator":
         return ()
-    endpoints = parameters.okx_endpoints(settings)
-    return (endpoints.rest_url, endpoints.public_url, endpoints.private_url)
+    endpoints = parameters.endpoints(settings, settings.venue)
+    values = [getattr(endpoints, each.name) for each in fields(endpoints)]
+    return tuple(each for each in values if isinstance(each, str) and "://" in each)
 
 
 def check_armed(settings: Settings, account_id: str) -> None:
@@ -100,7 +103,7 @@ def simulator_dir(settings: Settings) -> Path:
     return settings.state_dir / "simulator"
 
 
-def _built_in(settings: Settings, *, fresh: bool) -> tuple[OkxEndpoints, OkxCredentials]:
+def _built_in(settings: Settings, adapters: Adapters, *, fresh: bool) -> tuple[Any, Any]:
     # Lazily imported: a live run never loads the simulator or the exchange model.
     from counterpoise.simulator import client
 
@@ -111,24 +114,22 @@ def _built_in(settings: Settings, *, fresh: bool) -> tuple[OkxEndpoints, OkxCred
             seed=settings.simulator_seed,
             fresh=fresh,
             wallet=settings.simulator_wallet,
+            venue=settings.simulator_venue,
         )
         keys = client.credentials(state_dir)
     except client.SimulatorUnavailable as error:
         raise StartRefused(f"the built-in venue does not start: {error}") from error
     if settings.api_key is not None:
-        return OkxEndpoints.loopback(port), _credentials(settings)
-    credentials = OkxCredentials(
-        api_key=keys.api_key, secret=keys.secret, passphrase=keys.passphrase
-    )
-    return OkxEndpoints.loopback(port), credentials
+        return adapters.loopback(port), _credentials(settings, settings.simulator_venue, adapters)
+    credentials = adapters.credentials(keys.api_key, keys.secret, keys.passphrase)
+    return adapters.loopback(port), credentials
 
 
-def _credentials(settings: Settings) -> OkxCredentials:
-    parts = (settings.api_key, settings.api_secret, settings.api_passphrase)
-    if any(part is None for part in parts):
-        raise StartRefused(
-            "venue okx needs COUNTERPOISE_API_KEY, COUNTERPOISE_API_SECRET and "
-            "COUNTERPOISE_API_PASSPHRASE (or their _FILE variants)"
-        )
-    key, secret, passphrase = (part.get_secret_value() for part in parts if part is not None)
-    return OkxCredentials(api_key=key, secret=secret, passphrase=passphrase)
+def _credentials(settings: Settings, name: str, adapters: Adapters) -> Any:
+    row = VENUES[name]
+    parts = {field: getattr(settings, field) for field in row.key_settings}
+    absent = [variable(field) for field, part in parts.items() if part is None]
+    if absent:
+        raise StartRefused(f"{row.label} needs {', '.join(absent)} as well (or the _FILE variants)")
+    key, secret, *more = (part.get_secret_value() for part in parts.values())
+    return adapters.credentials(key, secret, more[0] if more else "")

@@ -84,11 +84,13 @@ def ensure_running(
     seed: int,
     fresh: bool = False,
     wallet: Decimal | None = None,
+    venue: str = "okx",
     python: str = sys.executable,
 ) -> int:
     """Return the port of a running simulator, starting one that outlives this process if needed.
 
-    `fresh` stops a running one and opens a new account and market. Raises SimulatorUnavailable
+    `fresh` stops a running one and opens a new account and market. `venue` names whose protocol
+    and rules a new one has; OKX's has the demonstration's rules. Raises SimulatorUnavailable
     with the end of its log when it does not come up.
     """
     if fresh:
@@ -99,6 +101,7 @@ def ensure_running(
     state_dir.mkdir(parents=True, exist_ok=True)
     command = [python, "-m", "counterpoise.simulator", "--state-dir", str(state_dir.resolve())]
     command += ["--seed", str(seed)]
+    command += [] if venue == "okx" else ["--venue", venue]
     command += ["--fresh"] if fresh else []
     command += [] if wallet is None else ["--wallet", str(wallet)]
     with files.log_path(state_dir).open("ab") as log:

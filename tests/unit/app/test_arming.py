@@ -27,7 +27,7 @@ def armed(monkeypatch: pytest.MonkeyPatch, tmp_path: object, **variables: str) -
 def test_the_named_account_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     settings = armed(monkeypatch, tmp_path)
     wiring.check_armed(settings, "4242")
-    assert is_production(parameters.okx_endpoints(settings))
+    assert is_production(parameters.endpoints(settings, "okx"))
 
 
 @pytest.mark.parametrize("account_id", ["4243", "42421", "", " 4242"])

@@ -113,7 +113,7 @@ def test_the_leverage_setting_is_the_ceiling_rounded_up(ceiling, setting):
 
 
 def test_addresses_default_to_demo_trading():
-    found = parameters.okx_endpoints(configuration.load("paper"))
+    found = parameters.endpoints(configuration.load("paper"), "okx")
     assert found.simulated_trading is True
     assert found.private_url.startswith("wss://wspap.")
 

@@ -49,7 +49,7 @@ REFUSALS = {
     "status_host=example.org": "COUNTERPOISE_STATUS_HOST=example.org: allowed is a loopback address",
     "status_port=70000": "COUNTERPOISE_STATUS_PORT=70000: allowed is 0 to 65535 (from env)",
     "stop_policy=sell": "COUNTERPOISE_STOP_POLICY=sell: allowed is 'hold' or 'flatten' (from env)",
-    "venue=kraken": "COUNTERPOISE_VENUE=kraken: allowed is 'simulator' or 'okx' (from env)",
+    "venue=kraken": "COUNTERPOISE_VENUE=kraken: allowed is 'simulator', 'okx', 'binance' or",
     "venue=okx": "COUNTERPOISE_API_KEY is not set",
 }
 

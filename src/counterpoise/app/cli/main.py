@@ -16,6 +16,7 @@ from counterpoise.app.cli import (
     decisions,
     doctor,
     explain,
+    feed,
     instruments,
     laboratory,
     positions,
@@ -79,6 +80,7 @@ app.add_typer(simulate.simulator, name="simulator")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(database.database, name="database")
 app.add_typer(data.data, name="data")
+app.add_typer(feed.feed, name="feed")
 
 
 def main() -> None:

@@ -19,12 +19,12 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
+from counterpoise.venues.connection import MALFORMED, Dropped, StreamSocket, Timing
 from counterpoise.venues.okx import errors, frames, rows
-from counterpoise.venues.okx.connection import MALFORMED, Dropped, StreamSocket, Timing
 from counterpoise.venues.okx.convert import LIQUIDITIES, ORDER_STATES
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
-from counterpoise.venues.okx.market_stream import NOTICE_UPGRADE, Symbols
-from counterpoise.venues.okx.silence import Rhythm, SilenceWatch
+from counterpoise.venues.okx.market_stream import HEARTBEAT, NOTICE_UPGRADE, RHYTHM, Symbols
+from counterpoise.venues.silence import Rhythm, SilenceWatch
 
 _log = structlog.get_logger(__name__)
 
@@ -57,9 +57,10 @@ class AccountConversation:
         settle: str = "USDT",
         rhythm: Rhythm | None = None,
     ) -> None:
-        self._rhythm = rhythm or Rhythm()
+        self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
         self.stream = StreamName.ACCOUNT
+        self.heartbeat = HEARTBEAT
         self.url = endpoints.private_url
         self.requests: list[bytes] = []
         self.established = False
@@ -72,6 +73,11 @@ class AccountConversation:
         self._granted: set[str] = set()
         self._began_ns = 0
         self._ever_logged_in = False
+
+    @property
+    def complete(self) -> bool:
+        """True once login and subscriptions were granted."""
+        return self.established
 
     def begin(self, now_ns: int) -> None:
         """Log in; OKX takes the login's time in seconds and lets it be 30 s off."""
@@ -191,8 +197,10 @@ class OkxAccountStream:
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
     ) -> None:
-        conversation = AccountConversation(endpoints, credentials, symbols, rhythm=rhythm)
-        self._socket = StreamSocket(conversation, clock, timing)
+        def conversation() -> AccountConversation:
+            return AccountConversation(endpoints, credentials, symbols, rhythm=rhythm)
+
+        self._socket = StreamSocket(conversation(), clock, timing, successor=conversation)
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled. Raises StartRefused if the first login fails for the key."""

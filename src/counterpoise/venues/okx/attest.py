@@ -10,17 +10,14 @@ from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.domain.instruments import Instrument, MarginTier
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
+from counterpoise.venues import clock_offset
+from counterpoise.venues.figures import ns_from_ms, optional_decimal
 from counterpoise.venues.okx.convert import (
     Contract,
     base_from_contracts,
     fee_bps_from_rate,
-    ns_from_ms,
-    optional_decimal,
 )
 from counterpoise.venues.okx.session import OkxSession, Row
-
-#: Times the clock is asked; the quickest answer has the smallest error.
-_CLOCK_SAMPLES: Final = 3
 
 #: Account modes (acctLv) in which swaps trade with cross margin and reduce-only orders work:
 #: 2 = futures, 3 = multi-currency margin. 1 = spot has no swaps, 4 = portfolio no reduce-only.
@@ -36,16 +33,11 @@ _MODE_FAULT: Final = (
 
 async def clock_offset_ns(session: OkxSession, clock: Clock) -> int:
     """Return OKX's clock minus ours, ns; the error is at most half a round trip."""
-    best: tuple[int, int] | None = None
-    for _ in range(_CLOCK_SAMPLES):
-        sent_ns = clock.now_ns()
-        answer = await session.read("publicGetPublicTime")
-        received_ns = clock.now_ns()
-        venue_ns = int(answer[0]["ts"]) * NS_PER_MS
-        sample = (received_ns - sent_ns, venue_ns - (sent_ns + received_ns) // 2)
-        best = sample if best is None else min(best, sample)
-    assert best is not None
-    return best[1]
+
+    async def venue_ms() -> int:
+        return int((await session.read("publicGetPublicTime"))[0]["ts"])
+
+    return await clock_offset.measure_ns(venue_ms, clock)
 
 
 async def configuration(session: OkxSession) -> Row:

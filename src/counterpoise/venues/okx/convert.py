@@ -17,8 +17,10 @@ from counterpoise.domain.orders import (
     Side,
     TimeInForce,
 )
-from counterpoise.domain.rounding import quantize_down, quantize_toward_zero, quantize_up
-from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
+from counterpoise.domain.rounding import quantize_toward_zero
+from counterpoise.domain.units import BPS_PER_ONE
+from counterpoise.venues import figures
+from counterpoise.venues.figures import optional_decimal
 
 ORDER_STATES: Final[Mapping[str, OrderState]] = {
     "live": OrderState.ACCEPTED,
@@ -134,23 +136,8 @@ def contracts_from_base(quantity: Decimal, contract: Contract) -> Decimal:
 
 
 def price_on_grid(price: Decimal, side: Side, contract: Contract, *, reduce_only: bool) -> Decimal:
-    """Return a limit price on the tick grid, never worse for us than `price`.
-
-    An increase that is off the grid is a mistake of ours and raises VenueRejected OFF_TICK; a
-    reduction must go out, so it is moved to the nearest tick inside its limit.
-    """
-    rounded = (quantize_down if side is Side.BUY else quantize_up)(price, contract.tick_size)
-    if rounded != price and not reduce_only:
-        raise VenueRejected(
-            f"price {price} is not a multiple of the tick {contract.tick_size}", code="OFF_TICK"
-        )
-    return rounded
-
-
-def plain(value: Decimal) -> str:
-    """Return a decimal as OKX wants it: no exponent, no trailing zeros."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    """Return a limit price on the tick grid, never worse for us than `price` (OFF_TICK)."""
+    return figures.price_on_grid(price, side, contract.tick_size, reduce_only=reduce_only)
 
 
 def order_type(kind: OrderKind, time_in_force: TimeInForce, *, post_only: bool = False) -> str:
@@ -169,22 +156,6 @@ def order_type(kind: OrderKind, time_in_force: TimeInForce, *, post_only: bool =
 def has_price(okx_order_type: str) -> bool:
     """Tell whether an order of this ordType carries a limit price."""
     return okx_order_type not in _MARKET_TYPES
-
-
-def ns_from_ms(text: str | int | None) -> int:
-    """Return ns of OKX's millisecond text; 0 where it says nothing."""
-    return int(text) * NS_PER_MS if text else 0
-
-
-def optional_decimal(text: str | None) -> Decimal | None:
-    """Return a number OKX may leave out by "" or by no field at all."""
-    return Decimal(text) if text else None
-
-
-def positive_decimal(text: str | None) -> Decimal | None:
-    """Return a number that OKX writes as "" or "0" where there is none."""
-    value = optional_decimal(text)
-    return value or None
 
 
 def fee_bps_from_rate(text: str | None) -> Decimal | None:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+
+from counterpoise.venues.hosts import host_of, is_loopback
 
 #: Hosts on which an order costs money. Demo shares the REST host and differs by a header.
 _PRODUCTION_STREAM_HOSTS: Final = frozenset(
     {"ws.okx.com", "wseea.okx.com", "wsus.okx.com", "wsaws.okx.com"}
 )
-#: Names of this machine.
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 #: Header that sends a REST call to the demo environment.
 DEMO_HEADER: Final = "x-simulated-trading"
@@ -61,7 +60,7 @@ class OkxEndpoints:
     @property
     def is_loopback(self) -> bool:
         """True if REST stays on this machine, where no venue counts requests."""
-        return urlsplit(self.rest_url).hostname in _LOOPBACK
+        return is_loopback(self.rest_url)
 
 
 def is_production(endpoints: OkxEndpoints) -> bool:
@@ -70,13 +69,11 @@ def is_production(endpoints: OkxEndpoints) -> bool:
     No: every address is on this machine, or the demo header is on and no stream goes to a
     production host. A host nobody knows may be a proxy of the venue, so it is production.
     """
-    hosts = [
-        urlsplit(url).hostname
-        for url in (endpoints.rest_url, endpoints.public_url, endpoints.private_url)
-    ]
-    if all(host in _LOOPBACK for host in hosts):
+    streams = (endpoints.public_url, endpoints.private_url)
+    if all(is_loopback(url) for url in (endpoints.rest_url, *streams)):
         return False
-    return not endpoints.simulated_trading or bool(_PRODUCTION_STREAM_HOSTS & set(hosts[1:]))
+    hosts = {host_of(url) for url in streams}
+    return not endpoints.simulated_trading or bool(_PRODUCTION_STREAM_HOSTS & hosts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,41 +1,24 @@
-"""What an OKX code or a broken answer means for an order: refused, not sent, or unknown.
+"""What an OKX code means for an order: refused, not sent, or unknown.
 
-Two tables, of codes and of what is raised without one. What is in neither leaves an order UNKNOWN:
-most classes of ccxt are no evidence (a dropped connection and a maintenance page look alike).
-Sources: OKX API v5 error codes; the ambiguous ones are those whose text says so.
+A code that is not here leaves an order UNKNOWN, as does what is raised without one
+(`venues.outcomes`). Sources: OKX API v5 error codes; the ambiguous ones are those whose text says so.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Final
-
-import aiohttp
-from ccxt.base import errors as ccxt_errors  # type: ignore[import-untyped,unused-ignore]
 
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     PositionDoubtful,
-    StartRefused,
     VenueError,
     VenueRejected,
-    VenueUnreachable,
 )
-
-#: Text of a venue's answer kept in a message, characters.
-MESSAGE_LENGTH_MAX: Final = 300
-
-#: Links followed from an exception to what caused it.
-CAUSES_MAX: Final = 8
-
-
-def _codes(kind: type[VenueError], text: str) -> dict[str, type[VenueError]]:
-    return dict.fromkeys(text.split(), kind)
-
+from counterpoise.venues.outcomes import OutcomeTable, codes
 
 #: Venue code -> meaning for a request that changes something.
 CODES: Final[Mapping[str, type[VenueError]]] = {
     # The request was malformed, unsigned or not allowed: it was refused at the door.
-    **_codes(
+    **codes(
         VenueRejected,
         "50000 50002 50006 50007 50008 50009 50010 50011 50012 50014 50015 50016 50024 50025"
         " 50027 50028 50035 50036 50037 50038 50039 50040 50041 50044 50047 50060 50061 50062"
@@ -43,9 +26,9 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
         " 50109 50110 50111 50112 50113 50114 50115 50118 50119 50120 50121",
     ),
     # Position, currency or account frozen (ADL, liquidation, funding): refused.
-    **_codes(VenueRejected, "50017 50018 50019 50020 50021 50022 50023"),
+    **codes(VenueRejected, "50017 50018 50019 50020 50021 50022 50023"),
     # The order itself was refused: parameters, limits, margin, instrument, reduce-only.
-    **_codes(
+    **codes(
         VenueRejected,
         "51000 51001 51002 51003 51004 51005 51006 51007 51008 51009 51010 51011 51012 51014"
         " 51015 51016 51017 51020 51021 51022 51023 51024 51025 51026 51027 51028 51029 51030"
@@ -61,19 +44,19 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
     ),
     # It would not reduce: the position is gone, on the other side, or reserved by orders that
     # rest (venues.md 3.2). Read it again; the same order again would be refused again.
-    **_codes(PositionDoubtful, "51112 51148 51169 51170"),
+    **codes(PositionDoubtful, "51112 51148 51169 51170"),
     # Cancels and queries: the order is over, never was, or cannot be cancelled now.
-    **_codes(
+    **codes(
         VenueRejected,
         "51400 51401 51402 51403 51404 51405 51406 51407 51408 51409 51410 51603",
     ),
     # Leverage: refused, nothing changed.
-    **_codes(
+    **codes(
         VenueRejected,
         "59000 59001 59100 59101 59102 59103 59104 59105 59106 59107 59108 59109 59113 59200 59201",
     ),
     # The engine was asked and did not say: neither success nor failure is proven.
-    **_codes(OutcomeUnknown, "50001 50004 50005 50013 50026 51054 51149"),
+    **codes(OutcomeUnknown, "50001 50004 50005 50013 50026 51054 51149"),
 }
 
 #: What a key, its rights or the clock must be mended by; these end a start with the remedy.
@@ -114,92 +97,26 @@ NOT_FOUND: Final = frozenset({"51603"})
 #: Refused for being too many: an order was not placed, a read may be asked again.
 TOO_FREQUENT: Final = frozenset({"50011", "50061"})
 
-#: What is raised, or what caused it -> meaning, if the venue's code is nowhere in the text. The
-#: first that applies speaks; whatever is not here may have reached the venue, timeouts and every
-#: other class of ccxt included.
-EXCEPTIONS: Final[tuple[tuple[type[BaseException], type[VenueError]], ...]] = (
-    # No connection, so not one byte left; a client we closed ourselves refuses before it connects.
-    (aiohttp.ClientConnectorError, VenueUnreachable),
-    (ccxt_errors.ExchangeClosedByUser, VenueUnreachable),
-    # ccxt's own checks, before anything is sent.
-    (ccxt_errors.ArgumentsRequired, VenueRejected),
-    (ccxt_errors.BadSymbol, VenueRejected),
-    (ccxt_errors.InvalidOrder, VenueRejected),
-    (ccxt_errors.NotSupported, VenueRejected),
-)
-
-
-def classify(exception: BaseException, *, placing: bool) -> VenueError:
-    """Return what a failed call means.
-
-    `placing` is True for every request that changes something (order, cancel, leverage). A read
-    has no unknown outcome: whatever is no definite refusal is VenueUnreachable and may be
-    repeated.
-    """
-    code, words = code_and_words(str(exception))
-    message = words or f"{type(exception).__name__}: {str(exception)[:MESSAGE_LENGTH_MAX]}"
-    if code is not None:
-        return from_code(code, message, placing=placing)
-    kind = _meaning(exception)
-    if kind is VenueRejected:
-        return VenueRejected(message, code="LOCAL")
-    return OutcomeUnknown(message) if placing and kind is None else VenueUnreachable(message)
-
-
-def from_code(code: str, words: str, *, placing: bool) -> VenueError:
-    """Return what the venue's code means; a code that is not in the table proves nothing."""
-    kind = CODES.get(code, OutcomeUnknown)
-    message = f"OKX {code}: {words}"
-    if placing or (issubclass(kind, VenueRejected) and code not in TOO_FREQUENT):
-        return kind(message, code=code)
-    return VenueUnreachable(message, code=code)
-
-
-def code_and_words(text: str) -> tuple[str | None, str]:
-    """Return the venue's code (sCode before code) and words from an exception's text.
-
-    ccxt puts the answer's JSON behind the exchange's name. (None, "") = no such answer in it.
-    """
-    start = text.find("{")
-    if start < 0:
-        return None, ""
-    try:
-        answer, _ = json.JSONDecoder().raw_decode(text[start:])
-    except ValueError:
-        return None, ""
-    if not isinstance(answer, dict):
-        return None, ""
-    return _answer_code(answer)
-
 
 def _answer_code(answer: Mapping[str, object]) -> tuple[str | None, str]:
     rows = answer.get("data")
     for row in rows if isinstance(rows, list) else []:
         if isinstance(row, dict) and row.get("sCode") not in {None, "", "0"}:
-            return str(row["sCode"]), str(row.get("sMsg", ""))[:MESSAGE_LENGTH_MAX]
+            return str(row["sCode"]), str(row.get("sMsg", ""))
     code = answer.get("code")
     if code in {None, "", "0"}:
         return None, ""
-    return str(code), str(answer.get("msg", ""))[:MESSAGE_LENGTH_MAX]
+    return str(code), str(answer.get("msg", ""))
 
 
-def start_refusal(error: VenueError) -> StartRefused | None:
-    """Return the refusal with its remedy if the account or key is at fault, else None."""
-    remedy = KEY_REMEDIES.get(error.code or "")
-    if remedy is None:
-        return None
-    return StartRefused(f"OKX refused the account's key ({error.code}): {remedy}")
-
-
-def _meaning(exception: BaseException) -> type[VenueError] | None:
-    # A connector's error comes wrapped, so causes are looked at; ccxt's refusals come bare.
-    chain: list[BaseException] = []
-    cause: BaseException | None = exception
-    while cause is not None and len(chain) < CAUSES_MAX:
-        chain.append(cause)
-        cause = cause.__cause__
-    for raised, kind in EXCEPTIONS:
-        wrapped = kind is VenueUnreachable
-        if any(isinstance(each, raised) for each in (chain if wrapped else chain[:1])):
-            return kind
-    return None
+TABLE: Final = OutcomeTable(
+    venue="OKX",
+    meanings=CODES,
+    too_frequent=TOO_FREQUENT,
+    key_remedies=KEY_REMEDIES,
+    read=_answer_code,
+)
+classify = TABLE.classify
+from_code = TABLE.from_code
+code_and_words = TABLE.code_and_words
+start_refusal = TABLE.start_refusal

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,12 +24,20 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
+from counterpoise.venues import plausible
+from counterpoise.venues.connection import (
+    Conversation,
+    Dropped,
+    Heartbeat,
+    StreamSocket,
+    Timing,
+)
+from counterpoise.venues.figures import ns_from_ms
 from counterpoise.venues.okx import frames
 from counterpoise.venues.okx.book_sync import BookSequence, Verdict
-from counterpoise.venues.okx.connection import Conversation, Dropped, StreamSocket, Timing
-from counterpoise.venues.okx.convert import ns_from_ms
 from counterpoise.venues.okx.endpoints import OkxEndpoints
-from counterpoise.venues.okx.silence import Rhythm, SilenceWatch
+from counterpoise.venues.sharding import ShardedStream, shards
+from counterpoise.venues.silence import Rhythm, SilenceWatch
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +49,18 @@ ARGUMENTS_MAX: Final = 50
 
 #: Subscriptions asked for on one connection before a new one is made; OKX allows 480 an hour.
 SUBSCRIPTIONS_MAX: Final = 400
+
+#: Instruments of one connection: a book is one subscription, marks are three, and a book that is
+#: asked for again is two more.
+BOOKS_PER_CONNECTION: Final = 100
+MARKS_PER_CONNECTION: Final = 100
+
+#: OKX asks for this word after silence and answers in kind.
+HEARTBEAT: Final = Heartbeat(ping="ping", pong=b"pong")
+
+#: Marks are repeated every 10 s, funding rates every 30 to 90 s, a book that does not change is
+#: confirmed every 60 s, balance is repeated every 5 s.
+RHYTHM: Final = Rhythm(mark=30.0, funding=300.0, book=150.0, account=20.0)
 
 #: An awaited snapshot is asked for again after this, doubled each time, seconds.
 SNAPSHOT_WITHIN_SECONDS: Final = 10
@@ -71,6 +92,7 @@ class PublicConversation:
     def __init__(self, url: str, stream: StreamName) -> None:
         self.url = url
         self.stream = stream
+        self.heartbeat = HEARTBEAT
         self.requests: list[bytes] = []
         self.established = True
         self._subscriptions = 0
@@ -105,7 +127,7 @@ class BookConversation(PublicConversation):
         self, endpoints: OkxEndpoints, symbols: Symbols, rhythm: Rhythm | None = None
     ) -> None:
         super().__init__(endpoints.public_url, StreamName.BOOKS)
-        self._rhythm = rhythm or Rhythm()
+        self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
         self._instruments = {
             inst_id: (instrument_id, contract_size)
@@ -113,6 +135,11 @@ class BookConversation(PublicConversation):
         }
         self._sequences = {inst_id: BookSequence() for inst_id in self._instruments}
         self._awaited: dict[str, _Awaited] = {}
+
+    @property
+    def complete(self) -> bool:
+        """True once every book has come."""
+        return not self._awaited
 
     def begin(self, now_ns: int) -> None:
         """Subscribe every book."""
@@ -211,11 +238,16 @@ class MarkConversation(PublicConversation):
         self, endpoints: OkxEndpoints, symbols: Symbols, rhythm: Rhythm | None = None
     ) -> None:
         super().__init__(endpoints.public_url, StreamName.MARKS)
-        self._rhythm = rhythm or Rhythm()
+        self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
         self._instruments = {inst_id: ours for ours, (inst_id, _) in symbols.items()}
         #: Last index by OKX's index id ("BTC-USDT") and when it arrived.
         self._indexes: dict[str, tuple[Decimal, int]] = {}
+
+    @property
+    def complete(self) -> bool:
+        """True once every mark and funding rate has come."""
+        return self._silence.all_heard
 
     def begin(self, now_ns: int) -> None:
         """Subscribe everything."""
@@ -241,7 +273,7 @@ class MarkConversation(PublicConversation):
             return self._marks(message.data, received_ns)
         if channel == "index-tickers":
             for row in frames.INDEXES.decode(message.data):
-                self._indexes[row.inst_id] = (Decimal(row.idx_px), received_ns)
+                self._indexes[row.inst_id] = (plausible.figure(row.idx_px), received_ns)
             return ()
         if channel == "funding-rate":
             return self._fundings(message.data, received_ns)
@@ -310,22 +342,37 @@ class OkxMarketStream:
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
     ) -> None:
-        conversations: tuple[Conversation, ...] = (
-            BookConversation(endpoints, symbols, rhythm),
-            MarkConversation(endpoints, symbols, rhythm),
+        def book(part: Symbols) -> Conversation:
+            return BookConversation(endpoints, part, rhythm)
+
+        def mark(part: Symbols) -> Conversation:
+            return MarkConversation(endpoints, part, rhythm)
+
+        self._streams = tuple(
+            ShardedStream(
+                [
+                    StreamSocket(
+                        make(dict(part)), clock, timing, successor=partial(make, dict(part))
+                    )
+                    for part in shards(symbols.items(), per_connection)
+                ]
+            )
+            for make, per_connection in (
+                (book, BOOKS_PER_CONNECTION),
+                (mark, MARKS_PER_CONNECTION),
+            )
         )
-        self._sockets = tuple(StreamSocket(part, clock, timing) for part in conversations)
 
     @property
     def malformed_frames(self) -> int:
         """Frames skipped because they could not be read, since the start."""
-        return sum(socket.malformed_frames for socket in self._sockets)
+        return sum(stream.malformed_frames for stream in self._streams)
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for socket in self._sockets:
-                group.create_task(socket.run(feed))
+            for stream in self._streams:
+                group.create_task(stream.run(feed))
 
 
 def _argument(channel: str, inst_id: str) -> dict[str, str]:

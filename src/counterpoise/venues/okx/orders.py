@@ -12,11 +12,13 @@ from counterpoise.domain.errors import (
     VenueRejected,
     VenueUnreachable,
 )
-from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred
 from counterpoise.domain.instruments import Instrument, InstrumentState
-from counterpoise.domain.orders import Fill, JournaledOrder, OrderState
+from counterpoise.domain.orders import Fill, JournaledOrder
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle, Clock
+from counterpoise.venues import order_entry
+from counterpoise.venues.figures import ns_from_ms, plain
 from counterpoise.venues.okx import attest, candles, convert, errors, reads
 from counterpoise.venues.okx.convert import Contract
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
@@ -113,7 +115,7 @@ class OkxVenue:
         """Set the leverage setting of an instrument's cross margin."""
         body = {
             "instId": self._known(instrument_id).inst_id,
-            "lever": convert.plain(leverage),
+            "lever": plain(leverage),
             "mgnMode": "cross",
         }
         session = self._opened
@@ -154,8 +156,7 @@ class OkxVenue:
         request = self._order_request(order, contract)
         session = self._opened
         async with session.lanes.order(reduce_only=intent.reduce_only):
-            if intent.increases:
-                self._check_approval(order)
+            order_entry.check_approval(order, self._clock)
             answer = await session.change(lambda: session.orders.create_order(**request))
         return self._accepted(answer, intent.client_order_id, contract)
 
@@ -266,7 +267,7 @@ class OkxVenue:
     def _order_request(self, order: JournaledOrder, contract: Contract) -> dict[str, Any]:
         intent = order.intent
         okx_type = convert.order_type(intent.kind, intent.time_in_force, post_only=intent.post_only)
-        contracts = convert.plain(convert.contracts_from_base(order.approved.quantity, contract))
+        contracts = plain(convert.contracts_from_base(order.approved.quantity, contract))
         fields: dict[str, Any] = {
             "clOrdId": intent.client_order_id,
             "tdMode": "cross",
@@ -275,7 +276,7 @@ class OkxVenue:
         }
         price: str | None = None
         if intent.price_limit is not None:
-            price = convert.plain(
+            price = plain(
                 convert.price_on_grid(
                     intent.price_limit, intent.side, contract, reduce_only=intent.reduce_only
                 )
@@ -295,14 +296,6 @@ class OkxVenue:
             "params": fields,
         }
 
-    def _check_approval(self, order: JournaledOrder) -> None:
-        # Looked at after the wait for the lane, the last moment before the bytes leave.
-        if order.approved.expires_ns <= self._clock.now_ns():
-            raise VenueRejected(
-                f"the approval of {order.intent.client_order_id} is over; nothing was sent",
-                code="APPROVAL_EXPIRED",
-            )
-
     def _accepted(
         self, answer: Mapping[str, Any], client_order_id: str, contract: Contract
     ) -> OrderUpdate:
@@ -317,17 +310,10 @@ class OkxVenue:
                 f"OKX answered without naming the order {client_order_id}: {str(row)[:120]}"
             )
         received_ns = self._clock.now_ns()
-        return OrderUpdate(
-            client_order_id=client_order_id,
-            venue_order_id=str(venue_order_id),
-            instrument_id=contract.instrument_id,
-            state=OrderState.ACCEPTED,
-            filled_quantity=None,
-            average_price=None,
-            source=UpdateSource.REST,
-            code=None,
-            message="",
-            order=None,
-            event_ns=convert.ns_from_ms(row.get("ts")) or received_ns + self._offset_ns,
+        return order_entry.accepted(
+            client_order_id,
+            str(venue_order_id),
+            contract.instrument_id,
+            event_ns=ns_from_ms(row.get("ts")) or received_ns + self._offset_ns,
             received_ns=received_ns,
         )

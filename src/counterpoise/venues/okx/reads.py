@@ -14,13 +14,13 @@ from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
+from counterpoise.venues.figures import ns_from_ms
 from counterpoise.venues.okx import errors, rows
 from counterpoise.venues.okx.convert import (
     LIQUIDITIES,
     ORDER_STATES,
     Contract,
     contract_from_row,
-    ns_from_ms,
 )
 from counterpoise.venues.okx.frames import (
     BalanceRow,

@@ -5,15 +5,13 @@ from decimal import Decimal
 from counterpoise.domain.account import Balance, OpenOrder, Position
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import TERMINAL, Fill, Side
+from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_decimal
 from counterpoise.venues.okx.convert import (
     LIQUIDITIES,
     ORDER_STATES,
     base_from_contracts,
     fee_paid,
     has_price,
-    ns_from_ms,
-    optional_decimal,
-    positive_decimal,
     signed_contracts,
 )
 from counterpoise.venues.okx.frames import BalanceRow, FillRow, OrderRow, PositionRow

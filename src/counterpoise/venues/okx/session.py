@@ -1,60 +1,36 @@
-"""Two ccxt clients of one account: one for orders, one for everything else.
+"""OKX's REST through ccxt: its signing, its envelope, and its deadline of a request."""
 
-ccxt signs, sends and recognises OKX's errors; whatever it raises leaves here as a `VenueError`.
-Its limiter and its retries are off: an order is sent once or its outcome is unknown.
-"""
-
-from collections.abc import Awaitable, Callable, Mapping
-from decimal import localcontext
 from typing import Any, Final
 
-import aiohttp
 from ccxt.async_support.okx import okx  # type: ignore[import-untyped,unused-ignore]
-from ccxt.base import errors as ccxt_errors  # type: ignore[import-untyped,unused-ignore]
 
-from counterpoise.domain.errors import OutcomeUnknown, VenueUnreachable
+from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.venues.okx import errors
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
-from counterpoise.venues.okx.throttle import LOOPBACK_LIMITS, VENUE_LIMITS, Lanes
+from counterpoise.venues.okx.throttle import VENUE_LIMITS
+from counterpoise.venues.session import Call, RestSession, Row, without_retries
+from counterpoise.venues.throttle import LOOPBACK_LIMITS, Lanes
+
+__all__ = ["DEADLINE_FIELD", "OkxSession", "Row"]
 
 #: Request field that becomes the expTime header: the venue drops the request after it, ms.
 DEADLINE_FIELD: Final = "expTime"
 
-#: What a call may raise before we have looked at it.
-_RAISED: Final = (
-    ccxt_errors.BaseError,
-    aiohttp.ClientError,
-    TimeoutError,
-    OSError,
-    ValueError,
-)
 
-Row = Mapping[str, Any]
-Call = Callable[[dict[str, Any]], Awaitable[Any]]
-
-
-class OkxSession:
+class OkxSession(RestSession):
     """Opens, signs and closes; knows no meaning of any endpoint."""
+
+    outcomes = errors.TABLE
 
     def __init__(
         self, endpoints: OkxEndpoints, credentials: OkxCredentials, *, timeout_ms: int
     ) -> None:
+        super().__init__(
+            _client(endpoints, credentials, timeout_ms),
+            _client(endpoints, credentials, timeout_ms),
+            Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else VENUE_LIMITS),
+        )
         self.endpoints = endpoints
-        self.lanes = Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else VENUE_LIMITS)
-        #: ccxt client for orders and cancels only, so that its sockets never queue behind reads.
-        self.orders: Any = _client(endpoints, credentials, timeout_ms)
-        #: ccxt client for everything else.
-        self.reads: Any = _client(endpoints, credentials, timeout_ms)
-
-    def load(self, rows: list[Row]) -> None:
-        """Teach both clients the instruments they may trade."""
-        for client in (self.orders, self.reads):
-            client.set_markets([client.parse_market(dict(row)) for row in rows])
-
-    async def close(self) -> None:
-        """Release both clients' connections; safe to call twice."""
-        await self.orders.close()
-        await self.reads.close()
 
     async def read(self, method: str, **parameters: Any) -> list[Any]:
         """Return `data` of one GET in the lane of reads."""
@@ -66,58 +42,36 @@ class OkxSession:
         async with self.lanes.candle():
             return await self.ask(getattr(self.reads, method), parameters)
 
-    @staticmethod
-    async def ask(call: Call, parameters: dict[str, Any]) -> list[Any]:
+    @classmethod
+    async def ask(cls, call: Call, parameters: dict[str, Any]) -> list[Any]:
         """Return `data` of one GET. Raises VenueUnreachable or VenueRejected."""
-        try:
-            # ccxt changes the rounding of the context it runs in; the caller's is not its to change.
-            with localcontext():
-                answer = await call(parameters)
-        except _RAISED as exception:
-            raise errors.classify(exception, placing=False) from exception
+        answer = await cls.answer(call, parameters)
         if not isinstance(answer, dict) or not isinstance(answer.get("data"), list):
             raise VenueUnreachable(f"OKX answered no data: {str(answer)[:80]!r}")
         return list(answer["data"])
 
-    @staticmethod
-    async def change(call: Callable[[], Awaitable[Any]]) -> Row:
-        """Return the answer to a request that changes something.
-
-        Raises VenueRejected, VenueUnreachable or OutcomeUnknown, the last also for an answer
-        that is no object (an empty body or a page of HTML raises nothing in ccxt).
-        """
-        try:
-            with localcontext():
-                answer = await call()
-        except _RAISED as exception:
-            raise errors.classify(exception, placing=True) from exception
-        if not isinstance(answer, dict):
-            raise OutcomeUnknown(f"OKX answered nothing we can read: {str(answer)[:80]!r}")
-        return answer
-
 
 def _client(endpoints: OkxEndpoints, credentials: OkxCredentials, timeout_ms: int) -> Any:
-    client = okx(
-        {
-            "apiKey": credentials.api_key,
-            "secret": credentials.secret,
-            "password": credentials.passphrase,
-            "timeout": timeout_ms,
-            "enableRateLimit": False,
-            "headers": {DEMO_HEADER: "1"} if endpoints.simulated_trading else {},
-            "options": {
-                "defaultType": "swap",
-                "createOrder": "privatePostTradeOrder",
-                "maxRetriesOnFailure": 0,
-            },
-        }
+    client = without_retries(
+        okx(
+            {
+                "apiKey": credentials.api_key,
+                "secret": credentials.secret,
+                "password": credentials.passphrase,
+                "timeout": timeout_ms,
+                "enableRateLimit": False,
+                "headers": {DEMO_HEADER: "1"} if endpoints.simulated_trading else {},
+                "options": {
+                    "defaultType": "swap",
+                    "createOrder": "privatePostTradeOrder",
+                },
+            }
+        )
     )
     # The one REST address and nothing else: no path of ccxt can leave for another host.
     client.urls["api"] = {"rest": endpoints.rest_url}
     for name in ("test", "demo"):
         client.urls.pop(name, None)
-    client.has["fetchCurrencies"] = False
-    client.timeout_on_exit = 0
     sign = client.sign
 
     def sign_with_deadline(

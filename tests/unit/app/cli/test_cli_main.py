@@ -51,6 +51,7 @@ COMMANDS = [
     "database url",
     "data fetch",
     "data check",
+    "feed replay",
     "stress",
     "sweep",
 ]

@@ -21,8 +21,8 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.orders import Fill, Liquidity, OrderState, Side
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.venues.connection import Dropped, Timing
 from counterpoise.venues.okx.account_stream import AccountConversation, OkxAccountStream
-from counterpoise.venues.okx.connection import Dropped, Timing
 from counterpoise.venues.okx.endpoints import OkxEndpoints
 
 QUICK = Timing(watch_every=0.05, retry_first=0.02, retry_max=0.1, alive_every=0.1)

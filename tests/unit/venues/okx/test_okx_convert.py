@@ -5,6 +5,7 @@ import pytest
 from counterpoise.domain.errors import VenueRejected
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderKind, Side, TimeInForce
+from counterpoise.venues import figures
 from counterpoise.venues.okx import convert
 
 ROW = {
@@ -101,7 +102,7 @@ def test_an_off_grid_reduction_moves_inside_its_limit(side, expected):
     [("1E+2", "100"), ("0.10", "0.1"), ("5.000", "5"), ("1E-7", "0.0000001"), ("100", "100")],
 )
 def test_numbers_go_out_without_exponent(value, text):
-    assert convert.plain(Decimal(value)) == text
+    assert figures.plain(Decimal(value)) == text
 
 
 @pytest.mark.parametrize(
@@ -127,10 +128,10 @@ def test_fees_change_sign():
 
 
 def test_empty_texts():
-    assert convert.ns_from_ms("1597026383085") == 1_597_026_383_085_000_000
-    assert convert.ns_from_ms("") == 0
-    assert convert.positive_decimal("0") is None
-    assert convert.positive_decimal("-2") == -2
+    assert figures.ns_from_ms("1597026383085") == 1_597_026_383_085_000_000
+    assert figures.ns_from_ms("") == 0
+    assert figures.positive_decimal("0") is None
+    assert figures.positive_decimal("-2") == -2
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from counterpoise.venues.connection import MALFORMED
 from counterpoise.venues.okx.account_stream import AccountConversation
-from counterpoise.venues.okx.connection import MALFORMED
 from counterpoise.venues.okx.endpoints import OkxEndpoints
 from counterpoise.venues.okx.market_stream import BookConversation, MarkConversation
 

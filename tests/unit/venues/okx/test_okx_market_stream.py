@@ -16,8 +16,8 @@ from counterpoise.domain.events import (
     StreamName,
 )
 from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.venues.connection import Dropped, Timing
 from counterpoise.venues.okx import market_stream
-from counterpoise.venues.okx.connection import Dropped, Timing
 from counterpoise.venues.okx.endpoints import OkxEndpoints
 from counterpoise.venues.okx.market_stream import (
     BookConversation,

@@ -5,11 +5,11 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.venues.connection import Dropped
 from counterpoise.venues.okx.account_stream import AccountConversation
-from counterpoise.venues.okx.connection import Dropped
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
-from counterpoise.venues.okx.market_stream import BookConversation, MarkConversation
-from counterpoise.venues.okx.silence import SILENT_SECONDS_MAX, Rhythm, SilenceWatch
+from counterpoise.venues.okx.market_stream import RHYTHM, BookConversation, MarkConversation
+from counterpoise.venues.silence import SILENT_SECONDS_MAX, SilenceWatch
 
 SYMBOLS = {
     "BTCUSDT": ("BTC-USDT-SWAP", Decimal("0.01")),
@@ -107,5 +107,5 @@ def test_a_dead_market_is_waited_for_longer_and_longer_until_it_speaks() -> None
 
 
 def test_the_limits_leave_every_input_several_beats() -> None:
-    rhythm = Rhythm()
+    rhythm = RHYTHM
     assert (rhythm.mark, rhythm.book, rhythm.account, rhythm.funding) == (30, 150, 20, 300)

@@ -8,7 +8,8 @@ from aiohttp import web
 from counterpoise.domain.orders import Side
 from counterpoise.venues.okx.endpoints import OkxEndpoints
 from counterpoise.venues.okx.orders import OkxVenue
-from counterpoise.venues.okx.throttle import IN_FLIGHT_MAX, VENUE_LIMITS, Lanes
+from counterpoise.venues.okx.throttle import VENUE_LIMITS
+from counterpoise.venues.throttle import IN_FLIGHT_MAX, Lanes
 
 ORDER = "/api/v5/trade/order"
 CANCEL = "/api/v5/trade/cancel-order"

@@ -1,0 +1,1 @@
+"""Binance USD-M futures: public and private streams, orders and reads."""

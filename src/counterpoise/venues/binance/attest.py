@@ -1,0 +1,140 @@
+"""What kind of account a key opens, and the venue's rules: asked before anything trades."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import structlog
+
+from counterpoise.domain.account import Attestation
+from counterpoise.domain.errors import StartRefused, VenueUnreachable
+from counterpoise.domain.instruments import Instrument
+from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
+from counterpoise.ports import Clock
+from counterpoise.venues import clock_offset
+from counterpoise.venues.binance.convert import Listing, margin_tier
+from counterpoise.venues.binance.session import BinanceSession
+
+_log = structlog.get_logger(__name__)
+
+#: What a key may do, in our words, by the field of sapi/v1/account/apiRestrictions.
+_PERMISSIONS: Final[Mapping[str, str]] = {
+    "enableReading": "read_only",
+    "enableFutures": "trade",
+    "enableWithdrawals": "withdraw",
+    "enableInternalTransfer": "transfer",
+    "permitsUniversalTransfer": "transfer",
+}
+
+
+async def clock_offset_ns(session: BinanceSession, clock: Clock) -> int:
+    """Return Binance's clock minus ours, ns; the error is at most half a round trip."""
+
+    async def venue_ms() -> int:
+        answer = await session.row("fapiPublicGetTime")
+        try:
+            return int(answer["serverTime"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise VenueUnreachable(f"Binance answered no time: {str(answer)[:80]!r}") from error
+
+    return await clock_offset.measure_ns(venue_ms, clock)
+
+
+async def account_id(session: BinanceSession) -> str:
+    """Return the account's alias, the only name Binance's futures give it; needs a valid key."""
+    answer = await session.rows("fapiPrivateV3GetBalance")
+    alias = str(answer[0].get("accountAlias") or "") if answer else ""
+    if not alias:
+        raise VenueUnreachable("Binance answered no balance that names the account")
+    return alias
+
+
+async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Clock) -> Attestation:
+    """Return how the account is set up. Raises StartRefused for multi-assets mode.
+
+    A market that is set to isolated margin and holds nothing has a leverage setting that is not
+    reported (None): setting it sets cross margin as well.
+    """
+    dual, multi, config, positions = await asyncio.gather(
+        session.row("fapiPrivateGetPositionSideDual"),
+        session.row("fapiPrivateGetMultiAssetsMargin"),
+        session.rows("fapiPrivateGetSymbolConfig"),
+        session.rows("fapiPrivateV3GetPositionRisk"),
+    )
+    offset_ns, alias, permissions, fee_bps = await asyncio.gather(
+        clock_offset_ns(session, clock),
+        account_id(session),
+        _permissions(session),
+        _taker_fee_bps(session, listings),
+    )
+    if multi.get("multiAssetsMargin"):
+        raise StartRefused(
+            "Binance's multi-assets mode is on: other coins would count as margin at a haircut;"
+            " switch it off (single-asset mode)"
+        )
+    isolated = {
+        str(row.get("symbol")) for row in config if str(row.get("marginType")).upper() == "ISOLATED"
+    }
+    held = {
+        str(row.get("symbol")) for row in positions if Decimal(row.get("positionAmt") or "0") != 0
+    }
+    settings = {str(row.get("symbol")): row.get("leverage") for row in config}
+    return Attestation(
+        account_id=alias,
+        one_way=not dual.get("dualSidePosition"),
+        cross_margin=not isolated & held,
+        leverage_settings={
+            each.symbol: None
+            if each.symbol in isolated or settings.get(each.symbol) is None
+            else Decimal(str(settings[each.symbol]))
+            for each in listings
+        },
+        permissions=permissions,
+        taker_fee_bps=fee_bps,
+        clock_offset_ms=offset_ns / NS_PER_MS,
+    )
+
+
+async def instrument(session: BinanceSession, listing: Listing) -> Instrument:
+    """Return an instrument's rules with its margin tiers (source: fapi/v1/leverageBracket)."""
+    answer = await session.rows("fapiPrivateGetLeverageBracket", symbol=listing.symbol)
+    found = [row for row in answer if row.get("symbol") == listing.symbol]
+    brackets = sorted(found[0]["brackets"], key=lambda row: int(row["bracket"])) if found else []
+    try:
+        tiers = tuple(margin_tier(row) for row in brackets)
+    except (KeyError, InvalidOperation) as error:
+        raise VenueUnreachable(f"Binance answered a bracket we cannot read: {error}") from error
+    return Instrument(
+        instrument_id=listing.symbol,
+        base=listing.base,
+        quote=listing.quote,
+        settle=listing.settle,
+        tick_size=listing.tick_size,
+        lot_size=listing.lot_size,
+        quantity_min=listing.quantity_min,
+        notional_min=listing.notional_min,
+        market_quantity_max=listing.market_quantity_max,
+        limit_quantity_max=listing.limit_quantity_max,
+        state=listing.state,
+        tiers=tiers,
+    )
+
+
+async def _permissions(session: BinanceSession) -> tuple[str, ...]:
+    if session.endpoints.wallet_url is None:
+        # Demo and testnet do not say what a key may do; the account says whether it may trade.
+        config = await session.row("fapiPrivateGetAccountConfig")
+        return ("read_only", "trade") if config.get("canTrade") else ("read_only",)
+    told: Mapping[str, Any] = await session.row("sapiGetAccountApiRestrictions")
+    if told.get("ipRestrict") is False:
+        _log.warning("key.not_bound", remedy="bind the API key to this machine's IP address")
+    return tuple(dict.fromkeys(word for field, word in _PERMISSIONS.items() if told.get(field)))
+
+
+async def _taker_fee_bps(session: BinanceSession, listings: Sequence[Listing]) -> Decimal | None:
+    if not listings:
+        return None
+    answer = await session.row("fapiPrivateGetCommissionRate", symbol=listings[0].symbol)
+    rate = answer.get("takerCommissionRate")
+    return None if rate is None else Decimal(str(rate)) * BPS_PER_ONE

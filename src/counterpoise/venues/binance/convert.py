@@ -1,0 +1,114 @@
+"""Between Binance's words and ours. Its symbols are our ids and its quantities base units."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from counterpoise.domain.instruments import InstrumentState, MarginTier
+from counterpoise.domain.orders import OrderKind, OrderState, TimeInForce
+
+#: One contract is one base unit.
+CONTRACT_SIZE: Final = Decimal(1)
+
+#: EXPIRED is an order the venue took and ended by its own rules (an IOC's rest, a self-trade): our
+#: word for that is CANCELED, for EXPIRED never got so far.
+ORDER_STATES: Final[Mapping[str, OrderState]] = {
+    "NEW": OrderState.ACCEPTED,
+    "PENDING_NEW": OrderState.ACCEPTED,
+    "PARTIALLY_FILLED": OrderState.PARTIALLY_FILLED,
+    "FILLED": OrderState.FILLED,
+    "CANCELED": OrderState.CANCELED,
+    "REJECTED": OrderState.REJECTED,
+    "EXPIRED": OrderState.CANCELED,
+    "EXPIRED_IN_MATCH": OrderState.CANCELED,
+    # The venue's own closes, while they run.
+    "NEW_INSURANCE": OrderState.ACCEPTED,
+    "NEW_ADL": OrderState.ACCEPTED,
+}
+
+_TIMES: Final[Mapping[TimeInForce, str]] = {
+    TimeInForce.GTC: "GTC",
+    TimeInForce.IOC: "IOC",
+    TimeInForce.FOK: "FOK",
+}
+
+#: A bracket's cap above this is the end of the table, quote.
+_CAP_NONE: Final = Decimal(10) ** 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A perpetual Binance lists, as far as we need it to talk about one."""
+
+    #: Binance's symbol and our identity, "BTCUSDT".
+    symbol: str
+    #: Base currency, "BTC".
+    base: str
+    #: Quote currency, "USDT".
+    quote: str
+    #: Margin currency, "USDT".
+    settle: str
+    #: Smallest price step, quote.
+    tick_size: Decimal
+    #: Smallest quantity step of any kind of order, base units.
+    lot_size: Decimal
+    #: Smallest order of any kind, base units.
+    quantity_min: Decimal
+    #: Smallest notional of an order that is no reduction, quote; None = none.
+    notional_min: Decimal | None
+    #: Largest limit order, base units.
+    limit_quantity_max: Decimal | None
+    #: Largest market order, base units.
+    market_quantity_max: Decimal | None
+    #: What Binance takes now.
+    state: InstrumentState
+
+
+def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
+    """Return a row of exchangeInfo as a listing; None if it is no perpetual margined in `settle`.
+
+    Raises KeyError or decimal.InvalidOperation if a field we need is missing or no number.
+    """
+    if row.get("contractType") != "PERPETUAL" or row.get("marginAsset") != settle:
+        return None
+    filters = {str(each["filterType"]): each for each in row["filters"]}
+    lot, market = filters["LOT_SIZE"], filters.get("MARKET_LOT_SIZE") or filters["LOT_SIZE"]
+    notional = filters.get("MIN_NOTIONAL")
+    base, quote = str(row["baseAsset"]), str(row["quoteAsset"])
+    if str(row["symbol"]) != base + quote:
+        return None
+    return Listing(
+        symbol=str(row["symbol"]),
+        base=base,
+        quote=quote,
+        settle=settle,
+        tick_size=Decimal(filters["PRICE_FILTER"]["tickSize"]),
+        lot_size=max(Decimal(lot["stepSize"]), Decimal(market["stepSize"])),
+        quantity_min=max(Decimal(lot["minQty"]), Decimal(market["minQty"])),
+        notional_min=None if notional is None else Decimal(notional["notional"]),
+        limit_quantity_max=Decimal(lot["maxQty"]),
+        market_quantity_max=min(Decimal(lot["maxQty"]), Decimal(market["maxQty"])),
+        state=InstrumentState.LIVE if row.get("status") == "TRADING" else InstrumentState.SUSPENDED,
+    )
+
+
+def margin_tier(row: Mapping[str, Any]) -> MarginTier:
+    """Return a bracket of leverageBracket. Raises KeyError or decimal.InvalidOperation."""
+    cap = Decimal(str(row["notionalCap"]))
+    return MarginTier(
+        notional_max=None if cap >= _CAP_NONE else cap,
+        maintenance_margin_fraction=Decimal(str(row["maintMarginRatio"])),
+        initial_margin_fraction=1 / Decimal(str(row["initialLeverage"])),
+        maintenance_margin_deduction=Decimal(str(row.get("cum") or 0)),
+    )
+
+
+def order_type(kind: OrderKind) -> str:
+    """Return ccxt's type of an order."""
+    return "market" if kind is OrderKind.MARKET else "limit"
+
+
+def time_in_force(time: TimeInForce, *, post_only: bool) -> str:
+    """Return Binance's timeInForce of a limit order; GTX is refused if it would take."""
+    return "GTX" if post_only else _TIMES[time]

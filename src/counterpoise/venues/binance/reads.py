@@ -1,0 +1,256 @@
+"""What Binance says of the account: balance, positions and open orders, by REST."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
+from counterpoise.domain.events import OrderUpdate
+from counterpoise.domain.instruments import InstrumentState
+from counterpoise.domain.orders import TERMINAL
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
+from counterpoise.ports import Clock
+from counterpoise.venues.binance import errors, rows
+from counterpoise.venues.binance.convert import ORDER_STATES, Listing, listing_from_row
+from counterpoise.venues.binance.frames import AccountRow, OrderRow, PositionRow, typed
+from counterpoise.venues.binance.session import BinanceSession
+
+#: Rows one answer holds at most.
+PAGE_ROWS: Final = 1_000
+
+#: Answers read of one list; more than this is an account this daemon should not be trading.
+PAGES_MAX: Final = 50
+
+#: An order canceled or expired without a fill is forgotten after this, ns; others after 90 days.
+HISTORY_NS: Final = 3 * NS_PER_DAY
+
+#: Longest span one answer about orders or executions covers, ms.
+SPAN_MS: Final = 7 * NS_PER_DAY // NS_PER_MS
+
+Listings = Mapping[str, Listing]
+
+T = TypeVar("T")
+
+
+async def account(
+    session: BinanceSession,
+    listings: Listings,
+    account_id: str,
+    settle: str,
+    clock: Clock,
+    *,
+    offset_ns: int,
+) -> AccountSnapshot:
+    """Return balance, positions and open orders; `offset_ns` is Binance's clock minus ours.
+
+    The balance is asked first: the rest is as new or newer. Raises VenueRejected FOREIGN_POSITION
+    if the account holds something that is no perpetual of its margin currency, since its exposure
+    would be missing.
+    """
+    balance = await current_balance(session, settle)
+    positions_ns = clock.now_ns() + offset_ns
+    position_rows, order_rows = await asyncio.gather(
+        session.rows("fapiPrivateV3GetPositionRisk"), session.rows("fapiPrivateGetOpenOrders")
+    )
+    return AccountSnapshot(
+        account_id=account_id,
+        balance=balance,
+        positions=_positions(read(position_rows, PositionRow), listings),
+        open_orders=_open_orders(read(order_rows, OrderRow), listings),
+        event_ns=balance.event_ns,
+        received_ns=clock.now_ns(),
+        positions_ns=positions_ns,
+    )
+
+
+async def current_balance(session: BinanceSession, settle: str) -> Balance:
+    """Return cash and margin of the margin currency. Raises VenueUnreachable if none is told."""
+    answer = await session.row("fapiPrivateV3GetAccount")
+    (found,) = read([answer], AccountRow)
+    try:
+        balance = rows.balance(found, settle)
+    except InvalidOperation as error:
+        raise VenueUnreachable("Binance answered a balance without figures") from error
+    if balance is None:
+        raise VenueUnreachable(f"Binance answered no balance of {settle}")
+    return balance
+
+
+async def find_order(
+    session: BinanceSession, symbol: str, client_order_id: str, clock: Clock
+) -> OrderUpdate | None:
+    """Return an order by our id, None if Binance says it knows none.
+
+    None is not yet proof of absence: Binance forgets an order canceled without a fill after three
+    days, and a query may lag behind the engine.
+    """
+    try:
+        answer = await session.row(
+            "fapiPrivateGetOrder", symbol=symbol, origClientOrderId=client_order_id
+        )
+    except VenueRejected as error:
+        if error.code in errors.NOT_FOUND:
+            return None
+        raise
+    return _named(read([answer], OrderRow), client_order_id, clock)
+
+
+async def find_ended(
+    session: BinanceSession, symbol: str, client_order_id: str, since_ns: int, clock: Clock
+) -> OrderUpdate | None:
+    """Return an order by our id among those made since then that ended, None if it is not there."""
+    found = await orders_since(session, symbol, since_ns // NS_PER_MS, clock)
+    ended = [row for row in found if ORDER_STATES.get(row.status) in TERMINAL]
+    return _named(ended, client_order_id, clock)
+
+
+async def orders_since(
+    session: BinanceSession, symbol: str, since_ms: int, clock: Clock
+) -> list[OrderRow]:
+    """Return every order of a symbol made since then that Binance still lists."""
+    method = "fapiPrivateGetAllOrders"
+    answer = await spans(session, method, symbol, "orderId", since_ms, clock)
+    return read(answer, OrderRow)
+
+
+async def spans(
+    session: BinanceSession, method: str, symbol: str, cursor: str, since_ms: int, clock: Clock
+) -> list[Any]:
+    """Return the rows of a list since then: a week per answer, and page by page where it is full.
+
+    `cursor` is the field whose value, one higher, asks for the rows behind a full page: Binance
+    takes it as `orderId` of orders and as `fromId` of executions.
+    """
+    found: dict[Any, Any] = {}
+    now_ms = clock.now_ns() // NS_PER_MS
+    start_ms = since_ms
+    for _ in range(PAGES_MAX):
+        page = await session.rows(
+            method,
+            symbol=symbol,
+            startTime=start_ms,
+            endTime=start_ms + SPAN_MS - 1,
+            limit=PAGE_ROWS,
+        )
+        found |= {row[cursor]: row for row in page}
+        if len(page) >= PAGE_ROWS:
+            found |= await _behind(session, method, symbol, cursor, max(found))
+            return [found[key] for key in sorted(found)]
+        start_ms += SPAN_MS
+        # An hour of grace: this clock and the venue's need not agree.
+        if start_ms > now_ms + 3_600_000:
+            return [found[key] for key in sorted(found)]
+    raise _too_many(method)
+
+
+async def _behind(
+    session: BinanceSession, method: str, symbol: str, cursor: str, last: int
+) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    name = "orderId" if cursor == "orderId" else "fromId"
+    for _ in range(PAGES_MAX):
+        parameters = {"symbol": symbol, name: int(last) + 1, "limit": PAGE_ROWS}
+        page = await session.rows(method, **parameters)
+        found |= {row[cursor]: row for row in page}
+        if len(page) < PAGE_ROWS:
+            return found
+        last = max(found)
+    raise _too_many(method)
+
+
+async def instrument_states(
+    session: BinanceSession, settle: str, instrument_ids: Sequence[str]
+) -> dict[str, InstrumentState]:
+    """Return what Binance takes in each now; DELISTED = it is not in the whole list."""
+    found = {name: each.state for name, each in listed(await listed_rows(session), settle).items()}
+    return {i: found.get(i, InstrumentState.DELISTED) for i in instrument_ids}
+
+
+async def listed_rows(session: BinanceSession) -> list[Any]:
+    """Return exchangeInfo's contracts. Raises VenueUnreachable for an empty list."""
+    answer = await session.row("fapiPublicGetExchangeInfo")
+    found = answer.get("symbols")
+    if not isinstance(found, list) or not found:
+        raise VenueUnreachable("Binance answered an empty list of contracts")
+    return found
+
+
+def listed(found: Collection[Any], settle: str) -> dict[str, Listing]:
+    """Return the perpetuals of a list of contracts; a row that cannot be read is left out.
+
+    One row Binance is still preparing must not hide the others; asking for this instrument is then
+    refused by name.
+    """
+    listings: dict[str, Listing] = {}
+    for row in found:
+        try:
+            listing = listing_from_row(row, settle)
+        except (KeyError, TypeError, InvalidOperation):
+            continue
+        if listing is not None:
+            listings[listing.symbol] = listing
+    return listings
+
+
+def read(answer: Sequence[Any], kind: type[T]) -> list[T]:
+    """Return rows as types; an answer we cannot read is no answer (VenueUnreachable)."""
+    try:
+        return typed(answer, kind)
+    except msgspec.ValidationError as error:
+        raise VenueUnreachable(f"Binance answered a row we cannot read: {error}") from error
+
+
+def _named(found: list[OrderRow], client_order_id: str, clock: Clock) -> OrderUpdate | None:
+    # The latest: an id may be used again once its order is over.
+    named = [row for row in found if row.client_order_id == client_order_id]
+    if not named:
+        return None
+    if named[-1].status not in ORDER_STATES:
+        raise VenueUnreachable(
+            f"Binance answered an order state we do not know: {named[-1].status}"
+        )
+    return rows.order_update(named[-1], clock.now_ns())
+
+
+def _positions(found: list[PositionRow], listings: Listings) -> tuple[Position, ...]:
+    held: dict[str, Position] = {}
+    for row in found:
+        try:
+            if Decimal(row.position_amt) == 0:
+                continue
+        except InvalidOperation as error:
+            raise VenueUnreachable("Binance answered a position without a quantity") from error
+        if row.symbol not in listings:
+            raise VenueRejected(
+                f"the account holds {row.position_amt} of {row.symbol}, which is no perpetual of"
+                " its margin currency; close it or move it to another account",
+                code="FOREIGN_POSITION",
+            )
+        if row.position_side != "BOTH":
+            raise VenueRejected(
+                f"the account holds {row.symbol} {row.position_side}; use one-way mode",
+                code="NOT_ONE_WAY",
+            )
+        held[row.symbol] = rows.position(row)
+    return tuple(held[symbol] for symbol in sorted(held))
+
+
+def _open_orders(found: list[OrderRow], listings: Listings) -> tuple[OpenOrder, ...]:
+    unknown = {row.symbol for row in found} - set(listings)
+    if unknown:
+        raise VenueRejected(
+            f"the account has open orders in {', '.join(sorted(unknown))}; cancel them",
+            code="FOREIGN_ORDER",
+        )
+    return tuple(rows.open_order(row) for row in sorted(found, key=lambda row: row.order_id))
+
+
+def _too_many(method: str) -> VenueRejected:
+    return VenueRejected(
+        f"{method} has more than {PAGES_MAX} answers; ask for a shorter time",
+        code="TOO_MANY_ROWS",
+    )

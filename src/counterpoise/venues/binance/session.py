@@ -1,0 +1,115 @@
+"""Binance's REST through ccxt: its signing, its clock, and its deadline of a request."""
+
+from typing import Any, Final
+
+from ccxt.async_support.binanceusdm import (  # type: ignore[import-untyped,unused-ignore]
+    binanceusdm,
+)
+
+from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.units import NS_PER_MS
+from counterpoise.venues.binance import errors
+from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
+from counterpoise.venues.binance.throttle import WEIGHTS
+from counterpoise.venues.session import RestSession, without_retries
+from counterpoise.venues.throttle import LOOPBACK_LIMITS, LaneLimits, Lanes
+
+#: Requests are stamped this far behind the venue's clock, because Binance refuses a stamp that is
+#: a second ahead of it; a clock of ours that steps ahead must not silence reductions.
+STAMPED_BEHIND_MS: Final = 5_000
+
+#: How long after its stamp Binance takes a request at most; for all but increases.
+RECEIVE_WINDOW_MS: Final = 60_000
+
+
+class BinanceSession(RestSession):
+    """Opens, signs and closes; knows no meaning of any endpoint."""
+
+    outcomes = errors.TABLE
+
+    def __init__(
+        self,
+        endpoints: BinanceEndpoints,
+        credentials: BinanceCredentials | None,
+        limits: LaneLimits,
+        *,
+        timeout_ms: int,
+    ) -> None:
+        """Without a key (None) only what is public can be read."""
+        super().__init__(
+            _client(endpoints, credentials, timeout_ms),
+            _client(endpoints, credentials, timeout_ms),
+            Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else limits),
+        )
+        self.endpoints = endpoints
+
+    def set_clock_offset(self, offset_ns: int) -> None:
+        """Stamp by Binance's clock from now on; `offset_ns` = it minus ours."""
+        for client in (self.orders, self.reads):
+            client.options["timeDifference"] = STAMPED_BEHIND_MS - offset_ns // NS_PER_MS
+
+    async def read(self, method: str, **parameters: Any) -> Any:
+        """Return the answer of one GET in the lane of reads, by its weight."""
+        async with self.lanes.read(WEIGHTS.get(method, 1)):
+            return await self.answer(getattr(self.reads, method), parameters)
+
+    async def rows(self, method: str, **parameters: Any) -> list[Any]:
+        """Return a list. Raises VenueUnreachable for an answer that is none."""
+        answer = await self.read(method, **parameters)
+        if not isinstance(answer, list):
+            raise VenueUnreachable(f"Binance answered no list: {str(answer)[:80]!r}")
+        return answer
+
+    async def row(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Return an object. Raises VenueUnreachable for an answer that is none."""
+        answer = await self.read(method, **parameters)
+        if not isinstance(answer, dict):
+            raise VenueUnreachable(f"Binance answered no object: {str(answer)[:80]!r}")
+        return answer
+
+
+def receive_window_ms(remaining_ms: int) -> int:
+    """Return the window of a request that Binance must not take after the time that remains."""
+    return min(max(remaining_ms, 1) + STAMPED_BEHIND_MS, RECEIVE_WINDOW_MS)
+
+
+def _client(
+    endpoints: BinanceEndpoints, credentials: BinanceCredentials | None, timeout_ms: int
+) -> Any:
+    key = (
+        {}
+        if credentials is None
+        else {
+            "apiKey": credentials.api_key,
+            "secret": credentials.secret,
+        }
+    )
+    client = without_retries(
+        binanceusdm(
+            {
+                **key,
+                "timeout": timeout_ms,
+                "enableRateLimit": False,
+                "options": {
+                    "fetchCurrencies": False,
+                    "fetchMargins": False,
+                    "disableFuturesSandboxWarning": True,
+                    "recvWindow": RECEIVE_WINDOW_MS,
+                    "timeDifference": STAMPED_BEHIND_MS,
+                },
+            }
+        )
+    )
+    # These addresses and nothing else: no path of ccxt can leave for another host.
+    rest = endpoints.rest_url.rstrip("/")
+    urls = {
+        f"fapi{kind}{'' if version == 1 else f'V{version}'}": f"{rest}/fapi/v{version}"
+        for kind in ("Public", "Private")
+        for version in (1, 2, 3)
+    }
+    if endpoints.wallet_url is not None:
+        urls["sapi"] = f"{endpoints.wallet_url.rstrip('/')}/sapi/v1"
+    client.urls["api"] = urls
+    for name in ("test", "demo"):
+        client.urls.pop(name, None)
+    return client

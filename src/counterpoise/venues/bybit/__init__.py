@@ -1,0 +1,1 @@
+"""Bybit: linear perpetuals of a unified trading account."""

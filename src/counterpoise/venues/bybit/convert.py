@@ -1,0 +1,121 @@
+"""Between Bybit's words and ours: instruments, states, sides and executions.
+
+Linear contracts are counted in base units, and their symbols are our ids.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from counterpoise.domain.instruments import InstrumentState
+from counterpoise.domain.orders import OrderKind, OrderState, Side, TimeInForce
+from counterpoise.venues.figures import positive_decimal
+
+#: The product this adapter trades.
+CATEGORY: Final = "linear"
+
+#: `orderStatus` of an order that is, or was, in the book. A conditional order that waits
+#: ("Untriggered", "Triggered") is not: it binds and reserves nothing.
+ORDER_STATES: Final[Mapping[str, OrderState]] = {
+    "New": OrderState.ACCEPTED,
+    "PartiallyFilled": OrderState.PARTIALLY_FILLED,
+    "Filled": OrderState.FILLED,
+    "Cancelled": OrderState.CANCELED,
+    "PartiallyFilledCanceled": OrderState.CANCELED,
+    "Rejected": OrderState.REJECTED,
+    "Deactivated": OrderState.CANCELED,
+}
+
+#: States of a conditional order that waits.
+WAITING: Final = frozenset({"Untriggered", "Triggered"})
+
+#: `execType` that are trades: ours, deleveraging, liquidation, a delisting's settlement and a
+#: block. Funding is none, and anything else never becomes a fill.
+TRADES: Final = frozenset({"Trade", "AdlTrade", "BustTrade", "Settle", "BlockTrade"})
+#: `execType` that move cash alone.
+NO_TRADES: Final = frozenset({"Funding", "SessionSettlePnL"})
+
+SIDES: Final[Mapping[str, Side]] = {"Buy": Side.BUY, "Sell": Side.SELL}
+
+#: Figures of a row that say nothing went wrong.
+NO_REASONS: Final = frozenset({"", "UNKNOWN", "EC_NoError"})
+
+_INSTRUMENT_STATES: Final[Mapping[str, InstrumentState]] = {
+    "Trading": InstrumentState.LIVE,
+    # Before its launch a contract takes resting orders, and for most of that time no others.
+    "PreLaunch": InstrumentState.POST_ONLY,
+}
+
+_TIMES: Final[Mapping[TimeInForce, str]] = {
+    TimeInForce.GTC: "GTC",
+    TimeInForce.IOC: "IOC",
+    TimeInForce.FOK: "FOK",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What Bybit says of a linear perpetual, as far as we need it to trade one."""
+
+    #: Our identity and Bybit's symbol, "BTCUSDT".
+    instrument_id: str
+    #: Base currency, "BTC".
+    base: str
+    #: Quote currency, "USDT".
+    quote: str
+    #: Settlement currency, "USDT".
+    settle: str
+    #: Smallest price step, quote.
+    tick_size: Decimal
+    #: Smallest quantity step, base units.
+    lot_size: Decimal
+    #: Smallest order, base units.
+    quantity_min: Decimal
+    #: Smallest order, quote; None = there is none. Reductions are exempt.
+    notional_min: Decimal | None
+    #: Largest limit order, base units; None = unlimited.
+    limit_quantity_max: Decimal | None
+    #: Largest market order, base units; None = unlimited.
+    market_quantity_max: Decimal | None
+    #: What Bybit takes now.
+    state: InstrumentState
+
+
+def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
+    """Return a row of instruments-info; None if it is no linear perpetual of `settle`.
+
+    Raises KeyError or decimal.InvalidOperation if a field we need is missing or no number.
+    """
+    if row.get("contractType") != "LinearPerpetual" or row.get("settleCoin") != settle:
+        return None
+    lots, prices = row["lotSizeFilter"], row["priceFilter"]
+    limit_max = positive_decimal(lots.get("maxOrderQty"))
+    return Listing(
+        instrument_id=str(row["symbol"]),
+        base=str(row["symbol"]).removesuffix(str(row["quoteCoin"])),
+        quote=str(row["quoteCoin"]),
+        settle=settle,
+        tick_size=Decimal(prices["tickSize"]),
+        lot_size=Decimal(lots["qtyStep"]),
+        quantity_min=Decimal(lots["minOrderQty"]),
+        notional_min=positive_decimal(lots.get("minNotionalValue")),
+        limit_quantity_max=limit_max,
+        market_quantity_max=positive_decimal(lots.get("maxMktOrderQty")) or limit_max,
+        state=_INSTRUMENT_STATES.get(str(row.get("status")), InstrumentState.SUSPENDED),
+    )
+
+
+def order_type(kind: OrderKind) -> str:
+    """Return Bybit's orderType; a market order is an IOC inside the price limits there."""
+    return "Market" if kind is OrderKind.MARKET else "Limit"
+
+
+def time_in_force(asked: TimeInForce, *, post_only: bool) -> str:
+    """Return Bybit's timeInForce; a post-only order that would take is canceled at once."""
+    return "PostOnly" if post_only else _TIMES[asked]
+
+
+def side_name(side: Side) -> str:
+    """Return "Buy" or "Sell"."""
+    return "Buy" if side is Side.BUY else "Sell"

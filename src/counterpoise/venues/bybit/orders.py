@@ -1,0 +1,316 @@
+"""The Bybit account by REST: places and cancels orders, and answers every question of `Venue`."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.errors import (
+    OutcomeUnknown,
+    StartRefused,
+    VenueError,
+    VenueRejected,
+    VenueUnreachable,
+)
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred
+from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.domain.orders import Fill, JournaledOrder
+from counterpoise.domain.units import NS_PER_MS
+from counterpoise.ports import Candle, Clock
+from counterpoise.venues.bybit import attest, candles, convert, errors, reads
+from counterpoise.venues.bybit.convert import CATEGORY, Listing
+from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
+from counterpoise.venues.bybit.session import WINDOW_FIELD, WINDOW_MS, BybitSession
+from counterpoise.venues.figures import plain, price_on_grid
+from counterpoise.venues.order_entry import accepted, check_approval, quantity_on_grid
+from counterpoise.venues.session import Row
+
+#: How long one request may take before its outcome counts as unknown, ms.
+TIMEOUT_MS: Final = 5_000
+
+
+class BybitVenue:
+    """A unified account on Bybit: linear perpetuals of `settle`, cross margin, one-way mode."""
+
+    name: str = "bybit"
+    history_ns: int = reads.HISTORY_NS
+    executions_ns: int = reads.EXECUTIONS_NS
+
+    def __init__(
+        self,
+        endpoints: BybitEndpoints,
+        credentials: BybitCredentials,
+        clock: Clock,
+        *,
+        timeout_ms: int = TIMEOUT_MS,
+        settle: str = "USDT",
+    ) -> None:
+        self._endpoints = endpoints
+        self._credentials = credentials
+        self._clock = clock
+        self._timeout_ms = timeout_ms
+        self._settle = settle
+        self._session: BybitSession | None = None
+        self._listings: dict[str, Listing] = {}
+        self._account_id = ""
+        self._offset_ns = 0
+
+    async def open(self) -> None:
+        """Load the perpetuals, measure the clock and prove the key.
+
+        Raises VenueUnreachable, or StartRefused with the remedy for a wrong key.
+        """
+        await self.close()
+        self._session = BybitSession(
+            self._endpoints, self._credentials, timeout_ms=self._timeout_ms
+        )
+        try:
+            self._listings = await reads.listings(self._session, self._settle)
+            await self.clock_offset_ns()
+            self._account_id = await attest.account_id(self._session)
+        except VenueRejected as error:
+            await self.close()
+            raise errors.TABLE.start_refusal(error) or StartRefused(
+                f"Bybit refuses to be asked about the account: {error}"
+            ) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Release connections; safe to call twice."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def attest(self, instrument_ids: Sequence[str]) -> Attestation:
+        """Return how the account is set up. Raises StartRefused for a key or mode at fault."""
+        listings = [self._known(instrument_id) for instrument_id in instrument_ids]
+        try:
+            attestation = await attest.attest(self._opened, listings, self._clock)
+        except VenueRejected as error:
+            refusal = errors.TABLE.start_refusal(error)
+            if refusal is None:
+                raise
+            raise refusal from error
+        self._take_offset(round(attestation.clock_offset_ms * NS_PER_MS))
+        return attestation
+
+    async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
+        """Return fresh rules and margin tiers. Raises StartRefused for one Bybit does not list."""
+        session = self._opened
+        self._listings = await reads.listings(session, self._settle)
+        for instrument_id in instrument_ids:
+            if instrument_id not in self._listings:
+                # The list has only what trades now.
+                found = await reads.listing(session, self._settle, instrument_id)
+                if found is not None:
+                    self._listings[instrument_id] = found
+        listings = [self._known(instrument_id) for instrument_id in instrument_ids]
+        return tuple(await asyncio.gather(*(attest.instrument(session, each) for each in listings)))
+
+    def venue_symbol(self, instrument_id: str) -> str:
+        """Return the symbol, which is our id."""
+        return self._known(instrument_id).instrument_id
+
+    def contract_size(self, instrument_id: str) -> Decimal:
+        """Return 1: linear contracts are counted in base units."""
+        self._known(instrument_id)
+        return Decimal(1)
+
+    async def set_leverage(self, instrument_id: str, leverage: Decimal) -> None:
+        """Set the leverage setting of both sides; one that is so already is no error."""
+        figure = plain(leverage)
+        fields = {
+            "category": CATEGORY,
+            "symbol": self._known(instrument_id).instrument_id,
+            "buyLeverage": figure,
+            "sellLeverage": figure,
+        }
+        try:
+            await self._opened.send("privatePostV5PositionSetLeverage", fields)
+        except VenueRejected as error:
+            if error.code not in errors.UNCHANGED:
+                raise
+
+    async def account(self) -> AccountSnapshot:
+        """Return balance, positions and open orders."""
+        return await reads.account(
+            self._opened, self._account_id, self._settle, self._clock, offset_ns=self._offset_ns
+        )
+
+    async def mark_candles(
+        self, instrument_id: str, step_seconds: int, since_ns: int, until_ns: int
+    ) -> tuple[Candle, ...]:
+        """Return complete mark candles opened in [since, until), oldest first."""
+        return await candles.mark_candles(
+            self._opened,
+            self._known(instrument_id).instrument_id,
+            step_seconds,
+            since_ns,
+            until_ns,
+            self._clock.now_ns() + self._offset_ns,
+        )
+
+    async def submit(self, order: JournaledOrder) -> OrderUpdate:
+        """Send it once, under our client order id.
+
+        An increase whose approval is over is not sent (APPROVAL_EXPIRED) and may reach Bybit only
+        while it lasts; a reduction goes out whatever the time is.
+        """
+        intent = order.intent
+        fields = self._order_fields(order, self._known_order(intent.instrument_id))
+        session = self._opened
+        async with session.lanes.order(reduce_only=intent.reduce_only):
+            check_approval(order, self._clock)
+            if intent.increases:
+                fields[WINDOW_FIELD] = self._window_ms(order)
+                answer = await session.send("privatePostV5OrderCreate", fields)
+            else:
+                answer = await self._send_in_time("privatePostV5OrderCreate", fields)
+        return self._accepted(answer, intent.client_order_id, intent.instrument_id)
+
+    async def cancel(self, instrument_id: str, client_order_id: str) -> None:
+        """Ask for a cancel; an order that is already over is no error."""
+        fields = {
+            "category": CATEGORY,
+            "symbol": self._known_order(instrument_id).instrument_id,
+            "orderLinkId": client_order_id,
+        }
+        try:
+            async with self._opened.lanes.cancel():
+                await self._send_in_time("privatePostV5OrderCancel", fields)
+        except VenueRejected as error:
+            if error.code not in errors.ALREADY_OVER:
+                raise
+
+    async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what Bybit knows of an order by our id; None = it says it knows none."""
+        symbol = self._known_order(instrument_id).instrument_id
+        return await reads.find_order(self._opened, symbol, client_order_id, self._clock)
+
+    async def find_ended(
+        self, instrument_id: str, client_order_id: str, since_ns: int
+    ) -> OrderUpdate | None:
+        """Return an order of ours from the list of orders that ended since then."""
+        symbol = self._known_order(instrument_id).instrument_id
+        return await reads.find_ended(self._opened, symbol, client_order_id, since_ns, self._clock)
+
+    async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
+        """Return executions of the account since then, oldest first."""
+        return await reads.fills_since(self._opened, self._settle, since_ns, self._clock)
+
+    async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
+        """Return funding payments since then, oldest first."""
+        return await reads.funding_since(self._opened, self._settle, since_ns, self._clock)
+
+    async def transfers_since(self, since_ns: int) -> tuple[Transferred, ...]:
+        """Return deposits and withdrawals since then, oldest first."""
+        return await reads.transfers_since(self._opened, self._settle, since_ns, self._clock)
+
+    async def account_id(self) -> str:
+        """Return the account's user id as Bybit says it now."""
+        return await attest.account_id(self._opened)
+
+    async def clock_offset_ns(self) -> int:
+        """Measure Bybit's clock minus ours and correct every stamp by it from now on."""
+        self._take_offset(await attest.clock_offset_ns(self._opened, self._clock))
+        return self._offset_ns
+
+    async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
+        """Return each instrument's state; one that Bybit no longer knows is DELISTED."""
+        return await reads.instrument_states(self._opened, self._settle, instrument_ids)
+
+    async def arm_dead_man(self, seconds: int) -> bool:  # noqa: ARG002 - the port's signature.
+        """Return False: Bybit has no countdown that must be asked again.
+
+        What it has for some institutions hangs on the private stream, and the account stream
+        subscribes it (`account_stream.PROTECTION`).
+        """
+        return False
+
+    @property
+    def _opened(self) -> BybitSession:
+        if self._session is None:
+            raise VenueUnreachable("the connection to Bybit is not open")
+        return self._session
+
+    def _take_offset(self, offset_ns: int) -> None:
+        self._offset_ns = offset_ns
+        self._opened.correct_clock(offset_ns)
+
+    def _known(self, instrument_id: str) -> Listing:
+        listing = self._listings.get(instrument_id)
+        if listing is None:
+            raise StartRefused(
+                f"Bybit lists no linear perpetual {instrument_id} settled in {self._settle};"
+                " remove it from the configured instruments"
+            )
+        return listing
+
+    def _known_order(self, instrument_id: str) -> Listing:
+        # An order is refused, not the start: the daemon is running.
+        listing = self._listings.get(instrument_id)
+        if listing is None:
+            raise VenueRejected(f"Bybit lists no {instrument_id}", code="INSTRUMENT_UNKNOWN")
+        return listing
+
+    def _order_fields(self, order: JournaledOrder, listing: Listing) -> dict[str, Any]:
+        intent = order.intent
+        quantity = quantity_on_grid(order.approved.quantity, listing.lot_size, listing.quantity_min)
+        fields: dict[str, Any] = {
+            "category": CATEGORY,
+            "symbol": listing.instrument_id,
+            "side": convert.side_name(intent.side),
+            "orderType": convert.order_type(intent.kind),
+            "qty": plain(quantity),
+            "timeInForce": convert.time_in_force(intent.time_in_force, post_only=intent.post_only),
+            "positionIdx": 0,
+            "reduceOnly": intent.reduce_only,
+            "orderLinkId": intent.client_order_id,
+        }
+        if intent.price_limit is not None:
+            fields["price"] = plain(
+                price_on_grid(
+                    intent.price_limit,
+                    intent.side,
+                    listing.tick_size,
+                    reduce_only=intent.reduce_only,
+                )
+            )
+        return fields
+
+    def _window_ms(self, order: JournaledOrder) -> int:
+        # Bybit drops what arrives this long after its stamp, which is made when it is signed.
+        left_ns = order.approved.expires_ns - self._clock.now_ns()
+        return max(1, min(WINDOW_MS, left_ns // NS_PER_MS))
+
+    async def _send_in_time(self, method: str, fields: dict[str, Any]) -> Row:
+        # What lowers risk must not fail for a clock that jumped. A stamp that was refused was
+        # surely not carried out, so with the clock measured anew it is sent once more.
+        try:
+            return await self._opened.send(method, fields)
+        except VenueRejected as refusal:
+            if refusal.code != errors.OUT_OF_TIME:
+                raise
+            try:
+                await self.clock_offset_ns()
+            except VenueError:
+                raise refusal from None
+            return await self._opened.send(method, fields)
+
+    def _accepted(self, answer: Row, client_order_id: str, instrument_id: str) -> OrderUpdate:
+        venue_order_id = answer.get("orderId")
+        if not venue_order_id or answer.get("orderLinkId") != client_order_id:
+            raise OutcomeUnknown(
+                f"Bybit answered without naming the order {client_order_id}: {str(answer)[:120]}"
+            )
+        received_ns = self._clock.now_ns()
+        return accepted(
+            client_order_id,
+            str(venue_order_id),
+            instrument_id,
+            event_ns=received_ns + self._offset_ns,
+            received_ns=received_ns,
+        )

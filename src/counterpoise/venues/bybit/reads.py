@@ -1,0 +1,338 @@
+"""What Bybit says of the account: balance, positions, orders and executions, by REST."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
+from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
+from counterpoise.domain.instruments import InstrumentState
+from counterpoise.domain.orders import TERMINAL, Fill
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR
+from counterpoise.ports import Clock
+from counterpoise.venues.bybit import convert, errors, rows
+from counterpoise.venues.bybit.convert import CATEGORY, Listing, listing_from_row
+from counterpoise.venues.bybit.frames import (
+    ExecutionRow,
+    MovementRow,
+    OrderRow,
+    PositionRow,
+    WalletRow,
+    typed,
+)
+from counterpoise.venues.bybit.session import BybitSession
+from counterpoise.venues.figures import ns_from_ms
+
+#: Rows of one answer.
+ORDERS_MAX: Final = 50
+POSITIONS_MAX: Final = 200
+EXECUTIONS_MAX: Final = 100
+MOVEMENTS_MAX: Final = 50
+LISTINGS_MAX: Final = 1_000
+
+#: An order canceled or rejected without a fill is forgotten after this, ns.
+HISTORY_NS: Final = 24 * NS_PER_HOUR
+
+#: How far back executions and movements are asked for, ns; Bybit keeps them for two years.
+EXECUTIONS_NS: Final = 90 * NS_PER_DAY
+
+#: account/transaction-log: a funding payment, and cash from or to another account.
+_FUNDING: Final = "SETTLEMENT"
+_TRANSFERS: Final = ("TRANSFER_IN", "TRANSFER_OUT")
+
+#: Where else a unified account can hold a position: what is margined in USDC, and in a coin.
+_ELSEWHERE: Final[tuple[Mapping[str, str], ...]] = (
+    {"category": CATEGORY, "settleCoin": "USDC"},
+    {"category": "inverse"},
+)
+
+T = TypeVar("T")
+
+
+async def account(
+    session: BybitSession, account_id: str, settle: str, clock: Clock, *, offset_ns: int
+) -> AccountSnapshot:
+    """Return balance, positions and open orders; `offset_ns` is Bybit's clock minus ours.
+
+    The balance is asked first and its venue time is the snapshot's: the rest is as new or newer.
+    Raises VenueRejected FOREIGN_POSITION if the account holds something that is no linear
+    perpetual of the settlement currency, since its exposure would be missing.
+    """
+    wallet = await session.read("privateGetV5AccountWalletBalance", accountType="UNIFIED")
+    positions_ns = clock.now_ns() + offset_ns
+    held, orders, *elsewhere = await asyncio.gather(
+        session.pages(
+            "privateGetV5PositionList", category=CATEGORY, settleCoin=settle, limit=POSITIONS_MAX
+        ),
+        _open_rows(session, settle),
+        *(
+            session.pages("privateGetV5PositionList", limit=POSITIONS_MAX, **where)
+            for where in _ELSEWHERE
+        ),
+    )
+    for listed in elsewhere:
+        _refuse_foreign(_read(listed, PositionRow))
+    wallets = _read(wallet.rows, WalletRow)
+    if not wallets:
+        raise VenueUnreachable("Bybit answered no wallet")
+    event_ns = wallet.event_ns or positions_ns
+    balance = rows.balance(wallets[0], settle, event_ns) or _no_balance(settle, event_ns)
+    return AccountSnapshot(
+        account_id=account_id,
+        balance=balance,
+        positions=_positions(_read(held, PositionRow)),
+        open_orders=_open_orders(orders),
+        event_ns=event_ns,
+        received_ns=clock.now_ns(),
+        positions_ns=positions_ns,
+    )
+
+
+async def find_order(
+    session: BybitSession, symbol: str, client_order_id: str, clock: Clock
+) -> OrderUpdate | None:
+    """Return an order by our id, None if Bybit says it knows none.
+
+    None is not yet proof of absence: what is over is listed among the last 500 only, and not
+    after a restart of Bybit's.
+    """
+    answer = await session.read(
+        "privateGetV5OrderRealtime",
+        category=CATEGORY,
+        symbol=symbol,
+        orderLinkId=client_order_id,
+    )
+    return _named(_read(answer.rows, OrderRow), client_order_id, clock)
+
+
+async def find_ended(
+    session: BybitSession, symbol: str, client_order_id: str, since_ns: int, clock: Clock
+) -> OrderUpdate | None:
+    """Return an order by our id among those that ended since then, None if it is not there."""
+    found: list[OrderRow] = []
+    async for row in session.past(
+        "privateGetV5OrderHistory",
+        since_ns,
+        clock.now_ns(),
+        category=CATEGORY,
+        symbol=symbol,
+        orderLinkId=client_order_id,
+        limit=ORDERS_MAX,
+    ):
+        found.extend(_read([row], OrderRow))
+    ended = [row for row in found if convert.ORDER_STATES.get(row.order_status) in TERMINAL]
+    return _named(ended, client_order_id, clock)
+
+
+async def fills_since(
+    session: BybitSession, settle: str, since_ns: int, clock: Clock
+) -> tuple[Fill, ...]:
+    """Return executions since then, oldest first; at most those of the last ninety days."""
+    now_ns = clock.now_ns()
+    since_ns = max(since_ns, now_ns - EXECUTIONS_NS)
+    found: dict[tuple[str, str], Fill] = {}
+    async for row in session.past(
+        "privateGetV5ExecutionList",
+        since_ns,
+        now_ns + NS_PER_HOUR,
+        category=CATEGORY,
+        limit=EXECUTIONS_MAX,
+    ):
+        for each in _read([row], ExecutionRow):
+            if each.exec_type in convert.TRADES and each.symbol.endswith(settle):
+                fill = rows.fill(each, settle, now_ns)
+                found[fill.instrument_id, fill.fill_id] = fill
+    kept = (fill for fill in found.values() if fill.event_ns >= since_ns)
+    return tuple(sorted(kept, key=lambda fill: (fill.event_ns, fill.instrument_id, fill.fill_id)))
+
+
+async def funding_since(
+    session: BybitSession, settle: str, since_ns: int, clock: Clock
+) -> tuple[FundingPaid, ...]:
+    """Return funding payments since then, oldest first; at most those of the last ninety days."""
+    received_ns = clock.now_ns()
+    paid = [
+        FundingPaid(
+            instrument_id=row.symbol,
+            payment_id=row.id,
+            payment=Decimal(row.change),
+            event_ns=ns_from_ms(row.transaction_time),
+            received_ns=received_ns,
+        )
+        for row in await _movements(session, settle, since_ns, received_ns, _FUNDING)
+        if row.symbol
+    ]
+    return tuple(sorted(paid, key=lambda each: (each.event_ns, each.payment_id)))
+
+
+async def transfers_since(
+    session: BybitSession, settle: str, since_ns: int, clock: Clock
+) -> tuple[Transferred, ...]:
+    """Return deposits and withdrawals since then, oldest first.
+
+    Only what moved between accounts is a transfer. Interest, bonuses and the like are not: they
+    stay unexplained, and the reconciliation says so.
+    """
+    received_ns = clock.now_ns()
+    moved = [
+        Transferred(
+            transfer_id=row.id,
+            transfer=Decimal(row.change),
+            event_ns=ns_from_ms(row.transaction_time),
+            received_ns=received_ns,
+        )
+        for kind in _TRANSFERS
+        for row in await _movements(session, settle, since_ns, received_ns, kind)
+    ]
+    return tuple(sorted(moved, key=lambda each: (each.event_ns, each.transfer_id)))
+
+
+async def listings(session: BybitSession, settle: str) -> dict[str, Listing]:
+    """Return the perpetuals Bybit lists now, by symbol."""
+    found: dict[str, Listing] = {}
+    for status in ({}, {"status": "PreLaunch"}):
+        listed = await session.pages(
+            "publicGetV5MarketInstrumentsInfo", category=CATEGORY, limit=LISTINGS_MAX, **status
+        )
+        found.update(_listed(listed, settle))
+    return found
+
+
+async def listing(session: BybitSession, settle: str, symbol: str) -> Listing | None:
+    """Return one perpetual whatever its state, None if Bybit knows none of that name."""
+    try:
+        answer = await session.read(
+            "publicGetV5MarketInstrumentsInfo", category=CATEGORY, symbol=symbol
+        )
+    except VenueRejected as error:
+        if error.code == errors.PARAMETER:
+            return None
+        raise
+    return _listed(answer.rows, settle).get(symbol)
+
+
+async def instrument_states(
+    session: BybitSession, settle: str, instrument_ids: Sequence[str]
+) -> dict[str, InstrumentState]:
+    """Return what Bybit takes in each instrument now; DELISTED = it knows none of that name."""
+    found = await listings(session, settle)
+    if not found:
+        raise VenueUnreachable("Bybit answered an empty list of perpetuals")
+    states: dict[str, InstrumentState] = {}
+    for symbol in instrument_ids:
+        # The list has only what trades: one that was closed has to be asked for by name.
+        known = found.get(symbol) or await listing(session, settle, symbol)
+        states[symbol] = InstrumentState.DELISTED if known is None else known.state
+    return states
+
+
+def _listed(found: Sequence[Any], settle: str) -> dict[str, Listing]:
+    by_symbol: dict[str, Listing] = {}
+    for row in found:
+        try:
+            known = listing_from_row(row, settle)
+        except (KeyError, TypeError, InvalidOperation):
+            # One row Bybit is still preparing must not hide the others; asking for this
+            # instrument is then refused by name.
+            continue
+        if known is not None:
+            by_symbol[known.instrument_id] = known
+    return by_symbol
+
+
+async def _movements(
+    session: BybitSession, settle: str, since_ns: int, now_ns: int, kind: str
+) -> list[MovementRow]:
+    found: dict[str, MovementRow] = {}
+    since_ns = max(since_ns, now_ns - EXECUTIONS_NS)
+    async for row in session.past(
+        "privateGetV5AccountTransactionLog",
+        since_ns,
+        now_ns + NS_PER_HOUR,
+        accountType="UNIFIED",
+        currency=settle,
+        type=kind,
+        limit=MOVEMENTS_MAX,
+    ):
+        for each in _read([row], MovementRow):
+            if each.type == kind and each.currency in {"", settle}:
+                found[each.id] = each
+    return [row for row in found.values() if ns_from_ms(row.transaction_time) >= since_ns]
+
+
+async def _open_rows(session: BybitSession, settle: str) -> list[OrderRow]:
+    # Of every kind: one that waited for a price and has been sent rests like any other.
+    listed = await session.pages(
+        "privateGetV5OrderRealtime", category=CATEGORY, settleCoin=settle, limit=ORDERS_MAX
+    )
+    return _read(listed, OrderRow)
+
+
+def _named(listed: Sequence[OrderRow], client_order_id: str, clock: Clock) -> OrderUpdate | None:
+    found = [row for row in listed if row.order_link_id == client_order_id]
+    if not found or found[0].order_status in convert.WAITING:
+        return None
+    if found[0].order_status not in convert.ORDER_STATES:
+        raise VenueUnreachable(
+            f"Bybit answered an order state we do not know: {found[0].order_status}"
+        )
+    return rows.order_update(found[0], UpdateSource.REST, clock.now_ns())
+
+
+def _read(answer: Sequence[Any], kind: type[T]) -> list[T]:
+    # An answer we cannot read is no answer; the next one may be whole.
+    try:
+        return typed(answer, kind)
+    except msgspec.ValidationError as error:
+        raise VenueUnreachable(f"Bybit answered a row we cannot read: {error}") from error
+
+
+def _refuse_foreign(found: Sequence[PositionRow]) -> None:
+    for row in found:
+        if Decimal(row.size or "0"):
+            raise VenueRejected(
+                f"the account holds {row.size} of {row.symbol}, which is no linear perpetual of"
+                " its settlement currency; close it or move it to another account",
+                code="FOREIGN_POSITION",
+            )
+
+
+def _positions(found: Sequence[PositionRow]) -> tuple[Position, ...]:
+    held: dict[str, Position] = {}
+    for row in found:
+        if not Decimal(row.size or "0"):
+            continue
+        if row.symbol in held:
+            raise VenueRejected(
+                f"the account holds {row.symbol} both ways; use one-way mode", code="NOT_ONE_WAY"
+            )
+        held[row.symbol] = rows.position(row)
+    return tuple(held[symbol] for symbol in sorted(held))
+
+
+def _open_orders(found: Sequence[OrderRow]) -> tuple[OpenOrder, ...]:
+    open_ones = {
+        row.order_id: rows.open_order(row)
+        for row in found
+        if row.order_status in convert.ORDER_STATES
+        and convert.ORDER_STATES[row.order_status] not in TERMINAL
+    }
+    return tuple(open_ones[key] for key in sorted(open_ones))
+
+
+def _no_balance(settle: str, event_ns: int) -> Balance:
+    # Bybit lists only currencies that were ever held.
+    nothing = Decimal(0)
+    return Balance(
+        currency=settle,
+        wallet_balance=nothing,
+        equity=nothing,
+        available_margin=nothing,
+        initial_margin=nothing,
+        maintenance_margin=nothing,
+        event_ns=event_ns,
+    )

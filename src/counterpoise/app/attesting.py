@@ -53,8 +53,9 @@ async def attest(venue: Venue, instrument_ids: Sequence[str]) -> Attestation:
 
     Raises StartRefused or the `VenueError` family.
     """
-    attestation = await venue.attest(instrument_ids)
+    # The rules first: asking for them is what reads the venue's list anew.
     rules = await venue.instruments(instrument_ids)
+    attestation = await venue.attest(instrument_ids)
     terms = tuple(
         InstrumentTerms(
             rules=each,

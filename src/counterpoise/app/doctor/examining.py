@@ -67,7 +67,7 @@ async def _of_venue(
     venue = gateway.venue
     wanted = (settings.core_instrument, *settings.hedge_candidates)
     try:
-        listed, unlisted = _listed(venue, wanted)
+        listed, unlisted = await _listed(venue, wanted)
         attestation = await attesting.attest(venue, listed)
         snapshot = await venue.account()
     except (StartRefused, VenueError) as error:
@@ -96,18 +96,25 @@ async def _of_venue(
     return found + await _capital(venue, settings, clock, how, attestation, snapshot)
 
 
-def _listed(venue: Venue, wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    listed, unlisted = [], []
-    for name in wanted:
-        try:
-            venue.venue_symbol(name)
-        except StartRefused:
-            unlisted.append(name)
-        else:
-            listed.append(name)
-    if not listed:
-        raise StartRefused(f"the venue lists none of {', '.join(wanted)}")
-    return listed, unlisted
+async def _listed(venue: Venue, wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    try:
+        await venue.instruments(wanted)
+    except StartRefused:
+        # Somebody is not listed; one by one tells who.
+        unlisted = [name for name in wanted if not await _is_listed(venue, name)]
+        listed = [name for name in wanted if name not in unlisted]
+        if not listed:
+            raise
+        return listed, unlisted
+    return list(wanted), []
+
+
+async def _is_listed(venue: Venue, instrument_id: str) -> bool:
+    try:
+        await venue.instruments([instrument_id])
+    except StartRefused:
+        return False
+    return True
 
 
 async def _armed(gateway: wiring.Gateway, settings: Settings) -> Finding:

@@ -334,7 +334,8 @@ def _settle(made: Daemon, known: Any) -> None:
 
 
 _OPEN_INTENTS = """
-    SELECT i.client_order_id FROM audit.order_intent i WHERE NOT EXISTS (
+    SELECT i.client_order_id FROM audit.order_intent i
+    WHERE i.trigger_price IS NULL AND NOT EXISTS (
       SELECT FROM audit.order_event e WHERE e.client_order_id = i.client_order_id
         AND e.state IN ('filled', 'canceled', 'expired', 'rejected'))
 """
@@ -383,16 +384,27 @@ def _audit(made: Daemon, known: Any, dsn: str, outcome: Outcome) -> None:
     truth, state = made.venue(), _state_of_venue(made)
     intents, fills, events = rows("order_intent"), rows("fill"), rows("order_event")
     decisions = rows("decision")
-    at_venue = [{**each, "fill_id": each["trade_sequence"]} for each in state["fills"]]
+    # What a stop sends has no id of ours at the venue and is on record under the stop's.
+    stops = {row["trigger_order_id"]: row["client_order_id"] for row in state["trigger_orders"]}
+    sent = {row["order_id"]: stops[row["trigger_order_id"]] for row in state["orders"]
+            if row["trigger_order_id"]}  # fmt: skip
+    at_venue = [
+        {**each, "fill_id": each["trade_sequence"],
+         "client_order_id": sent.get(each["order_id"], each["client_order_id"])}
+        for each in state["fills"]
+    ]  # fmt: skip
+    taken = [each for each in state["orders"] if each["order_id"] not in sent]
     recorded: dict[str, Decimal] = {}
     for row in rows("position", "recorded_ns, spool_seq"):
         recorded[row["instrument_id"]] = row["quantity"]
     other_cash = sum((row["payment"] for row in rows("funding")), Decimal(0))
     found = outcome.findings
     found += naive_auditor.audit_fills(fills, at_venue)
-    found += naive_auditor.audit_orders(intents, state["orders"])
+    found += naive_auditor.audit_orders(intents, taken)
+    stop_findings, resting = naive_auditor.audit_stops(intents, events, state["trigger_orders"])
+    found += stop_findings
     found += naive_auditor.audit_plans(planned(decisions), intents, fills)
-    found += naive_auditor.audit_ends(intents, events)
+    found += naive_auditor.audit_ends(intents, events, resting)
     found += naive_auditor.audit_leverage(rows("equity"), "equity row")
     books, _ = naive_auditor.audit_books(CASH_START, at_venue, other_cash, truth, recorded)
     found += books

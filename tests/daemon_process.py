@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+import made_cluster
 from counterpoise.ledger.postgres import open_for_cli
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.simulator import client
@@ -223,10 +224,15 @@ class Daemon:
 
 
 @contextmanager
-def daemon(**variables: object) -> Iterator[Daemon]:
-    """Return a daemon that was not started yet, in a directory of its own."""
+def daemon(*, first_start: bool = False, **variables: object) -> Iterator[Daemon]:
+    """Return a daemon that was not started yet, in a directory of its own.
+
+    With `first_start` there is nothing in it; else an empty record waits there.
+    """
     state_dir = Path(tempfile.mkdtemp(prefix="counterpoise-", dir="/var/tmp"))
     state_dir.chmod(0o755)
+    if not first_start:
+        made_cluster.lay(state_dir)
     made = Daemon(state_dir, **variables)
     try:
         yield made

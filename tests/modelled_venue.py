@@ -111,6 +111,7 @@ class ModelledVenue:
     name = "modelled"
     history_ns = 2 * NS_PER_HOUR
     executions_ns = 90 * NS_PER_DAY
+    has_triggers = False
 
     def __init__(self, exchange: Exchange, clock: Clock, draw: random.Random) -> None:
         self.exchange = exchange

@@ -140,9 +140,11 @@ def audit_plans(
     return findings
 
 
-def audit_ends(intents: Iterable[Row], events: Iterable[Row]) -> list[str]:
-    """Return intents without an end, and ends that something followed."""
-    states: dict[str, list[str]] = defaultdict(list)
+def audit_ends(
+    intents: Iterable[Row], events: Iterable[Row], resting: Iterable[str] = ()
+) -> list[str]:
+    """Return intents without an end; `resting` = stops the venue holds back, meant to be open."""
+    states: dict[str, list[str]] = defaultdict(list, {key: [*OVER] for key in resting})
     for row in events:
         states[row["client_order_id"]].append(row["state"])
     return [
@@ -150,6 +152,37 @@ def audit_ends(intents: Iterable[Row], events: Iterable[Row]) -> list[str]:
         for row in intents
         if not OVER & set(states[row["client_order_id"]])
     ]
+
+
+def audit_stops(
+    intents: Iterable[Row], events: Iterable[Row], at_venue: Iterable[Row]
+) -> tuple[list[str], set[str]]:
+    """Return where the venue's stops are not the ledger's, and the ids of those that rest there.
+
+    `at_venue` have client_order_id, instrument_id, side, quantity, trigger_price, reduce_only and
+    state ("live" = held back).
+    """
+    fields = ("quantity", "trigger_price")
+    wanted = {row["client_order_id"]: row for row in intents if row["trigger_price"] is not None}
+    over = {row["client_order_id"] for row in events if row["state"] in OVER}
+    taken = list(at_venue)
+    counts = Counter(row["client_order_id"] for row in taken)
+    findings = [f"stop {key} was taken {n} times" for key, n in counts.items() if n != 1]
+    resting = set()
+    for row in taken:
+        key, intent = row["client_order_id"], wanted.get(row["client_order_id"])
+        if intent is None:
+            findings.append(f"stop {key} at the venue has no intent on record")
+            continue
+        same = (row["instrument_id"], row["side"]) == (intent["instrument_id"], intent["side"])
+        same = same and all(Decimal(row[f]) == intent[f] for f in fields)
+        if not same or not row["reduce_only"]:
+            findings.append(f"stop {key} is not what was intended: {row} for {dict(intent)}")
+        if row["state"] == "live":
+            resting.add(key)
+            if key in over:
+                findings.append(f"stop {key} rests at the venue, the ledger says it is over")
+    return findings, resting
 
 
 def audit_leverage(snapshots: Iterable[Row], label: str) -> list[str]:

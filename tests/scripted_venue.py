@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from counterpoise.domain.account import AccountSnapshot, Attestation, Balance, OpenOrder, Position
+from counterpoise.domain.account import (
+    AccountSnapshot,
+    Attestation,
+    Balance,
+    OpenOrder,
+    Position,
+    WaitingTrigger,
+)
 from counterpoise.domain.errors import VenueError
 from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
 from counterpoise.domain.instruments import Instrument, InstrumentState
@@ -70,10 +77,15 @@ class ScriptedVenue:
     name = "scripted"
     history_ns = 2 * NS_PER_HOUR
     executions_ns = 90 * NS_PER_DAY
+    has_triggers = True
 
     def __init__(self) -> None:
         self.submitted: list[JournaledOrder] = []
         self.canceled: list[str] = []
+        self.placed: list[JournaledOrder] = []
+        self.dropped: list[str] = []
+        self.waiting: tuple[WaitingTrigger, ...] | VenueError = ()
+        self.trigger: OrderUpdate | VenueError | None = None
         self.submit_answer: OrderUpdate | VenueError | None = None
         self.found: list[OrderUpdate | VenueError | None] = []
         self.fills: tuple[Fill, ...] = ()
@@ -148,6 +160,29 @@ class ScriptedVenue:
         if isinstance(self.submit_answer, VenueError):
             raise self.submit_answer
         return self.submit_answer or answer(order.intent.client_order_id, OrderState.ACCEPTED)
+
+    async def place_trigger(self, order: JournaledOrder) -> OrderUpdate:
+        """Take it, with the answer that was set."""
+        self.placed.append(order)
+        if isinstance(self.submit_answer, VenueError):
+            raise self.submit_answer
+        return answer(order.intent.client_order_id, OrderState.ACCEPTED)
+
+    async def cancel_trigger(self, instrument_id: str, client_order_id: str) -> None:
+        """Note it."""
+        self.dropped.append(client_order_id)
+
+    async def find_trigger(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what was set."""
+        if isinstance(self.trigger, VenueError):
+            raise self.trigger
+        return self.trigger
+
+    async def triggers(self) -> tuple[WaitingTrigger, ...]:
+        """Return what was set."""
+        if isinstance(self.waiting, VenueError):
+            raise self.waiting
+        return self.waiting
 
     async def cancel(self, instrument_id: str, client_order_id: str) -> None:
         """Take the cancel."""

@@ -36,7 +36,18 @@ TIERS = (
         initial_margin_fraction=Decimal("0.02"),
     ),
 )
-PARAMETERS = StrategyParameters(core_instrument=CORE, hedge_candidates=(ETH, SOL, XRP))
+#: Parameters at which each rule's figures can be counted by hand; the defaults have tests of their
+#: own (`test_strategy_golden`, `test_strategy_parameters`).
+PARAMETERS = StrategyParameters(
+    core_instrument=CORE,
+    hedge_candidates=(ETH, SOL, XRP),
+    scale_step=0.02,
+    incumbency=0.05,
+    incumbency_cycles=2,
+    hedge_profit_take=0.02,
+    leg_band=0.15,
+    net_beta_band=0.2,
+)
 
 
 def instrument(name: str, **changes: Any) -> Instrument:

@@ -131,7 +131,11 @@ def words_of(name):
 
 def test_names_come_from_the_glossary():
     # The venue's own words stay as they are where its wire is read and written.
-    wire = ("venues/okx/", "simulator/binance/", "simulator/bybit/", "simulator/okx/")
+    wire = tuple(
+        f"{side}/{venue}/"
+        for side in ("venues", "simulator")
+        for venue in ("binance", "bybit", "okx")
+    )
     findings = []
     for path in python_files(SOURCE):
         if in_source(path).startswith(wire):

@@ -1,12 +1,12 @@
 """What the venue attests of account and instruments, and its hash in the run's row.
 
-Revision 0010, after 0005.
+Revision 0010, after 0007.
 """
 
 from alembic import op
 
 revision = "0010"
-down_revision = "0005"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
-from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.events import Event, FundingPaid, OrderUpdate, Transferred
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import ApprovedOrder, Fill, JournaledOrder
@@ -66,6 +66,8 @@ class Venue(Protocol):
     history_ns: int
     #: How long it lists executions, ns.
     executions_ns: int
+    #: True = it holds orders back until a mark is reached; False = the trigger calls are not used.
+    has_triggers: bool
 
     async def open(self) -> None:
         """Load instruments and clock offset; VenueUnreachable or StartRefused."""
@@ -118,6 +120,26 @@ class Venue(Protocol):
 
     async def cancel(self, instrument_id: str, client_order_id: str) -> None:
         """Ask for a cancel; an order that is already over is no error."""
+        ...
+
+    async def place_trigger(self, order: JournaledOrder) -> OrderUpdate:
+        """Have the venue hold a reduction back until the mark reaches its trigger price.
+
+        Reserves and binds nothing until then, ends with the position, and goes at market. Raises
+        like `submit`. ACCEPTED = it waits there; executions and ends are told under its id.
+        """
+        ...
+
+    async def cancel_trigger(self, instrument_id: str, client_order_id: str) -> None:
+        """Have a held back order dropped; one that is already over is no error."""
+        ...
+
+    async def find_trigger(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what became of a held back order and of what it sent; None = not known."""
+        ...
+
+    async def triggers(self) -> tuple[WaitingTrigger, ...]:
+        """Return every order the venue holds back for this account, whoever sent it."""
         ...
 
     async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:

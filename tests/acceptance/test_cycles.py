@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Daemon]:
-    with daemon() as made:
+    with daemon(first_start=True) as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
         wait_until("three cycles", lambda: len(made.events("decision.made")) >= 3)

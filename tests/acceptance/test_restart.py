@@ -57,7 +57,9 @@ def test_kill_in_mid_cycle_then_start_again(stage: str) -> None:
                 assert first["outcome"] in ends
             intents = [row["client_order_id"] for row in reader.orders(limit=1_000)]
             fills = {row["client_order_id"] for row in reader.fills(limit=1_000)}
-            assert reader.open_intents(first["account_id"]) == []
+            open_now = reader.open_intents(first["account_id"])
+            # Stops that rest at the venue are meant to be open.
+            assert [row for row in open_now if row["trigger_price"] is None] == []
         assert len(intents) == len(set(intents))
         at_venue = [fill["client_order_id"] for fill in made.venue()["fills"]]
         assert len(at_venue) == len(set(at_venue)), "an order was sent twice"

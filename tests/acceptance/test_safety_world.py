@@ -1,15 +1,13 @@
 """The world misbehaves: cash moves, clocks jump, feeds freeze, markets close, daemons die."""
 
-import asyncio
 import time
 from decimal import Decimal
 
 import pytest
 
 from counterpoise.simulator import client
-from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
-from counterpoise.venues.okx.session import OkxSession
 from daemon_process import Daemon, daemon, wait_until
+from other_client import rest_an_order
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -118,43 +116,6 @@ def test_a_core_that_is_suspended_and_then_delisted() -> None:
         rows = made.events("decision.made", after=mark)
         assert any(row["kind"] == "flatten" for row in rows)
         assert made.cli("replay", "--all").returncode == 0
-
-
-def other_client(made: Daemon) -> OkxSession:
-    port = client.read_port(made.simulator_dir)
-    assert port is not None
-    key = client.credentials(made.simulator_dir)
-    return OkxSession(
-        OkxEndpoints.loopback(port),
-        OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase=key.passphrase),
-        timeout_ms=3_000,
-    )
-
-
-def rest_an_order(made: Daemon, client_order_id: str) -> None:
-    # By somebody else, so far away that it never fills.
-    async def send() -> None:
-        session = other_client(made)
-        marks = await session.read(
-            "publicGetPublicMarkPrice", instType="SWAP", instId="BTC-USDT-SWAP"
-        )
-        price = Decimal(marks[0]["markPx"]) * Decimal("0.985")
-        body = {
-            "instId": "BTC-USDT-SWAP",
-            "tdMode": "cross",
-            "side": "buy",
-            "ordType": "limit",
-            "px": str(price.quantize(Decimal("0.1"))),
-            "sz": "1",
-            "clOrdId": client_order_id,
-        }
-        try:
-            answer = await session.change(lambda: session.orders.privatePostTradeOrder(body))
-            assert answer["data"][0]["sCode"] == "0", answer
-        finally:
-            await session.close()
-
-    asyncio.run(send())
 
 
 def test_a_killed_daemon_s_resting_order_is_canceled_by_the_venue() -> None:

@@ -112,6 +112,7 @@ class Desk:
         time_in_force: TimeInForce = TimeInForce.IOC,
         approval_ms: int = 2_000,
         client_order_id_text: str | None = None,
+        trigger_bps: int | None = None,
         quantity: Decimal | None = None,
     ) -> JournaledOrder:
         self._attempts += 1
@@ -134,6 +135,7 @@ class Desk:
             reduce_only=reduce_only,
             attempt=0,
             created_ns=now_ns,
+            trigger_price=None if trigger_bps is None else self.price(instrument_id, trigger_bps),
         )
         approved = _approve(intent, self._view(instrument_id, side, quantity, now_ns, approval_ms))
         return await self._journal.journal_order(approved, _written(approved))
@@ -235,4 +237,5 @@ def _written(approved: ApprovedOrder) -> IntentWritten:
         leverage_worst=approved.leverage_worst,
         created_ns=intent.created_ns,
         expires_ns=approved.expires_ns,
+        trigger_price=intent.trigger_price,
     )

@@ -64,7 +64,7 @@ class PostgresRig:
         self.spool = Spool(directory)
         self.shipper = Shipper(self.spool, dsn, RealClock(), chain_name="okx:okx-7")
         self.stored = PostgresJournal(
-            self.spool, self.shipper, RealClock(), increase_wait_seconds_max=0.5
+            self.spool, self.shipper, RealClock(), increase_wait_seconds_max=3.0
         )
         self.journal: ports.Journal = self.stored
         self.shipping: asyncio.Task[None] | None = None

@@ -62,7 +62,7 @@ async def test_what_a_market_takes_is_told_and_what_is_not_listed_is_gone(desk):
     assert await desk.venue.instrument_states(names) == dict(
         zip(names, (live, live, gone), strict=True)
     )
-    told = {"suspend": "suspended"}
+    told = {"closing": "closing", "suspend": "suspended"}
     if desk.rig.has_post_only_state:
         told["post_only"] = "post_only"
     for value, state in told.items():

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import sql
 
 from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.records import IntentWritten, Record
 from counterpoise.ledger import (
     archiving,
     chain,
     checkpoints,
     connections,
     exporting,
+    migrate,
     schema,
     sealed_rows,
 )
@@ -38,7 +40,9 @@ TABLES = [name for name, _ in every_table()]
 SEALED = sorted(sealed_rows.SEALED)
 
 
-async def write(dsn: str, directory: Path, numbers: range) -> None:
+async def write(
+    dsn: str, directory: Path, numbers: range, made: Callable[[Record], Record] = lambda row: row
+) -> None:
     """Send records of every class, and one that Postgres refuses, down the real write path."""
     with Spool(directory) as spool:
         shipper = Shipper(spool, dsn, RealClock(), chain_name=CHAIN)
@@ -47,7 +51,7 @@ async def write(dsn: str, directory: Path, numbers: range) -> None:
         try:
             for number in numbers:
                 for _, record_type in every_table():
-                    journal.append(sample(record_type, number))
+                    journal.append(made(sample(record_type, number)))
             journal._spool.append([NewRecord(table="no_table", body="{}", created_ns=1)])
             shipper.wake()
             assert await journal.flush(20.0)
@@ -336,6 +340,39 @@ def test_a_column_added_later_changes_no_leaf_and_a_lost_value_does(record: str)
         assert chain.leaf("decision", "s", seq, columns) == chain.leaf("decision", "s", seq, older)
         connection.execute("UPDATE audit.decision SET equity = NULL WHERE spool_seq = %s", (seq,))
         assert only(checked(record).faults).finding is Finding.ROW_CHANGED
+
+
+def test_intents_from_before_stops_verify_beside_those_with_a_trigger(
+    database: str, tmp_path: Path
+) -> None:
+    def sent_at_once(row: Record) -> Record:
+        at_once = isinstance(row, IntentWritten)
+        return dataclasses.replace(row, trigger_price=None) if at_once else row
+
+    asyncio.run(write(database, tmp_path / "older", range(2), sent_at_once))
+    scripts = migrate.find_scripts()
+    migrate.downgrade(database, scripts, "0005")
+    with psycopg.connect(database) as connection:
+        stored = connection.execute("SELECT * FROM audit.order_intent").description
+    assert "trigger_price" not in {column.name for column in stored or ()}
+    migrate.upgrade(database, scripts)
+    older = checked(database)
+    assert (older.faults, older.rows) == ((), 2 * len(TABLES) + 1)
+    asyncio.run(write(database, tmp_path / "newer", range(2, 4)))
+    newer = checked(database)
+    assert (newer.faults, newer.rows) == ((), 4 * len(TABLES) + 2)
+    with psycopg.connect(database) as connection:
+        triggers = connection.execute(
+            "SELECT spool_id, spool_seq, trigger_price FROM audit.order_intent ORDER BY created_ns"
+        ).fetchall()
+    assert [row[2] is None for row in triggers] == [True, True, False, False]
+    # A trigger that was put in, taken out or moved is a change like any other.
+    for (spool_id, seq, _), lie in ((triggers[0], "40000"), (triggers[2], None)):
+        with as_forger(database) as connection:
+            change_to = "UPDATE audit.order_intent SET trigger_price = %s WHERE spool_id = %s"
+            connection.execute(f"{change_to} AND spool_seq = %s", (lie, spool_id, seq))
+        wheres = [f.where for f in checked(database).faults if f.finding is Finding.ROW_CHANGED]
+        assert f"order_intent {spool_id}:{seq}" in wheres
 
 
 def test_rows_from_before_the_chain_are_adopted(record: str, tmp_path: Path) -> None:

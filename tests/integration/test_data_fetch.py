@@ -1,6 +1,7 @@
 """`counterpoise data` as users start it, against the simulator's three venues."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -28,8 +29,11 @@ SINCE = MIDNIGHT - 13 * 86_400_000
 
 
 def run(*arguments):
+    # What asyncio's debug mode says of a slow machine is nothing the command says.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}
     return subprocess.run(
         [sys.executable, "-m", "counterpoise.app.cli.main", "data", *arguments],
+        env=kept,
         capture_output=True,
         text=True,
         timeout=COMMAND_SECONDS_MAX,

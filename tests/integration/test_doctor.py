@@ -336,7 +336,7 @@ def test_a_schema_that_is_older_newer_or_absent(settings_of, database, empty_dat
         Outcome.WARNING,
         "schema revision none",
     )
-    migrate.downgrade(database, migrate.find_scripts(), "0005")
+    migrate.downgrade(database, migrate.find_scripts(), "0007")
     assert line(database).outcome is Outcome.WARNING
     assert "database upgrade" in line(database).remedy
     with psycopg.connect(database) as connection:

@@ -4,13 +4,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from counterpoise.domain.errors import LedgerUnavailable
-from counterpoise.domain.events import ControlAction, ControlRequested
+from counterpoise.domain.events import (
+    ControlAction,
+    ControlRequested,
+    OrderStatement,
+    StatedEnd,
+)
 from counterpoise.domain.records import ControlHandled
 from counterpoise.ledger import controls, schema
 from counterpoise.ledger.reader import LedgerReader
@@ -134,6 +140,43 @@ def test_the_answer_is_waited_for(database: str) -> None:
         "done",
         "reducing",
     )
+
+
+async def test_a_statement_about_an_order_travels_with_its_request(database: str) -> None:
+    said = OrderStatement(
+        client_order_id="cp7", end=StatedEnd.ENDED, filled_quantity=Decimal("0.250")
+    )
+    control_id = controls.request(database, ControlAction.RESOLVE_ORDER, "seen", statement=said)
+    async with watching(database) as fed:
+        await until_fed(fed, 1, 3.0)
+    assert (fed[0].control_id, fed[0].statement) == (control_id, said)
+    with LedgerReader(database) as reader:
+        (shown,) = reader.controls()
+    columns = ("client_order_id", "stated_end", "filled_quantity", "result")
+    assert [shown[name] for name in columns] == ["cp7", "ended", Decimal("0.250"), None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ("action, reason", "'resolve_order', ''"),
+        ("action, reason, client_order_id", "'resolve_order', '', 'cp7'"),
+        (
+            "action, reason, client_order_id, stated_end, filled_quantity",
+            "'pause', '', 'cp7', 'absent', 0",
+        ),
+        (
+            "action, reason, client_order_id, stated_end, filled_quantity",
+            "'resolve_order', '', 'cp7', 'ended', -1",
+        ),
+    ],
+)
+def test_half_a_statement_is_none(database: str, columns: str, values: str) -> None:
+    with (
+        psycopg.connect(database) as connection,
+        pytest.raises(psycopg.errors.CheckViolation),
+    ):
+        connection.execute(f"INSERT INTO audit.control ({columns}) VALUES ({values})")
 
 
 def test_without_a_database_the_operator_is_told(tmp_path: Path) -> None:

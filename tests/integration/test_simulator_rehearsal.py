@@ -84,9 +84,13 @@ def test_lock_step_time_passes_only_when_granted_and_repeats_byte_for_byte(tmp_p
 def test_an_accelerated_market_runs_at_its_factor():
     with running("--venue", "okx", "--speed", "50") as (_, card):
         began, first_ns = time.monotonic(), ask(card, "/_state")["now_ns"]
-        time.sleep(1.0)
-        passed = (ask(card, "/_state")["now_ns"] - first_ns) / 10**9
-        assert passed == pytest.approx(50 * (time.monotonic() - began), rel=0.25)
+        deadline, passed, factor = began + 60, 0.0, 0.0
+        # A busy machine holds the venue's clock back; it catches up.
+        while not (passed > 50 and factor == pytest.approx(50, rel=0.25)):
+            assert time.monotonic() < deadline, f"{passed} s passed, {factor} times the real time"
+            time.sleep(0.2)
+            passed = (ask(card, "/_state")["now_ns"] - first_ns) / 10**9
+            factor = passed / (time.monotonic() - began)
 
 
 def test_a_scenario_schedules_its_faults(tmp_path):

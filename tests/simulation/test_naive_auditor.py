@@ -99,6 +99,37 @@ def test_an_intent_without_an_end_is_found() -> None:
     assert "intent b has no end" in found
 
 
+STOP = {
+    "client_order_id": "s",
+    "instrument_id": "BTCUSDT",
+    "side": "sell",
+    "quantity": Decimal("0.06"),
+    "reduce_only": True,
+    "trigger_price": Decimal(40_000),
+}
+STOP_AT_VENUE = {**STOP, "quantity": "0.06", "trigger_price": "40000.0", "state": "live"}
+
+
+def test_a_stop_that_rests_is_meant_to_be_open() -> None:
+    found, resting = naive_auditor.audit_stops([STOP], [], [STOP_AT_VENUE])
+    assert (found, resting) == ([], {"s"})
+    assert naive_auditor.audit_ends([STOP], [], resting) == []
+    gone = naive_auditor.audit_stops([STOP], [], [{**STOP_AT_VENUE, "state": "canceled"}])
+    assert gone == ([], set())
+    assert "has no end" in naive_auditor.audit_ends([STOP], [], set())[0]
+
+
+def test_a_stop_twice_unwritten_other_or_resting_though_over_is_found() -> None:
+    def found(intents=(STOP,), events=(), at_venue=(STOP_AT_VENUE,)):
+        return naive_auditor.audit_stops(intents, events, at_venue)[0]
+
+    assert "taken 2 times" in found(at_venue=[STOP_AT_VENUE, STOP_AT_VENUE])[0]
+    assert "no intent" in found(intents=[{**STOP, "trigger_price": None}])[0]
+    for other in ({"trigger_price": "41000"}, {"quantity": "0.07"}, {"reduce_only": False}):
+        assert "not what was intended" in found(at_venue=[{**STOP_AT_VENUE, **other}])[0]
+    assert "says it is over" in found(events=[{"client_order_id": "s", "state": "canceled"}])[0]
+
+
 def test_positions_cash_equity_and_leverage_that_do_not_follow_are_found() -> None:
     assert "the venue holds" in books(fills=FILLS[:1])[0][0]
     assert "ledger's positions" in books(recorded={})[0][0]

@@ -225,7 +225,11 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
             reduce_only=row["reduce_only"],
             state=OrderState.UNKNOWN,
         )
-        state.orders.adopt(
+        trigger_price = row["trigger_price"]
+        if trigger_price is not None:
+            state.protection.trigger_prices[row["client_order_id"]] = trigger_price
+        tracker = state.orders if trigger_price is None else state.protection.orders
+        tracker.adopt(
             order,
             created_ns=row["created_ns"],
             expires_ns=row["expires_ns"],

@@ -255,6 +255,8 @@ async def _prepare(
         execution=parameters.execution_parameters(settings),
         foreign=ForeignPolicy(settings.foreign),
         unmanaged=universe.unmanaged,
+        has_triggers=venue.has_triggers,
+        protection=parameters.protection_parameters(settings) if venue.has_triggers else None,
     )
     state = boot.new_state(settings, run_, instruments, memory)
     state.causes |= causes

@@ -15,6 +15,10 @@ _INPUTS: Final = {
         "The venue takes no ordinary orders in it.",
         "by itself, once the instrument is live again",
     ),
+    "INSTRUMENT_CLOSING": (
+        "The venue announced its end; what is held in it is closed.",
+        "choose another instrument",
+    ),
     "ACCOUNT_MISSING": ("The venue never answered for the account.", "by itself, once it does"),
     "ACCOUNT_STALE": ("The account's stream says nothing.", "by itself, once it speaks"),
     "risk_loop": ("The risk loop stands still.", "restart the daemon; read its log"),

@@ -19,7 +19,7 @@ from counterpoise.domain.records import (
     Record,
     TradingStateChanged,
 )
-from counterpoise.engine import actions
+from counterpoise.engine import actions, protecting
 from counterpoise.ports import Clock
 
 log = structlog.get_logger("counterpoise")
@@ -42,6 +42,9 @@ class Narrator:
         for action in done:
             if isinstance(action, actions.Write):
                 self._record(action.record)
+            elif isinstance(action, actions.Submit) and action.approved.intent.trigger_price:
+                # Said with its decision; what it sends is told when it acts.
+                continue
             elif isinstance(action, actions.Submit):
                 intent = action.approved.intent
                 log.info(
@@ -95,7 +98,10 @@ class Narrator:
 
     def _record(self, record: Record) -> None:
         match record:
-            case DecisionMade():
+            case DecisionEnded() if record.outcome == protecting.PLACED:
+                # Its decision is of the same moment and told by this one line.
+                log.info("stops.placed", decision=record.decision_id, summary=record.summary)
+            case DecisionMade() if record.kind != protecting.KIND:
                 log.info(
                     "decision.made",
                     kind=record.kind,

@@ -12,6 +12,7 @@ from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.market.freshness import FreshnessLimits
 from counterpoise.risk import ceiling
 from counterpoise.risk.guard import GuardParameters
+from counterpoise.risk.protection import ProtectionParameters
 from counterpoise.risk.view import RiskLimits
 from counterpoise.signals.parameters import SignalParameters
 from counterpoise.strategy.parameters import StrategyParameters
@@ -36,6 +37,12 @@ def signal_parameters(settings: Settings) -> SignalParameters:
 def guard_parameters(settings: Settings) -> GuardParameters:
     """Return when the guard acts and where it stops. Raises ValueError."""
     return GuardParameters(**_of_same_name(settings, GuardParameters))
+
+
+def protection_parameters(settings: Settings) -> ProtectionParameters | None:
+    """Return where stops rest at the venue; None = switched off. Raises ValueError."""
+    found = ProtectionParameters(**_of_same_name(settings, ProtectionParameters))
+    return found if settings.protective_stops == "on" else None
 
 
 def execution_parameters(settings: Settings) -> ExecutionParameters:
@@ -89,6 +96,7 @@ def check(settings: Settings) -> None:
     signal_parameters(settings)
     leverage_ceiling(settings)
     guard_parameters(settings)
+    protection_parameters(settings)
     execution_parameters(settings)
     risk_limits(settings)
     freshness_limits(settings)

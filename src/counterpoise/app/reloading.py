@@ -62,6 +62,11 @@ class Reloader:
                 flatten_on_stop=settings.stop_policy == "flatten",
                 limits=parameters.risk_limits(settings),
                 execution=parameters.execution_parameters(settings),
+                protection=(
+                    parameters.protection_parameters(settings)
+                    if self._state.run.has_triggers
+                    else None
+                ),
             ),
         )
         self._settings = settings

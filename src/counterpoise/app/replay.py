@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from counterpoise.engine import cycle, flattening, guarding
+from counterpoise.engine import cycle, flattening, guarding, protecting
 from counterpoise.ledger import codec
 from counterpoise.strategy.parameters import STRATEGY_VERSION
 
@@ -51,6 +51,7 @@ _RULES: Final[Mapping[str, tuple[type[Any], Callable[[Any], object]]]] = {
     "cycle": (cycle.CycleInputs, cycle.recompute),
     "flatten": (flattening.FlattenInputs, flattening.recompute),
     "guard": (guarding.GuardInputs, guarding.recompute),
+    protecting.KIND: (protecting.ProtectionInputs, protecting.recompute),
 }
 
 

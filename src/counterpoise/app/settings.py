@@ -84,6 +84,8 @@ class Settings(RuleSettings):
     heartbeat_url: SecretStr | None = None
     #: Seconds between two calls of it.
     heartbeat_seconds: int = Field(default=30, ge=1, le=3_600)
+    #: "on" = one stop per held leg rests at the venue, where it can hold orders back.
+    protective_stops: Literal["on", "off"] = "on"
     #: The venue cancels resting orders this long after the daemon died; 0 = it is not asked to.
     dead_man_seconds: int = Field(default=60, ge=0, le=120)
 

@@ -24,7 +24,7 @@ class RuleSettings(BaseSettings):
     drawdown_limit: float = 0.20
     drawdown_scale_min: float = 0.15
     entry_scale: float = 0.25
-    scale_step: float = 0.02
+    scale_step: float = 0.0025
     scale_step_minutes: float = 15.0
 
     # The hedge (strategy.parameters).
@@ -32,7 +32,7 @@ class RuleSettings(BaseSettings):
     hedge_ratio: float = 1.2
     hedge_credit_max: float = 0.5
     adl_rank_high: int = 4
-    hedge_profit_take: float = 0.02
+    hedge_profit_take: float = 1.0
     hedge_profit_part: float = 0.5
     offset_max: float = 0.95
     ridge: float = 0.3
@@ -51,8 +51,8 @@ class RuleSettings(BaseSettings):
     score_carry_bps: float = 20.0
     score_correlation_stdev: float = 0.5
     holding_days: float = 7.0
-    incumbency: float = 0.05
-    incumbency_cycles: int = 2
+    incumbency: float = 0.2
+    incumbency_cycles: int = 96
     history_days_min: float = 3.0
     depth_quote_min: float = 0.0
     volume_quote_min: float = 0.0
@@ -75,8 +75,8 @@ class RuleSettings(BaseSettings):
 
     # Targets and bands (strategy.parameters).
     leverage_soft: float = 2.7
-    leg_band: float = 0.15
-    net_beta_band: float = 0.20
+    leg_band: float = 0.3
+    net_beta_band: float = 0.3
     downsize_wait: float = 0.03
     limit_slack: float = 0.02
     net_beta_rounding: float = 0.005
@@ -91,6 +91,12 @@ class RuleSettings(BaseSettings):
     net_beta_target: Decimal = Decimal("1.8")
     distance_trigger: Decimal = Decimal("0.15")
     distance_target: Decimal = Decimal("0.20")
+
+    # Stops that rest at the venue (risk.protection).
+    stop_depth: Decimal = Decimal("0.25")
+    stop_move_max: Decimal = Decimal("0.5")
+    stop_band: Decimal = Decimal("0.02")
+    stop_quantity_band: Decimal = Decimal("0.02")
 
     # Cost of trading, and how far a price may go, bps (risk.view, engine.run).
     fee_bps: float = 5.0

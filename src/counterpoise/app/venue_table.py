@@ -26,7 +26,7 @@ class Adapters:
     #: Makes a key of its parts: name, secret, passphrase.
     credentials: Callable[[str, str, str], Any]
     venue: Callable[[Any, Any, Clock], Venue]
-    market_feed: Callable[[Any, Symbols, Clock], MarketFeed]
+    market_feed: Callable[..., MarketFeed]
     account_feed: Callable[[Any, Any, Symbols, Clock], AccountFeed]
 
 

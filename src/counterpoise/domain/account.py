@@ -45,6 +45,26 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingTrigger:
+    """An order the venue holds back until a price is reached; it binds and reserves nothing."""
+
+    #: Ours; None = foreign or sent without one.
+    client_order_id: str | None
+    #: The venue's id of it; the order it makes may have another.
+    venue_order_id: str
+    #: Instrument.
+    instrument_id: str
+    #: Direction of the order to come.
+    side: Side
+    #: Base units; None = all there is to close then.
+    quantity: Decimal | None
+    #: Quote per base.
+    trigger_price: Decimal
+    #: True = it cannot open or grow a position.
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder:
     """An order that may still fill, whoever sent it."""
 

@@ -7,7 +7,8 @@ CounterpoiseError
 |- VenueError
 |  |- VenueUnreachable      nothing was sent; reads are retried
 |  |- VenueRejected         the venue refused; never retried
-|  |  '- PositionDoubtful   it would not reduce, the venue says; the position is read again
+|  |  |- PositionDoubtful   it would not reduce, the venue says; the position is read again
+|  |  '- PriceRefused       its price is outside the venue's band; a reduction goes at market
 |  '- OutcomeUnknown        may have happened; resolved by evidence, never retried
 '- LedgerError
    |- LedgerUnavailable     Postgres is away; nothing increases
@@ -51,6 +52,10 @@ class VenueRejected(VenueError):
 
 class PositionDoubtful(VenueRejected):
     """A reduction would not reduce, the venue says: read the position, then decide anew."""
+
+
+class PriceRefused(VenueRejected):
+    """The price lies outside what the venue takes now: a reduction is sent again at market."""
 
 
 class OutcomeUnknown(VenueError):

@@ -10,6 +10,7 @@ from counterpoise.domain.account import (
     Balance,
     OpenOrder,
     Position,
+    WaitingTrigger,
 )
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill, OrderState, Side
@@ -154,6 +155,8 @@ class UpdateSource(StrEnum):
     LOCAL = "local"
     STREAM = "stream"
     REST = "rest"
+    #: A person who looked at the venue.
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +185,8 @@ class OrderUpdate:
     received_ns: int
     #: True = refused because the position is not what the order took it for.
     position_doubtful: bool = False
+    #: True = refused because its price lies outside what the venue takes now.
+    price_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +206,16 @@ class OrderUnresolved:
     client_order_id: str
     #: What was asked, what it said, and why that is no proof.
     evidence: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggersListed:
+    """The venue listed every order it holds back until a price is reached."""
+
+    triggers: tuple[WaitingTrigger, ...]
+    #: When it was asked, our clock, ns.
+    asked_ns: int
     received_ns: int
 
 
@@ -313,6 +328,27 @@ class ControlAction(StrEnum):
     #: Flatten, then stop (SIGQUIT).
     FLATTEN_STOP = "flatten_stop"
     HIGH_WATER_RESET = "high_water_reset"
+    #: State what became of an order that the venue's evidence leaves open.
+    RESOLVE_ORDER = "resolve_order"
+
+
+class StatedEnd(StrEnum):
+    """What an operator may state of an unresolved order."""
+
+    #: The venue never had it, or it ended there without an execution.
+    ABSENT = "absent"
+    #: It is over at the venue, filled by what the operator says.
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStatement:
+    """What an operator says became of an order."""
+
+    client_order_id: str
+    end: StatedEnd
+    #: Base units filled in all, 0 for ABSENT.
+    filled_quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +365,8 @@ class ControlRequested:
     #: True = leave HALTED too (`counterpoise resume --from-halt`).
     from_halt: bool
     received_ns: int
+    #: What is stated of an order; only RESOLVE_ORDER has it.
+    statement: OrderStatement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,6 +403,7 @@ Event = (
     | OrderUpdate
     | OrderAbsent
     | OrderUnresolved
+    | TriggersListed
     | FillReported
     | FundingPaid
     | Transferred

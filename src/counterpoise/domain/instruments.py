@@ -12,6 +12,8 @@ class InstrumentState(StrEnum):
 
     LIVE = "live"
     POST_ONLY = "post_only"
+    #: The venue announced its end: it trades until then, and nothing of ours grows in it.
+    CLOSING = "closing"
     SUSPENDED = "suspended"
     #: The venue lists it no more; what was held in it has been settled.
     DELISTED = "delisted"

@@ -51,6 +51,8 @@ class IntentSource(StrEnum):
     CYCLE = "cycle"
     GUARD = "guard"
     FLATTEN = "flatten"
+    #: A stop that rests at the venue for when this daemon does not act.
+    PROTECTION = "protection"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +158,11 @@ class OrderIntent:
     created_ns: int
     #: True = the venue must cancel it rather than let it take from the book.
     post_only: bool = False
+    #: The venue holds it back until the mark reaches this, quote per base; None = it acts at once.
+    trigger_price: Decimal | None = None
 
     def __post_init__(self) -> None:
+        assert self.trigger_price is None or self.reduce_only, "only a reduction waits for a mark"
         assert not self.post_only or self.rests, "post-only is for an order that may rest"
         assert self.quantity > 0, "quantity must be positive"
         assert len(self.client_order_id) <= 32, "client_order_id has more than 32 characters"

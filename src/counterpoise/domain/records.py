@@ -201,6 +201,8 @@ class IntentWritten:
     expires_ns: int
     #: True = it may only wait in the book, never take from it.
     post_only: bool = False
+    #: Mark at which the venue sends it, quote per base; None = at once.
+    trigger_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

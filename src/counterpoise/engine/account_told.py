@@ -12,7 +12,15 @@ from counterpoise.domain.events import (
     Transferred,
 )
 from counterpoise.domain.records import FundingSeen, TransferSeen
-from counterpoise.engine import actions, controls, delisting, guarding, recording, views
+from counterpoise.engine import (
+    actions,
+    controls,
+    delisting,
+    guarding,
+    protecting,
+    recording,
+    views,
+)
 from counterpoise.engine.run import ForeignPolicy
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
@@ -75,13 +83,19 @@ def told_balance(state: State, event: BalanceUpdate) -> list[actions.Action]:
 def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     """Take an execution once, whoever tells it; it is written even if its order is unknown."""
     fill = event.fill
-    ours = state.orders.get(fill.client_order_id or "")
-    before = abs(state.account.quantities().get(fill.instrument_id, Decimal(0)))
+    key = fill.client_order_id or ""
+    stop = state.protection.orders.get(key)
+    ours = stop or state.orders.get(key)
+    held_before = state.account.quantities().get(fill.instrument_id, Decimal(0))
+    before = abs(held_before)
     reduce_only = ours is not None and ours.open_order.reduce_only
     if not state.account.told_fill(fill, reduce_only=reduce_only):
         return []
     state.orders.executed(fill.instrument_id, fill.client_order_id, fill.quantity)
     done: list[actions.Action] = [recording.fill(state, event)]
+    if stop is not None:
+        state.protection.orders.executed(fill.instrument_id, key, fill.quantity)
+        done += protecting.acted(state, fill.instrument_id, held_before, first=not stop.executed)
     if ours is None and _hedge_shrank(state, fill.instrument_id, before):
         done += vanished(
             state, fill.instrument_id, "by an execution that is not of an order of ours"

@@ -57,6 +57,29 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListTriggers:
+    """Ask the venue for the orders it holds back; answered by TriggersListed or not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTrigger:
+    """Ask the venue to drop an order it holds back, then what became of it."""
+
+    instrument_id: str
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveTrigger:
+    """Ask the venue what became of an order it held back."""
+
+    instrument_id: str
+    client_order_id: str
+    #: After this instant the request can no longer be carried out by us, ns.
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopDaemon:
     """The work is done; leave."""
 
@@ -64,4 +87,14 @@ class StopDaemon:
     exit_code: int
 
 
-Action = Write | Submit | Cancel | Reconcile | Resolve | StopDaemon
+Action = (
+    Write
+    | Submit
+    | Cancel
+    | Reconcile
+    | Resolve
+    | ListTriggers
+    | CancelTrigger
+    | ResolveTrigger
+    | StopDaemon
+)

@@ -21,7 +21,7 @@ def handle(state: State, event: ControlRequested) -> list[actions.Action]:
         case ControlAction.PAUSE:
             done = add_cause(state, Cause.OPERATOR)
             done += working.drop_increases(state, "paused by the operator")
-            return [*done, _ack(state, event, "done", "only risk-reducing orders until resume")]
+            return [*done, answer(state, event, "done", "only risk-reducing orders until resume")]
         case ControlAction.RESUME:
             return _resume(state, event)
         case ControlAction.FLATTEN:
@@ -32,6 +32,8 @@ def handle(state: State, event: ControlRequested) -> list[actions.Action]:
             return _stop(state, event, flatten=True)
         case ControlAction.HIGH_WATER_RESET:
             return _reset_high_water(state, event)
+        case ControlAction.RESOLVE_ORDER:
+            raise AssertionError("a statement about an order is `engine.stating`'s")
 
 
 def add_cause(state: State, cause: Cause) -> list[actions.Action]:
@@ -57,6 +59,8 @@ def continue_stop(state: State) -> list[actions.Action]:
         return []
     late = state.now_ns >= stopping.deadline_ns
     waits = bool(state.orders.active) or bool(state.plans)
+    # A flattened book leaves nothing behind; with `hold` the stops stay where they are.
+    waits = waits or (stopping.flatten and bool(state.protection.orders.active))
     if stopping.flatten and not flattening.is_flat(state):
         if not late:
             return flattening.flatten(state, "stop")
@@ -70,23 +74,23 @@ def continue_stop(state: State) -> list[actions.Action]:
         message = "stopped: all positions closed"
     if waits:
         message = "stopped with orders or positions still open; the next start adopts them"
-    done.append(_ack(state, stopping.control, "refused" if waits else "done", message))
+    done.append(answer(state, stopping.control, "refused" if waits else "done", message))
     code = EXIT_INCOMPLETE if waits and stopping.flatten else 0
     return [*done, actions.StopDaemon(reason=message, exit_code=code)]
 
 
 def _flatten(state: State, event: ControlRequested) -> list[actions.Action]:
     if state.run.observe:
-        return [_ack(state, event, "refused", "observe mode sends no order")]
+        return [answer(state, event, "refused", "observe mode sends no order")]
     done = add_cause(state, Cause.OPERATOR) + add_cause(state, Cause.FLATTENING)
     done += flattening.flatten(state, "operator")
-    return [*done, _ack(state, event, "done", "closing all positions; paused until resume")]
+    return [*done, answer(state, event, "done", "closing all positions; paused until resume")]
 
 
 def _resume(state: State, event: ControlRequested) -> list[actions.Action]:
     if Cause.INVARIANT in state.causes and not event.from_halt:
         words = "HALTED: read the incident, then `counterpoise resume --from-halt`"
-        return [_ack(state, event, "refused", words)]
+        return [answer(state, event, "refused", words)]
     done = [
         action
         for cause in (Cause.FLATTENING, Cause.OPERATOR, Cause.INVARIANT)
@@ -94,12 +98,12 @@ def _resume(state: State, event: ControlRequested) -> list[actions.Action]:
     ]
     left = ", ".join(sorted(cause.value for cause in state.causes))
     words = f"still held back by: {left}" if left else "trading both ways again"
-    return [*done, _ack(state, event, "done", words)]
+    return [*done, answer(state, event, "done", words)]
 
 
 def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actions.Action]:
     if state.stopping is not None:
-        return [_ack(state, event, "unchanged", "a stop is already under way")]
+        return [answer(state, event, "unchanged", "a stop is already under way")]
     flatten = flatten and not state.run.observe
     limit_ns = FLATTEN_STOP_NS_MAX if flatten else STOP_NS_MAX
     state.stopping = Stopping(control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten)
@@ -134,10 +138,11 @@ def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Act
             kept_ns=state.now_ns,
         )
     )
-    return [kept, _ack(state, event, "done", f"high-water mark {before} forgotten")]
+    return [kept, answer(state, event, "done", f"high-water mark {before} forgotten")]
 
 
-def _ack(state: State, event: ControlRequested, result: str, message: str) -> actions.Write:
+def answer(state: State, event: ControlRequested, result: str, message: str) -> actions.Write:
+    """Return the row that says what came of a wish: done, unchanged or refused."""
     return actions.Write(
         record=ControlHandled(
             control_id=event.control_id,

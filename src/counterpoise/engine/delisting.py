@@ -1,4 +1,4 @@
-"""A market that the venue closes, and hedges that are left without the core they hedge."""
+"""A market that the venue closes or announces the end of, and hedges that are left without the core they hedge."""
 
 from dataclasses import replace
 from typing import Final
@@ -9,8 +9,10 @@ from counterpoise.engine import actions, controls, flattening, recording, workin
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
-#: Reason code of the decision that closes them.
+#: Reason code of the decision that closes hedges without a core.
 CORE_GONE: Final = "CORE_GONE"
+#: Reason code of the decision that closes what the venue announced the end of.
+CLOSING: Final = "INSTRUMENT_CLOSING"
 
 
 def told(state: State, event: InstrumentStateTold) -> list[actions.Action]:
@@ -54,6 +56,29 @@ def core_vanished(state: State, before: str) -> list[actions.Action]:
         recording.incident(state, "core.vanished", "critical", words, {"before": before})
     ]
     return done + close_hedges(state)
+
+
+def close_ending(state: State) -> list[actions.Action]:
+    """Close what is held in markets that the venue announced the end of; called with each tick.
+
+    A core takes its hedges along, since they hedge nothing else; a hedge goes alone, and the next
+    cycle chooses among the others.
+    """
+    if not state.account.complete:
+        return []
+    ending = [
+        name
+        for name in sorted(state.account.quantities())
+        if name in state.instruments
+        and state.instruments[name].state is InstrumentState.CLOSING
+        and name not in state.run.unmanaged
+    ]
+    if not ending:
+        return []
+    if state.strategy.core_instrument in ending:
+        return flattening.flatten(state, "the core's market ends", reason=CLOSING)
+    words = f"the market of {', '.join(ending)} ends"
+    return flattening.flatten(state, words, reason=CLOSING, only=frozenset(ending))
 
 
 def close_hedges(state: State) -> list[actions.Action]:

@@ -75,8 +75,17 @@ def go_on(state: State) -> list[actions.Action]:
     return [recording.trading_state(state)]
 
 
-def flatten(state: State, why: str, *, reason: str = "OPERATOR_FLATTEN") -> list[actions.Action]:
-    """Drop increases, then close everything; nothing if one works or was just tried."""
+def flatten(
+    state: State,
+    why: str,
+    *,
+    reason: str = "OPERATOR_FLATTEN",
+    only: frozenset[str] | None = None,
+) -> list[actions.Action]:
+    """Drop increases, then close everything; nothing if one works or was just tried.
+
+    `only` = instruments to close; None = all of them.
+    """
     if state.run.observe or state.now_ns - state.flatten_ns < FLATTEN_GAP_NS:
         return []
     if any(plan.source is IntentSource.FLATTEN for plan in state.plans.values()):
@@ -89,7 +98,9 @@ def flatten(state: State, why: str, *, reason: str = "OPERATOR_FLATTEN") -> list
         core_instrument=state.strategy.core_instrument,
         # Only what can be priced and sized and is the daemon's to trade.
         quantities={
-            i: quantity for i, quantity in state.account.quantities().items() if _is_ours(state, i)
+            i: quantity
+            for i, quantity in state.account.quantities().items()
+            if _is_ours(state, i) and (only is None or i in only)
         },
         working=state.orders.reducing(state.now_ns),
     )

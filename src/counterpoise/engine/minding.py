@@ -20,8 +20,10 @@ from counterpoise.engine import (
     delisting,
     flattening,
     guarding,
+    protecting,
     reconciling,
     recording,
+    stating,
     views,
     working,
 )
@@ -60,8 +62,11 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
         done.append(actions.Reconcile(cause="stream_down"))
     done += working.advance_all(state)
     done += flattening.go_on(state)
+    done += delisting.close_ending(state)
     done += delisting.close_hedges(state)
     done += guarding.watch(state)
+    done += stating.tidy(state)
+    done += protecting.look(state)
     return done + controls.continue_stop(state)
 
 

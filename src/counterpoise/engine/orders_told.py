@@ -2,7 +2,7 @@
 
 from counterpoise.domain.events import OrderAbsent, OrderUnresolved, OrderUpdate, UpdateSource
 from counterpoise.domain.orders import OrderState
-from counterpoise.engine import actions, controls, recording, sending, working
+from counterpoise.engine import actions, controls, protecting, recording, sending, working
 from counterpoise.engine.account_told import foreign
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.state import State
@@ -13,6 +13,8 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     """Apply an update, write it if it changed anything, and let the plans go on."""
     if event.source is UpdateSource.STREAM:
         state.account.alive_ns = event.received_ns
+    if state.protection.knows(event.client_order_id):
+        return protecting.told(state, event) + controls.continue_stop(state)
     before = len(state.orders.foreign)
     changed = state.orders.told(event)
     if changed is None:
@@ -23,11 +25,8 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     done += _overfilled(state, changed)
     if changed.state is OrderState.UNKNOWN:
         done.append(_resolve(state, changed))
-    if event.position_doubtful:
-        done += _doubt(state, event.instrument_id)
     if changed.state is OrderState.REJECTED and event.source is UpdateSource.LOCAL:
-        # A refusal may mean that the position is not what we think: read it again.
-        done.append(actions.Reconcile(cause="rejected"))
+        done += _refused(state, event)
     if changed.over or event.filled_quantity:
         done += working.advance_all(state)
     if changed.over:
@@ -37,7 +36,8 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
 
 def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
     """End an order that evidence proves was never accepted."""
-    order = state.orders.active.get(event.client_order_id)
+    stops = state.protection.orders.active
+    order = state.orders.active.get(event.client_order_id) or stops.get(event.client_order_id)
     if order is None:
         return []
     return update(
@@ -90,6 +90,14 @@ def unresolved(state: State, event: OrderUnresolved) -> list[actions.Action]:
     done: list[actions.Action] = [recording.order_event(state, told)]
     done.append(recording.incident(state, "order.unresolved", "error", words, {}))
     return done + working.advance_all(state)
+
+
+def _refused(state: State, event: OrderUpdate) -> list[actions.Action]:
+    # A refusal may mean that the position is not what we think: it is read again.
+    if event.price_refused:
+        state.banded[event.instrument_id] = state.now_ns
+    doubt = _doubt(state, event.instrument_id) if event.position_doubtful else []
+    return [*doubt, actions.Reconcile(cause="rejected")]
 
 
 def _doubt(state: State, instrument_id: str) -> list[actions.Action]:

@@ -75,13 +75,16 @@ def make_intent(
     cap_bps: Decimal,
     now_ns: int,
     waits: bool = False,
+    at_market: bool = False,
 ) -> OrderIntent:
     """Return a limit IOC inside the slippage cap, or a market order where no price is known.
 
     Only a reduction may meet a market without any price: an increase is denied for it. `waits` =
-    post-only at the best price of its own side instead, where there is one.
+    post-only at the best price of its own side instead, where there is one. `at_market` = no
+    price of ours, because the venue refuses it.
     """
-    reference = reference_price(view)
+    assert change.reduce_only or not at_market, "an increase is never sent at market"
+    reference = None if at_market else reference_price(view)
     price_limit = None
     if reference is not None:
         price_limit = limit_inside_cap(reference, change.side, cap_bps, view.instrument.tick_size)

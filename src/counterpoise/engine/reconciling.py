@@ -92,6 +92,8 @@ def _positions(state: State, before: dict[str, Position], cause: str) -> list[ac
 
 
 def _orders(state: State, listed: tuple[OpenOrder, ...], received_ns: int) -> list[actions.Action]:
+    # What a stop has sent is told under its id and is not a plan's.
+    listed = tuple(o for o in listed if not state.protection.knows(o.client_order_id))
     for order in listed:
         ours = order.client_order_id is not None and identity.is_ours(order.client_order_id)
         if ours and state.orders.get(order.client_order_id or "") is None:

@@ -50,6 +50,7 @@ def intent_written(state: State, approved: ApprovedOrder) -> IntentWritten:
         created_ns=intent.created_ns,
         expires_ns=approved.expires_ns,
         post_only=intent.post_only,
+        trigger_price=intent.trigger_price,
     )
 
 

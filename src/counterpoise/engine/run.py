@@ -7,6 +7,7 @@ from typing import Final
 
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.engine.execution_parameters import ExecutionParameters
+from counterpoise.risk.protection import ProtectionParameters
 from counterpoise.risk.view import RiskLimits
 from counterpoise.strategy.memory import Regime
 
@@ -35,10 +36,15 @@ REPAIR_NS_MAX: Final = 120 * NS_PER_SECOND
 RESUME_DATA_NS_MAX: Final = 10 * NS_PER_SECOND
 #: A resting order that does not end is canceled again after this.
 CANCEL_AGAIN_NS: Final = 2 * NS_PER_SECOND
+#: A reduction in a market that takes post-only orders alone waits in the book for this long, then
+#: at the best price of that moment.
+POST_ONLY_NS: Final = 4 * NS_PER_SECOND
 #: A reduction waits this long at most for a resting order that reserves its position.
 RESERVED_NS_MAX: Final = NS_PER_SECOND
 #: ... and this long at most for a position that the venue says is another one.
 DOUBTED_NS_MAX: Final = 2 * NS_PER_SECOND
+#: After the venue refused a price, reductions in that instrument go at market for this long.
+BANDED_NS: Final = 30 * NS_PER_SECOND
 #: An order that the evidence does not resolve is asked about this often.
 ASK_UNRESOLVED_NS: Final = 30 * NS_PER_SECOND
 #: Doublings of a reduction's cap from mid: beyond, venues refuse the price.
@@ -118,6 +124,10 @@ class Run:
     foreign: ForeignPolicy = ForeignPolicy.REFUSE
     #: Instruments followed only because something foreign is held in them: counted, never traded.
     unmanaged: frozenset[str] = frozenset()
+    #: True = the venue holds orders back until a mark is reached.
+    has_triggers: bool = False
+    #: Where stops rest; None = none are kept, and those of an earlier run are dropped.
+    protection: ProtectionParameters | None = None
 
     def slippage_cap_bps(self, regime: Regime) -> Decimal:
         """Return how far from mid an increase may be priced, bps."""

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import (
     ApprovedOrder,
     IntentSource,
@@ -14,9 +15,11 @@ from counterpoise.engine import actions, pricing, recording, views
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.plan import ORDERS_PER_LEG_MAX, LegProgress, Plan
 from counterpoise.engine.run import (
+    BANDED_NS,
     CANCEL_AGAIN_NS,
     CAP_DOUBLINGS_MAX,
     DOUBTED_NS_MAX,
+    POST_ONLY_NS,
     RESERVED_NS_MAX,
 )
 from counterpoise.engine.state import State
@@ -43,13 +46,26 @@ def is_working(state: State, plan: Plan, leg: LegProgress) -> bool:
     if rested and not whole:
         # Its time was up, or the venue would not let it wait: from now on it takes.
         leg.passive_until_ns = min(leg.passive_until_ns or state.now_ns, state.now_ns)
-    elif not whole:
+    elif not whole and not _outside_band(state, leg, order):
         leg.misses += 1
     if order.state in {OrderState.REJECTED, OrderState.EXPIRED}:
         plan.note(f"{leg.change.instrument_id} {order.state.value}")
         doubtful = leg.change.reduce_only and leg.change.instrument_id in state.doubted
-        leg.closed = leg.closed or not (rested or doubtful)
+        again = rested or doubtful or _outside_band(state, leg, order)
+        leg.closed = leg.closed or not again
     return False
+
+
+def _outside_band(state: State, leg: LegProgress, order: TrackedOrder) -> bool:
+    # A reduction that was refused for its price, not for anything else: it goes again at market.
+    refused_ns = state.banded.get(leg.change.instrument_id, -1)
+    priced = order.open_order.price_limit is not None
+    return (
+        leg.change.reduce_only
+        and priced
+        and order.state is OrderState.REJECTED
+        and refused_ns >= order.created_ns
+    )
 
 
 def tend(state: State, plan: Plan, leg: LegProgress) -> list[actions.Action]:
@@ -57,7 +73,10 @@ def tend(state: State, plan: Plan, leg: LegProgress) -> list[actions.Action]:
     if not leg.resting or leg.working_id is None:
         return []
     late = state.now_ns >= (leg.passive_until_ns or 0)
-    if not (late or leg.closed or plan.reductions_only or (plan.pair and plan.pair.used_up)):
+    hurried = plan.reductions_only or (plan.pair is not None and plan.pair.used_up)
+    # A reduction rests only where the venue takes nothing else: there is no hurrying it.
+    hurried = hurried and not leg.change.reduce_only
+    if not (late or leg.closed or hurried):
         return []
     return cancel(state, leg.working_id)
 
@@ -116,7 +135,9 @@ def _submit(
     leg.orders += 1
     leg.working_id = intent.client_order_id
     leg.resting = intent.rests
-    if leg.resting and leg.passive_until_ns is None:
+    if leg.resting and leg.change.reduce_only:
+        leg.passive_until_ns = state.now_ns + POST_ONLY_NS
+    elif leg.resting and leg.passive_until_ns is None:
         box_ns = int(state.run.execution.passive_seconds * NS_PER_SECOND)
         leg.passive_until_ns = state.now_ns + box_ns
     held = state.account.quantities().get(intent.instrument_id, Decimal(0))
@@ -145,7 +166,8 @@ def _next_intent(state: State, plan: Plan, leg: LegProgress, view: InstrumentVie
         attempt=plan.attempt(leg.change.instrument_id),
         cap_bps=cap_bps,
         now_ns=state.now_ns,
-        waits=_may_wait(state, plan, leg),
+        waits=_may_wait(state, plan, leg) or _must_wait(leg, view),
+        at_market=_at_market(state, leg) and not _must_wait(leg, view),
     )
     # Only a decision of the cycle has time to go step by step into a thin book.
     patient = plan.source is IntentSource.CYCLE and not plan.repairing
@@ -153,6 +175,20 @@ def _next_intent(state: State, plan: Plan, leg: LegProgress, view: InstrumentVie
     left = ORDERS_PER_LEG_MAX - leg.orders
     quantity = pricing.child_quantity(leg.remaining, view, share, left)
     return intent if intent.quantity == quantity else pricing.resized(intent, quantity)
+
+
+def _at_market(state: State, leg: LegProgress) -> bool:
+    # A band that refused our price is nearer than our own limit, so the price at which the venue
+    # bounds a market order is better than one we had accepted; and it cannot be refused for it.
+    refused_ns = state.banded.get(leg.change.instrument_id)
+    late = refused_ns is None or state.now_ns - refused_ns >= BANDED_NS
+    return leg.change.reduce_only and not late
+
+
+def _must_wait(leg: LegProgress, view: InstrumentView) -> bool:
+    # Anything that takes would be refused there; the guard and the flatten try again and again.
+    post_only = view.instrument.state is InstrumentState.POST_ONLY
+    return leg.change.reduce_only and post_only
 
 
 def _may_wait(state: State, plan: Plan, leg: LegProgress) -> bool:

@@ -11,6 +11,7 @@ from counterpoise.domain.instruments import Instrument
 from counterpoise.engine.account import Account
 from counterpoise.engine.order_tracker import OrderTracker
 from counterpoise.engine.plan import Plan
+from counterpoise.engine.protection import Protection
 from counterpoise.engine.run import Run
 from counterpoise.engine.trading_state import Cause, trading_state
 from counterpoise.market.state import Market
@@ -59,12 +60,18 @@ class State:
     #: Slope on the core's return and annualised volatility per instrument, as last sampled.
     betas: dict[str, Decimal] = field(default_factory=dict)
     volatilities: dict[str, Decimal] = field(default_factory=dict)
+    #: Stops that rest at the venue; they are not among `orders`.
+    protection: Protection = field(default_factory=Protection)
+    #: What an operator stated of orders that are still asked about, by client order id.
+    statements: dict[str, ControlRequested] = field(default_factory=dict)
     #: Why the daemon may do less than everything.
     causes: set[Cause] = field(default_factory=set)
     #: Decisions under way, by decision id.
     plans: dict[str, Plan] = field(default_factory=dict)
     #: Instruments whose position the venue denied, and when, ns: read again before a reduction.
     doubted: dict[str, int] = field(default_factory=dict)
+    #: When the venue last refused a price of ours for being outside its band, by instrument, ns.
+    banded: dict[str, int] = field(default_factory=dict)
     #: Decisions made in this run.
     sequence: int = 0
     #: Records that need an id of their own, made in this run.

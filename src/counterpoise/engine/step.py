@@ -12,7 +12,9 @@ from counterpoise.engine import (
     guarding,
     minding,
     orders_told,
+    protecting,
     reconciling,
+    stating,
 )
 from counterpoise.engine.account_told import (
     told_balance,
@@ -60,11 +62,13 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
         case events.InstrumentStateTold():
             return delisting.told(state, event)
         case events.OrderUpdate():
-            return orders_told.update(state, event)
+            return stating.updated(state, event)
         case events.OrderAbsent():
             return orders_told.absent(state, event)
         case events.OrderUnresolved():
-            return orders_told.unresolved(state, event)
+            return stating.unresolved(state, event)
+        case events.TriggersListed():
+            return protecting.listed(state, event)
         case events.AccountReconciled():
             return reconciling.reconciled(state, event)
         case events.ReconciliationFailed():
@@ -73,6 +77,8 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
             return [] if state.stopping is not None else cycling.due(state, event)
         case events.Tick():
             return minding.tick(state, event)
+        case events.ControlRequested(action=events.ControlAction.RESOLVE_ORDER):
+            return stating.handle(state, event)
         case events.ControlRequested():
             return controls.handle(state, event)
         case events.LedgerHealth() | events.LeaseHealth():

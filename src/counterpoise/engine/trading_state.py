@@ -71,7 +71,7 @@ MEANINGS: Final[dict[Cause, tuple[str, str]]] = {
         "by itself, once they are again; a restart takes them as they are",
     ),
     Cause.CORE: (
-        "The venue does not take ordinary orders in the core's instrument.",
+        "The venue does not take ordinary orders in the core's instrument, or announced its end.",
         "by itself, once the instrument is live again",
     ),
     Cause.STOPPING: ("A stop is under way.", "the daemon ends"),

@@ -52,7 +52,7 @@ def check_grid(price: Decimal, instrument: Instrument) -> None:
 
 def _check_form(order: NewOrder, instrument: Instrument, rules: VenueRules) -> None:
     _refuse_unless(
-        instrument.state is InstrumentState.LIVE
+        instrument.state in {InstrumentState.LIVE, InstrumentState.CLOSING}
         or (instrument.state is InstrumentState.POST_ONLY and order.post_only),
         RefusalReason.INSTRUMENT_NOT_LIVE,
         f"state={instrument.state.value}",

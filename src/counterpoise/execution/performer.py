@@ -13,6 +13,7 @@ from counterpoise.domain.errors import (
     LedgerError,
     OutcomeUnknown,
     PositionDoubtful,
+    PriceRefused,
     VenueError,
     VenueRejected,
     VenueUnreachable,
@@ -20,7 +21,7 @@ from counterpoise.domain.errors import (
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import JournaledOrder, OrderState
 from counterpoise.engine import actions as engine_actions
-from counterpoise.execution import reconciler, resolver
+from counterpoise.execution import reconciler, resolver, triggers
 from counterpoise.ports import Clock, Feed, Journal, Venue
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class Performer:
         self._observe = observe
         self._reconciler = reconciler.Reconciler(venue=venue, clock=clock, feed=feed)
         self._resolver = resolver.Resolver(venue=venue, clock=clock, feed=feed)
+        self._triggers = triggers.TriggerDesk(venue=venue, clock=clock, feed=feed)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -85,14 +87,12 @@ class Performer:
                     self._start(self._submit(action))
                 case engine_actions.Cancel():
                     self._start(self._cancel(action))
-                case engine_actions.Reconcile(cause=cause):
-                    if self._has_room("reconcile"):
-                        self._start(self._reconciler.reconcile(cause))
-                case engine_actions.Resolve():
-                    if self._has_room("resolve"):
-                        self._start(self._resolver.resolve(action))
+                case engine_actions.CancelTrigger():
+                    self._start(self._cancel_trigger(action))
                 case engine_actions.StopDaemon():
                     self._on_stop(action)
+                case _:
+                    self._question(action)
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait for calls at work; False = some were still at work and were cancelled."""
@@ -102,6 +102,25 @@ class Performer:
         for task in late:
             task.cancel()
         return not late
+
+    def _question(
+        self,
+        action: engine_actions.Reconcile
+        | engine_actions.Resolve
+        | engine_actions.ListTriggers
+        | engine_actions.ResolveTrigger,
+    ) -> None:
+        if not self._has_room(type(action).__name__):
+            return
+        match action:
+            case engine_actions.Reconcile(cause=cause):
+                self._start(self._reconciler.reconcile(cause))
+            case engine_actions.Resolve():
+                self._start(self._resolver.resolve(action))
+            case engine_actions.ListTriggers():
+                self._start(self._triggers.list())
+            case engine_actions.ResolveTrigger():
+                self._start(self._triggers.resolve(action))
 
     def _has_room(self, kind: str) -> bool:
         if len(self._tasks) < TASKS_MAX:
@@ -137,12 +156,17 @@ class Performer:
             return
         self._answer(action, OrderState.SUBMITTED, None, "")
         try:
-            update = await self._venue.submit(journaled)
+            if intent.trigger_price is None:
+                update = await self._venue.submit(journaled)
+            else:
+                update = await self._venue.place_trigger(journaled)
         except PositionDoubtful as error:
             words = str(error)
             self._answer(action, OrderState.REJECTED, error.code, words, position_doubtful=True)
         except VenueRejected as error:
-            self._answer(action, OrderState.REJECTED, error.code, str(error))
+            outside = isinstance(error, PriceRefused)
+            words = str(error)
+            self._answer(action, OrderState.REJECTED, error.code, words, price_refused=outside)
         except VenueUnreachable as error:
             self._answer(action, OrderState.REJECTED, error.code or "UNREACHABLE", str(error))
         except OutcomeUnknown as error:
@@ -177,6 +201,10 @@ class Performer:
         except VenueError as error:
             log.warning("cancel.unanswered", order=action.client_order_id, error=str(error))
 
+    async def _cancel_trigger(self, action: engine_actions.CancelTrigger) -> None:
+        if not (self._observe or self._permit.fenced):
+            await self._triggers.cancel(action)
+
     def _answer(
         self,
         action: engine_actions.Submit,
@@ -185,6 +213,7 @@ class Performer:
         message: str,
         *,
         position_doubtful: bool = False,
+        price_refused: bool = False,
     ) -> None:
         intent = action.approved.intent
         now_ns = self._clock.now_ns()
@@ -203,5 +232,6 @@ class Performer:
                 event_ns=now_ns,
                 received_ns=now_ns,
                 position_doubtful=position_doubtful,
+                price_refused=price_refused,
             )
         )

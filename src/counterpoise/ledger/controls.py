@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 import psycopg
@@ -15,7 +16,12 @@ import structlog
 from psycopg.rows import dict_row
 
 from counterpoise.domain.errors import LedgerUnavailable
-from counterpoise.domain.events import ControlAction, ControlRequested
+from counterpoise.domain.events import (
+    ControlAction,
+    ControlRequested,
+    OrderStatement,
+    StatedEnd,
+)
 from counterpoise.ledger import connections, schema
 from counterpoise.ports import Clock
 
@@ -32,7 +38,8 @@ _AWAY: Final = (psycopg.Error, OSError, TimeoutError)
 
 # An answer by another account's daemon does not count as ours.
 _PENDING: Final = """
-SELECT c.control_id, c.action, c.actor, c.reason, c.from_halt
+SELECT c.control_id, c.action, c.actor, c.reason, c.from_halt, c.client_order_id, c.stated_end,
+  c.filled_quantity
 FROM audit.control c
 WHERE c.control_id > %(after)s
   AND (c.account_id IS NULL OR %(account)s::text IS NULL OR c.account_id = %(account)s)
@@ -45,8 +52,9 @@ ORDER BY c.control_id LIMIT %(limit)s
 
 log = structlog.get_logger(__name__)
 
-#: What `pending` gives per request: control_id, action, actor, reason, from_halt.
-Request = tuple[int, str, str, str, bool]
+#: What `pending` gives per request: control_id, action, actor, reason, from_halt, and what is
+#: stated of an order: client_order_id, stated_end, filled_quantity; None = nothing is.
+Request = tuple[int, str, str, str, bool, str | None, str | None, Decimal | None]
 
 
 def request(
@@ -56,17 +64,27 @@ def request(
     from_halt: bool = False,  # noqa: FBT001, FBT002 - the operator's flag as it was typed
     *,
     account_id: str | None = None,
+    statement: OrderStatement | None = None,
 ) -> str:
     """Write a request and return its id; `account_id` None = every daemon on this database.
+
+    `statement` comes with RESOLVE_ORDER and with nothing else.
 
     The actor is the database's session user. Raises LedgerUnavailable when Postgres is away.
     """
     try:
         with connections.open_sync(dsn, "counterpoise control", schema.OPERATOR_ROLE) as connection:
             row = connection.execute(
-                "INSERT INTO audit.control (account_id, action, reason, from_halt) "
-                "VALUES (%s, %s, %s, %s) RETURNING control_id",
-                (account_id, action.value, reason.replace("\x00", ""), from_halt),
+                "INSERT INTO audit.control (account_id, action, reason, from_halt, "
+                "client_order_id, stated_end, filled_quantity) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING control_id",
+                (
+                    account_id,
+                    action.value,
+                    reason.replace("\x00", ""),
+                    from_halt,
+                    *_columns(statement),
+                ),
             ).fetchone()
     except psycopg.Error as error:
         raise LedgerUnavailable(f"the request was not written: {error}") from error
@@ -145,8 +163,19 @@ async def watch(
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
+def _columns(statement: OrderStatement | None) -> tuple[str | None, str | None, Decimal | None]:
+    if statement is None:
+        return None, None, None
+    return statement.client_order_id, statement.end.value, statement.filled_quantity
+
+
 def _requested(row: Request, received_ns: int) -> ControlRequested:
-    control_id, action, actor, reason, from_halt = row
+    control_id, action, actor, reason, from_halt, client_order_id, stated_end, filled = row
+    statement = None
+    if client_order_id is not None and stated_end is not None and filled is not None:
+        statement = OrderStatement(
+            client_order_id=client_order_id, end=StatedEnd(stated_end), filled_quantity=filled
+        )
     return ControlRequested(
         control_id=str(control_id),
         action=ControlAction(action),
@@ -154,4 +183,5 @@ def _requested(row: Request, received_ns: int) -> ControlRequested:
         reason=reason,
         from_halt=from_halt,
         received_ns=received_ns,
+        statement=statement,
     )

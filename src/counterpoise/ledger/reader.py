@@ -222,6 +222,28 @@ class LedgerReader:
         """Return orders with their last state, newest first (view `audit.orders`)."""
         return self._newest("audit.orders", "created_ns", limit, account_id)
 
+    def unknown_orders(self, account_id: str | None = None) -> list[Row]:
+        """Return orders whose fate is not known, oldest first, with what the venue's evidence says.
+
+        `unresolved` = the evidence leaves it open; otherwise it is still being asked about.
+        `stated` = what an operator stated of it and no daemon has taken up yet, None = nothing.
+        """
+        return self._rows(
+            """
+            SELECT o.client_order_id, o.account_id, o.instrument_id, o.side, o.quantity,
+              o.filled_quantity, o.reduce_only, o.created_at, o.code = 'UNRESOLVED' AS unresolved,
+              o.message AS evidence, s.stated_end AS stated
+            FROM audit.orders o
+            LEFT JOIN LATERAL (
+              SELECT stated_end FROM audit.controls c
+              WHERE c.client_order_id = o.client_order_id AND c.result IS NULL
+              ORDER BY control_id DESC LIMIT 1) s ON true
+            WHERE o.state = 'unknown' AND (%(account)s::text IS NULL OR o.account_id = %(account)s)
+            ORDER BY o.created_ns, o.client_order_id
+            """,
+            account=account_id,
+        )
+
     def fills(self, limit: int = 20, account_id: str | None = None) -> list[Row]:
         """Return executions, newest first."""
         return self._newest("audit.fill", "event_ns", limit, account_id)

@@ -180,6 +180,9 @@ CONTROL: Final = sa.Table(
         nullable=False,
         server_default=sa.text("clock_timestamp()"),
     ),
+    sa.Column("client_order_id", sa.Text, nullable=True),
+    sa.Column("stated_end", sa.Text, nullable=True),
+    sa.Column("filled_quantity", sa.Numeric, nullable=True),
     schema=AUDIT,
 )
 

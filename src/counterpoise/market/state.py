@@ -193,7 +193,9 @@ class Market:
         elif book_age_ms > self._limits.book_ms_max:
             codes.append("BOOK_STALE")
         # Post-only counts as well: hedges and cuts must be able to take.
-        if entry.instrument.state is not InstrumentState.LIVE:
+        if entry.instrument.state is InstrumentState.CLOSING:
+            codes.append("INSTRUMENT_CLOSING")
+        elif entry.instrument.state is not InstrumentState.LIVE:
             codes.append("INSTRUMENT_SUSPENDED")
         return tuple(codes)
 

@@ -36,7 +36,7 @@ class InstrumentView:
     #: 5 s median spread / its 24 h median; None until one hour was observed.
     spread_ratio: float | None
     #: Codes of what keeps this instrument from being traded up: "MARK_MISSING", "MARK_STALE",
-    #: "BOOK_MISSING", "BOOK_STALE", "INSTRUMENT_SUSPENDED"; empty = complete.
+    #: "BOOK_MISSING", "BOOK_STALE", "INSTRUMENT_SUSPENDED", "INSTRUMENT_CLOSING"; empty = complete.
     missing: tuple[str, ...]
     #: Highest depth fraction of the last 30 s; None = not measured for so long.
     depth_fraction_high: float | None = None

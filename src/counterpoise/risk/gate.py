@@ -23,8 +23,8 @@ def approve_increase(intent: OrderIntent, view: RiskView) -> ApprovedOrder | Den
     """Approve an order that may grow exposure, or say why not (`DenialReason` in its order).
 
     Approved only if worst-case leverage stays at or under the ceiling: every open, in-flight and
-    unknown increase and this one filled at its limit with fees, and no reduction filled. Raises
-    AssertionError for a reduce-only intent, which is our bug.
+    unknown increase and this one filled at its limit with fees, and reductions only where that is
+    worse. Raises AssertionError for a reduce-only intent, which is our bug.
     """
     assert intent.increases, "a reduce-only intent goes through approve_reduction"
     for denial in _refusals(intent, view):

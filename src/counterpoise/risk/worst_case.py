@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.risk.view import RiskView
+
+# No base units, no quote.
+_NOTHING: Final = (Decimal(0), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,31 +34,29 @@ class WorstCase:
 def worst_case(view: RiskView, orders: Sequence[OpenOrder]) -> WorstCase | None:
     """Return the account after `orders` filled as badly as they can.
 
-    Reduce-only orders are taken as never filling. Per instrument any subset of the others may
-    fill: the position is the largest of held, held + all buys and held - all sells. An order in
-    state UNKNOWN counts with its full quantity. None if equity or a fresh mark is missing.
+    Per instrument any subset of the orders may fill, in any order. Reductions are taken as never
+    filling where that is worse, and as filling first where that is: whatever is held against an
+    increase may be gone before it fills, since a reduction is never denied. So the position is
+    the largest of held, long and all buys, and short and all sells. An order in state UNKNOWN
+    counts with its full quantity. None if equity or a fresh mark is missing.
     """
     if view.equity is None:
         return None
-    buys: dict[str, Decimal] = {}
-    sells: dict[str, Decimal] = {}
-    cost = Decimal(0)
-    for order in orders:
-        if order.reduce_only:
-            continue
-        mark = view.marks.get(order.instrument_id)
-        if mark is None:
-            return None
-        quantity = may_fill(order)
-        book = buys if order.side is Side.BUY else sells
-        book[order.instrument_id] = book.get(order.instrument_id, Decimal(0)) + quantity
-        cost += quantity * _cost_per_unit(order, mark, view)
+    fills = _may_fill_by_side(view, [order for order in orders if not order.reduce_only])
+    if fills is None:
+        return None
+    beside = [o for o in orders if o.reduce_only and (o.instrument_id, o.side) in fills]
+    freeing = _may_fill_by_side(view, beside)
+    assert freeing is not None, "the increases beside them have marks"
+    cost = sum((lost for _, lost in (*fills.values(), *freeing.values())), Decimal(0))
     gross = Decimal(0)
     largest: dict[str, Decimal] = {}
-    for instrument_id in sorted({*view.quantities, *buys, *sells}):
+    for instrument_id in sorted({*view.quantities, *(name for name, _ in fills)}):
         held = view.quantities.get(instrument_id, Decimal(0))
-        up = held + buys.get(instrument_id, Decimal(0))
-        down = held - sells.get(instrument_id, Decimal(0))
+        bought, _ = fills.get((instrument_id, Side.BUY), _NOTHING)
+        sold, _ = fills.get((instrument_id, Side.SELL), _NOTHING)
+        up = max(held, Decimal(0)) + bought
+        down = min(held, Decimal(0)) - sold
         position = max(abs(held), abs(up), abs(down))
         if position == 0:
             continue
@@ -69,6 +71,22 @@ def worst_case(view: RiskView, orders: Sequence[OpenOrder]) -> WorstCase | None:
 def may_fill(order: OpenOrder) -> Decimal:
     """Return the base units an order may still fill; all of them while its fate is unknown."""
     return order.quantity if order.state is OrderState.UNKNOWN else order.remaining
+
+
+def _may_fill_by_side(
+    view: RiskView, orders: Sequence[OpenOrder]
+) -> dict[tuple[str, Side], tuple[Decimal, Decimal]] | None:
+    # (Base units, quote they cost) by instrument and side; None = a fresh mark is missing.
+    found: dict[tuple[str, Side], tuple[Decimal, Decimal]] = {}
+    for order in orders:
+        mark = view.marks.get(order.instrument_id)
+        if mark is None:
+            return None
+        key = (order.instrument_id, order.side)
+        quantity, cost = found.get(key, _NOTHING)
+        more = may_fill(order)
+        found[key] = (quantity + more, cost + more * _cost_per_unit(order, mark, view))
+    return found
 
 
 def _cost_per_unit(order: OpenOrder, mark: Decimal, view: RiskView) -> Decimal:

@@ -17,6 +17,7 @@ from counterpoise.simulator.wire import Floor, Wire
 _STATES: Final = {
     "live": InstrumentState.LIVE,
     "post_only": InstrumentState.POST_ONLY,
+    "closing": InstrumentState.CLOSING,
     "suspend": InstrumentState.SUSPENDED,
 }
 
@@ -94,9 +95,16 @@ class Acts:
             for order in self._floor.venue.exchange.account(account_id).open_orders
             if instrument_id in ("", order.instrument_id)
         ]
+        triggers = [
+            order.trigger_order_id
+            for order in self._floor.venue.exchange.trigger_orders(account_id)
+            if order.live and instrument_id in ("", order.instrument_id)
+        ]
         for order_id in orders:
             self._do(commands.ForceCancel(account_id, order_id))
-        return {"canceled": orders}
+        for order_id in triggers:
+            self._do(commands.ForceCancelTrigger(account_id, order_id))
+        return {"canceled": [*orders, *triggers]}
 
     def _instrument_state(self, fault: Fault, instrument_id: str) -> dict[str, object]:
         for each in self._named(instrument_id):

@@ -229,12 +229,12 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     ),
     FaultKind.CANCEL_BEHIND: Rule(
         place=Place.ACT,
-        words="open orders are canceled without a request",
+        words="open orders and trigger orders are canceled without a request",
     ),
     FaultKind.INSTRUMENT_STATE: Rule(
         place=Place.ACT,
         words="an instrument's state changes",
-        value="live, post_only, suspend or delisted",
+        value="live, post_only, closing, suspend or delisted",
     ),
     FaultKind.LOT_SIZE: Rule(
         place=Place.ACT, words="an instrument's lot size changes", value="base quantity"

@@ -28,9 +28,10 @@ def trade_reason(
 ) -> Reason:
     """Return why all legs trade, or BAND_NOT_REACHED.
 
-    A gap of a leg of 0.15 E or of net beta of 0.20 E trades. Wanted core that fell by 0.03 E since
-    the book last traded, and is that much below the held one, trades at once; a smaller downsizing
-    waits, unless the held book breaks a limit, a leg must go, or the regime rose.
+    A gap of a leg of `leg_band` or of net beta of `net_beta_band` trades. Wanted core that fell by
+    `downsize_wait` since the book last traded, and is that much below the held one, trades at once;
+    a smaller downsizing waits, unless the held book breaks a limit, a leg must go, or the regime
+    rose.
     """
     return _demand(inputs, book, wanted, urgency) or _band(inputs, book, wanted)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 #: Stored with every decision; changed whenever a change of code can change a decision.
-STRATEGY_VERSION: Final = "1.1.0"
+STRATEGY_VERSION: Final = "1.2.0"
 
 #: The policy that is the strategy; all others are baselines to hold beside it.
 COUNTERPOISE: Final = "counterpoise"
@@ -91,7 +91,7 @@ class StrategyParameters:
     #: Scale of the first decision unless more core is held.
     entry_scale: float = 0.25
     #: Most the scale grows per `scale_step_minutes`.
-    scale_step: float = 0.02
+    scale_step: float = 0.0025
     #: Minutes `scale_step` is meant for.
     scale_step_minutes: float = 15.0
 
@@ -127,8 +127,9 @@ class StrategyParameters:
     adl_rank_high: int = 4
     #: Largest core exposure less counted offset, multiples of equity (the unhedged limit).
     core_unhedged_max: float = 1.0
-    #: Unrealised profit of a hedge leg, fraction of equity, above which half is realised.
-    hedge_profit_take: float = 0.02
+    #: Unrealised profit of a hedge leg, fraction of equity, above which half is realised in stress;
+    #: at 1.0 practically never: it cost more than it saved (docs/strategy.md).
+    hedge_profit_take: float = 1.0
     #: Part of a leg that is closed then.
     hedge_profit_part: float = 0.5
 
@@ -141,9 +142,9 @@ class StrategyParameters:
     #: Days a leg is expected to stay, over which its round trip is spread.
     holding_days: float = 7.0
     #: Score by which a challenger must beat an incumbent.
-    incumbency: float = 0.05
+    incumbency: float = 0.2
     #: Cycles in a row it must do so.
-    incumbency_cycles: int = 2
+    incumbency_cycles: int = 96
     #: Days of history a candidate needs.
     history_days_min: float = 3.0
     #: Quote notional within 25 bps of mid a candidate needs; 0 = any.
@@ -177,9 +178,9 @@ class StrategyParameters:
     #: Gross exposure of the targets at most, multiples of equity.
     leverage_soft: float = 2.7
     #: Gap of one leg, fraction of equity, at which all legs trade.
-    leg_band: float = 0.15
+    leg_band: float = 0.3
     #: Gap of net beta exposure, fraction of equity, at which all legs trade.
-    net_beta_band: float = 0.20
+    net_beta_band: float = 0.3
     #: Fall of the wanted core, fraction of equity, that trades at once.
     downsize_wait: float = 0.03
     #: Part by which the held book must be beyond a limit before it trades for that alone; targets
@@ -258,7 +259,7 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "score_correlation_stdev": (0.0, 10.0),
     "holding_days": (0.01, 3650.0),
     "incumbency": (0.0, 5.0),
-    "incumbency_cycles": (1, 100),
+    "incumbency_cycles": (1, 1000),
     "history_days_min": (0.0, 365.0),
     "depth_quote_min": (0.0, 1e12),
     "volume_quote_min": (0.0, 1e12),

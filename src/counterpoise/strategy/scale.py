@@ -75,7 +75,7 @@ def next_scale(
     *,
     may_grow: bool,
 ) -> float:
-    """Return the scale: down at once, up by at most 0.02 per 15 minutes.
+    """Return the scale: down at once, up by at most `scale_step` per 15 minutes.
 
     The first one is min(wanted, max(entry scale, held scale)). While nothing may grow the time
     does not count: growth goes on where it stopped.

@@ -5,7 +5,7 @@ A line is {"received_ns": ours, "kind": "ws" | "http", "url": where, "frame": th
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,8 +40,17 @@ class CapturedFrame(msgspec.Struct, frozen=True, kw_only=True):
     frame: str
 
 
+#: Is shown every frame as it was received.
+Tap = Callable[[CapturedFrame], None]
+
 _DECODER: Final = msgspec.json.Decoder(CapturedFrame)
 _ENCODER: Final = msgspec.json.Encoder()
+
+
+def streamed(url: str, frame: bytes, received_ns: int) -> CapturedFrame:
+    """Return a frame of a stream; bytes that are no text become U+FFFD."""
+    text = frame.decode("utf-8", "replace")
+    return CapturedFrame(received_ns=received_ns, kind="ws", url=url, frame=text)
 
 
 @dataclass(slots=True, kw_only=True)

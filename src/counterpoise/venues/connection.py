@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from counterpoise.domain.errors import VenueError
 from counterpoise.domain.events import Event, StreamAlive, StreamDown, StreamName
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues import plausible
+from counterpoise.venues import capture, plausible
 
 _log = structlog.get_logger(__name__)
 
@@ -138,9 +138,15 @@ class _Connection:
     """One connection of one conversation, from its opening to its end."""
 
     def __init__(
-        self, conversation: Conversation, clock: Clock, timing: Timing, prepare: Prepare | None
+        self,
+        conversation: Conversation,
+        clock: Clock,
+        timing: Timing,
+        prepare: Prepare | None,
+        tap: capture.Tap | None = None,
     ) -> None:
         self.conversation = conversation
+        self._tap = tap
         self._clock = clock
         self._timing = timing
         self._prepare = prepare
@@ -184,6 +190,8 @@ class _Connection:
             frame = await socket.recv(decode=False)
             self._hear_sign()
             received_ns = self._clock.now_ns()
+            if self._tap is not None:
+                self._tap(capture.streamed(conversation.url, frame, received_ns))
             if frame == pong:
                 self._tell_alive(feed, received_ns)
                 continue
@@ -329,8 +337,10 @@ class StreamSocket:
         *,
         successor: Callable[[], Conversation] | None = None,
         prepare: Prepare | None = None,
+        tap: capture.Tap | None = None,
     ) -> None:
         """`successor` makes the conversation of a connection that is to take over; None = never."""
+        self._tap = tap
         self._conversation = conversation
         self._clock = clock
         self._timing = timing or Timing()
@@ -393,7 +403,7 @@ class StreamSocket:
     def _open(
         self, conversation: Conversation, feed: Feed
     ) -> tuple[_Connection, asyncio.Task[None]]:
-        connection = _Connection(conversation, self._clock, self._timing, self._prepare)
+        connection = _Connection(conversation, self._clock, self._timing, self._prepare, self._tap)
         return connection, asyncio.create_task(connection.run(feed))
 
     def _take(self, connection: _Connection) -> None:

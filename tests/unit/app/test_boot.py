@@ -108,6 +108,7 @@ def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:
         "created_ns": START_NS,
         "expires_ns": START_NS,
         "time_in_force": "gtc",
+        "trigger_price": None,
     }
     assert boot.take_up_intents(state, [row]) == 1
     (order,) = state.orders.open_orders()

@@ -11,6 +11,7 @@ from counterpoise.engine.execution_parameters import ExecutionParameters
 from counterpoise.market.freshness import FreshnessLimits
 from counterpoise.risk.ceiling import LEVERAGE_MAX
 from counterpoise.risk.guard import GuardParameters
+from counterpoise.risk.protection import ProtectionParameters
 from counterpoise.risk.view import RiskLimits
 from counterpoise.signals.parameters import SignalParameters
 from counterpoise.strategy.parameters import StrategyParameters
@@ -18,6 +19,7 @@ from counterpoise.strategy.parameters import StrategyParameters
 OWNERS = (
     StrategyParameters,
     GuardParameters,
+    ProtectionParameters,
     RiskLimits,
     SignalParameters,
     FreshnessLimits,

@@ -7,9 +7,9 @@ import pytest
 from counterpoise.domain.account import TradingState
 from counterpoise.domain.events import InstrumentStateTold, Tick
 from counterpoise.domain.instruments import InstrumentState
-from counterpoise.domain.orders import Side
+from counterpoise.domain.orders import OrderState, Side, TimeInForce
 from counterpoise.domain.records import DecisionMade, IncidentOpened
-from counterpoise.engine import flattening
+from counterpoise.engine import actions, flattening, working
 from counterpoise.engine.trading_state import Cause
 from counterpoise.ledger import codec
 from engine_world import World, ready
@@ -110,3 +110,91 @@ def test_closing_our_own_core_is_no_vanished_core() -> None:
         world.fill(sent)
     world.position("BTCUSDT", "0", None)
     assert "core.vanished" not in [kind for kind, _ in incidents(world)]
+
+
+def test_a_core_whose_end_is_announced_is_closed_with_its_hedges_before_it_comes() -> None:
+    world = ready(positions=HELD)
+    world.after(20)
+    world.market()
+    told(world, "BTCUSDT", InstrumentState.CLOSING)
+    assert world.state.causes == {Cause.CORE}
+    assert incidents(world) == [("instrument.state", "critical")]
+    world.feed(Tick(now_ns=world.after(1)))
+    sent = world.submits()
+    assert {(s.intent.instrument_id, s.intent.side, s.quantity) for s in sent} == {
+        ("BTCUSDT", Side.SELL, Decimal("0.1")),
+        ("ETHUSDT", Side.BUY, Decimal(1)),
+    }
+    assert all(s.intent.reduce_only for s in sent)
+    row = world.records(DecisionMade)[-1]
+    assert isinstance(row, DecisionMade)
+    assert (row.kind, row.reasons) == ("flatten", ("INSTRUMENT_CLOSING",))
+    for order in sent:
+        world.fill(order)
+    before = len(world.submits())
+    for _ in range(5):
+        world.market()
+        world.feed(Tick(now_ns=world.after(1)))
+    assert len(world.submits()) == before, "closed once"
+    assert world.state.trading_state is TradingState.REDUCING, "and not opened again"
+
+
+def test_a_refused_closing_is_tried_until_it_is_done() -> None:
+    world = ready(positions=HELD)
+    told(world, "BTCUSDT", InstrumentState.CLOSING)
+    world.feed(Tick(now_ns=world.after(1)))
+    for sent in world.submits():
+        name = sent.intent.instrument_id
+        world.order(sent.intent.client_order_id, OrderState.REJECTED, name=name, filled="0")
+    for _ in range(4):
+        world.market()
+        world.feed(Tick(now_ns=world.after(1)))
+    assert len(world.submits()) > 2
+
+
+def test_a_hedge_whose_end_is_announced_goes_alone() -> None:
+    world = ready(positions=HELD)
+    told(world, "ETHUSDT", InstrumentState.CLOSING)
+    assert world.state.trading_state is TradingState.ACTIVE
+    world.feed(Tick(now_ns=world.after(1)))
+    (sent,) = world.submits()
+    assert (sent.intent.instrument_id, sent.quantity) == ("ETHUSDT", Decimal(1))
+    row = world.records(DecisionMade)[-1]
+    assert isinstance(row, DecisionMade)
+    inputs = codec.decode(row.inputs, flattening.FlattenInputs)
+    assert set(inputs.quantities) == {"ETHUSDT"}
+    assert codec.encode(flattening.recompute(inputs)) == row.outputs
+
+
+def test_where_only_post_only_is_taken_a_reduction_rests_at_the_best_price_of_its_side() -> None:
+    world = ready(positions=HELD)
+    told(world, "BTCUSDT", InstrumentState.POST_ONLY)
+    world.after(1)
+    world.market()
+    world.done += flattening.flatten(world.state, "test")
+    core, hedge = sorted(world.submits(), key=lambda s: s.intent.instrument_id)
+    assert (core.intent.time_in_force, core.intent.post_only) == (TimeInForce.GTC, True)
+    # The lowest ask: a sell there takes nothing.
+    assert core.intent.price_limit == Decimal("50000.1")
+    assert core.intent.reduce_only
+    assert hedge.intent.time_in_force is TimeInForce.IOC, "the hedge's market is as ever"
+    world.fill(hedge)
+    world.order(core.intent.client_order_id, OrderState.ACCEPTED, filled="0")
+    # It waits for some seconds, whoever else drops increases meanwhile, and goes again after.
+    world.after(2)
+    world.done += working.drop_increases(world.state, "test")
+    world.feed(Tick(now_ns=world.after(1)))
+    assert not [a for a in world.done if isinstance(a, actions.Cancel)]
+    world.market()
+    world.feed(Tick(now_ns=world.after(2)))
+    (canceled,) = [a for a in world.done if isinstance(a, actions.Cancel)]
+    assert canceled.client_order_id == core.intent.client_order_id
+    world.book("BTCUSDT", "50010")
+    world.order(core.intent.client_order_id, OrderState.CANCELED, filled="0.04")
+    again = world.submits()[-1]
+    assert (again.intent.price_limit, again.intent.post_only) == (Decimal("50010.1"), True)
+    assert again.quantity == Decimal("0.06")
+    # Live again, it takes at once.
+    told(world, "BTCUSDT", InstrumentState.LIVE)
+    world.order(again.intent.client_order_id, OrderState.CANCELED, filled="0")
+    assert world.submits()[-1].intent.time_in_force is TimeInForce.IOC

@@ -269,11 +269,18 @@ def test_a_senseless_level_drops_the_book():
     assert seen(one).missing == ("BOOK_MISSING",)
 
 
-@pytest.mark.parametrize("state", [InstrumentState.SUSPENDED, InstrumentState.POST_ONLY])
-def test_rules_are_replaced_and_data_stay(state):
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (InstrumentState.SUSPENDED, "INSTRUMENT_SUSPENDED"),
+        (InstrumentState.POST_ONLY, "INSTRUMENT_SUSPENDED"),
+        (InstrumentState.CLOSING, "INSTRUMENT_CLOSING"),
+    ],
+)
+def test_rules_are_replaced_and_data_stay(state, code):
     one = market(mark(), snapshot())
     one.set_instrument(replace(BTC, state=state))
-    assert seen(one).missing == ("INSTRUMENT_SUSPENDED",)
+    assert seen(one).missing == (code,)
     assert seen(one).mark == 100
     one.set_instrument(ETH)
     assert seen(one, instrument_id="ETHUSDT").missing == ("MARK_MISSING", "BOOK_MISSING")

@@ -186,8 +186,8 @@ def test_the_worst_case_counts_every_increase_and_no_reduction() -> None:
     )
     after = worst_case(view(taker_fee_bps=Decimal(0)), orders)
     assert after is not None
-    # 2.5 + 0.3 beats 2.5 - 3; the unknown order counts whole.
-    assert after.quantities == {CORE: Decimal("2.8"), ETH: Decimal("33.333"), SOL: Decimal(100)}
+    # Once a reduction took the 2.5 off, the 3 sold beat 2.5 + 0.3; the unknown order counts whole.
+    assert after.quantities == {CORE: Decimal(3), ETH: Decimal("33.333"), SOL: Decimal(100)}
     assert after.gross == Decimal(168_000) + Decimal(99_999) + Decimal(15_000)
     assert after.equity == 100_000
 
@@ -195,7 +195,18 @@ def test_the_worst_case_counts_every_increase_and_no_reduction() -> None:
 def test_the_worst_case_of_a_sell_can_be_the_other_side() -> None:
     after = worst_case(view(), (order(quantity=Decimal(6), side=Side.SELL),))
     assert after is not None
-    assert after.quantities[CORE] == Decimal("3.5")
+    # A reduction of the 2.5 held may come before it, at any time.
+    assert after.quantities[CORE] == Decimal(6)
+
+
+def test_a_reduction_beside_an_increase_of_its_side_costs_what_it_costs() -> None:
+    sold = order(quantity=Decimal(6), side=Side.SELL, price_limit=MARKS[CORE])
+    reduction = replace(sold, quantity=Decimal(2), reduce_only=True)
+    alone, beside = (worst_case(view(), orders) for orders in ((sold,), (sold, reduction)))
+    assert alone is not None
+    assert beside is not None
+    assert beside.quantities == alone.quantities
+    assert alone.equity - beside.equity == 2 * MARKS[CORE] * 5 / 10_000
 
 
 def test_a_limit_beyond_the_mark_costs_equity() -> None:

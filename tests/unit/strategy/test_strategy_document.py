@@ -7,14 +7,14 @@ from pathlib import Path
 from counterpoise.strategy import decide
 from counterpoise.strategy.parameters import ORDERED, RANGES, RULE_NAMES, StrategyParameters
 from counterpoise.strategy.reasons import MEANINGS, ReasonCode
-from strategy_world import PARAMETERS
+from strategy_world import CORE
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "strategy.md").read_text(encoding="utf-8")
 
 
 def test_every_parameter_is_documented_with_its_default_and_range() -> None:
     rows = [
-        f"| `{entry.name}` | {getattr(PARAMETERS, entry.name)} | {low} to {high} |"
+        f"| `{entry.name}` | {getattr(StrategyParameters(core_instrument=CORE), entry.name)} | {low} to {high} |"
         for entry in fields(StrategyParameters)
         if entry.name in RANGES
         for low, high in [RANGES[entry.name]]

@@ -11,7 +11,7 @@ from counterpoise.app.cli import output
 from counterpoise.app.cli.ledger_access import open_dsn, open_reader
 from counterpoise.app.cli.options import Profile, Why
 from counterpoise.domain.errors import LedgerUnavailable, StartRefused
-from counterpoise.domain.events import ControlAction
+from counterpoise.domain.events import ControlAction, OrderStatement
 
 if TYPE_CHECKING:
     from counterpoise.app.settings import Settings
@@ -29,7 +29,7 @@ def _group() -> None:
 
 def pause(profile: Profile = None, reason: Why = "") -> None:
     """Only lower risk from now on; survives a restart."""
-    _ask(ControlAction.PAUSE, profile, reason)
+    ask(ControlAction.PAUSE, profile, reason)
 
 
 def resume(
@@ -46,12 +46,12 @@ def resume(
     if explain:
         _explain(profile)
         return
-    _ask(ControlAction.RESUME, profile, reason, from_halt=from_halt)
+    ask(ControlAction.RESUME, profile, reason, from_halt=from_halt)
 
 
 def flatten(profile: Profile = None, reason: Why = "") -> None:
     """Close every position, reduce-only, and stay paused."""
-    _ask(ControlAction.FLATTEN, profile, reason)
+    ask(ControlAction.FLATTEN, profile, reason)
 
 
 def stop(
@@ -63,13 +63,13 @@ def stop(
 ) -> None:
     """End the daemon as SIGTERM does."""
     action = ControlAction.FLATTEN_STOP if flatten_first else ControlAction.STOP
-    _ask(action, profile, reason)
+    ask(action, profile, reason)
 
 
 @high_water.command("reset")
 def reset(profile: Profile = None, reason: Why = "") -> None:
     """Forget the highest unit NAV: the drawdown rule starts anew from today's."""
-    _ask(ControlAction.HIGH_WATER_RESET, profile, reason)
+    ask(ControlAction.HIGH_WATER_RESET, profile, reason)
 
 
 def _explain(profile: str | None) -> None:
@@ -93,13 +93,19 @@ def _explain(profile: str | None) -> None:
     output.print_rows(holding.explained(held), ("held_back_by", "meaning", "ends"))
 
 
-def _ask(
-    action: ControlAction, profile: str | None, reason: str, *, from_halt: bool = False
+def ask(
+    action: ControlAction,
+    profile: str | None,
+    reason: str,
+    *,
+    from_halt: bool = False,
+    statement: OrderStatement | None = None,
 ) -> None:
+    """Record a wish, print the daemon's answer; exit 1 if it is refused or none comes in time."""
     from counterpoise.app import configuration
 
     settings = configuration.load(profile)
-    answer = _answer(settings, action, reason, from_halt=from_halt)
+    answer = _answer(settings, action, reason, from_halt=from_halt, statement=statement)
     if answer is None:
         typer.echo(
             f"{action.value}: the request is recorded, but no daemon answered within "
@@ -116,7 +122,12 @@ def _ask(
 
 
 def _answer(
-    settings: "Settings", action: ControlAction, reason: str, *, from_halt: bool
+    settings: "Settings",
+    action: ControlAction,
+    reason: str,
+    *,
+    from_halt: bool,
+    statement: OrderStatement | None,
 ) -> dict[str, Any] | None:
     # The daemon's answer; None = none in time.
     from counterpoise.ledger import controls
@@ -128,7 +139,7 @@ def _answer(
         # Recorded all the same, it would end the next daemon as soon as that one starts.
         raise StartRefused(f"no daemon runs in {settings.state_dir}; there is nothing to stop")
     with open_dsn(settings) as dsn:
-        control_id = controls.request(dsn, action, reason, from_halt)
+        control_id = controls.request(dsn, action, reason, from_halt, statement=statement)
         try:
             return controls.wait_ack(dsn, control_id, ANSWER_SECONDS_MAX)
         except LedgerUnavailable:

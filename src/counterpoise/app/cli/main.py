@@ -19,7 +19,9 @@ from counterpoise.app.cli import (
     feed,
     instruments,
     laboratory,
+    orders,
     positions,
+    record,
     replay,
     run,
     simulate,
@@ -66,6 +68,7 @@ app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
 app.command("instruments")(instruments.instruments)
+app.command("record")(record.record)
 app.command("backtest")(laboratory.backtest)
 app.command("compare")(laboratory.compare)
 app.command("stress")(stress.stress)
@@ -75,6 +78,7 @@ app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)
 app.command("stop")(control.stop)
 app.add_typer(control.high_water, name="high-water")
+app.add_typer(orders.orders, name="orders")
 app.add_typer(configure.config, name="config")
 app.add_typer(simulate.simulator, name="simulator")
 app.add_typer(audit.audit, name="audit")

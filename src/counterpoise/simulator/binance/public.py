@@ -43,6 +43,7 @@ TIMES_IN_FORCE: Final = ("GTC", "IOC", "FOK", "GTX")
 _STATUS: Final = {
     InstrumentState.LIVE: "TRADING",
     InstrumentState.POST_ONLY: "TRADING",
+    InstrumentState.CLOSING: "TRADING",
     InstrumentState.SUSPENDED: "PENDING_TRADING",
 }
 

@@ -24,6 +24,7 @@ RISK_SYMBOLS_MAX: Final = 15
 _STATUS: Final = {
     InstrumentState.LIVE: "Trading",
     InstrumentState.POST_ONLY: "PreLaunch",
+    InstrumentState.CLOSING: "Trading",
     InstrumentState.SUSPENDED: "Closed",
 }
 

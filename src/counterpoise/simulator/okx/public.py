@@ -23,10 +23,14 @@ BOOK_LEVELS_MAX: Final = 400
 _STATES: Final = {
     InstrumentState.LIVE: "live",
     InstrumentState.POST_ONLY: "post_only",
+    # As ever, with the time it goes offline.
+    InstrumentState.CLOSING: "live",
     InstrumentState.SUSPENDED: "suspend",
 }
 #: When the venue says its swaps were listed, ms.
 _LISTED_MS: Final = "1573557408000"
+#: When a swap that is announced to end goes offline, ms; the simulator's never do by themselves.
+_OFFLINE_MS: Final = "4102444800000"
 #: OKX's largest leverage setting where the first tier allows more.
 LEVERAGE_SETTING_MAX: Final = Decimal(100)
 
@@ -54,7 +58,7 @@ def instrument_row(contract: Contract, instrument: Instrument) -> Row:
         "ctType": "linear",
         "ctVal": text(contract.contract_size),
         "ctValCcy": contract.base,
-        "expTime": "",
+        "expTime": _OFFLINE_MS if instrument.state is InstrumentState.CLOSING else "",
         "floatPxLmtPct": "",
         "futureSettlement": False,
         "groupId": "1",

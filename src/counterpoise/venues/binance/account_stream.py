@@ -7,6 +7,7 @@ here means that the stream is deaf.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -309,6 +310,9 @@ class BinanceAccountStream:
             balance = await reads.current_balance(session, self._settle)
         except VenueError as error:
             _log.warning("balance.not_had", error=str(error))
+            if error.code == errors.STAMP_REFUSED:
+                with contextlib.suppress(VenueError):
+                    session.set_clock_offset(await attest.clock_offset_ns(session, self._clock))
             return
         received_ns = self._clock.now_ns()
         conversation.compare(balance.event_ns, received_ns)

@@ -76,6 +76,9 @@ NOT_FOUND: Final = frozenset({"-2013"})
 #: Refused for being too many or overload: an order was not placed, a read may be asked again.
 TOO_FREQUENT: Final = frozenset({"-1003", "-1008", "-1015"})
 
+#: A stamp that is not of the venue's time: the request was not looked at any further.
+STAMP_REFUSED: Final = "-1021"
+
 #: A setting that already is as asked.
 UNCHANGED: Final = frozenset({"-4046", "-4059"})
 

@@ -17,6 +17,7 @@ from counterpoise.domain.events import Event, FundingRate, LiquidationPrinted, M
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
+from counterpoise.venues import capture
 from counterpoise.venues.binance import frames
 from counterpoise.venues.binance.books import BookConversation, PublicConversation, Symbols
 from counterpoise.venues.binance.endpoints import BinanceEndpoints
@@ -163,7 +164,10 @@ class BinanceMarketStream:
         *,
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
+        tap: capture.Tap | None = None,
     ) -> None:
+        """`tap` is shown every frame as it was received, and every book REST answers."""
+        self._tap = tap
         self._endpoints = endpoints
         self._symbols = symbols
         self._clock = clock
@@ -183,7 +187,11 @@ class BinanceMarketStream:
             ShardedStream(
                 [
                     StreamSocket(
-                        make(dict(part)), clock, timing, successor=partial(make, dict(part))
+                        make(dict(part)),
+                        clock,
+                        timing,
+                        successor=partial(make, dict(part)),
+                        tap=tap,
                     )
                     for part in shards(symbols.items(), per_connection)
                 ]
@@ -200,7 +208,7 @@ class BinanceMarketStream:
         """Stream until cancelled."""
         session = BinanceSession(self._endpoints, None, STREAM_LIMITS, timeout_ms=TIMEOUT_MS)
         symbols = [symbol for symbol, _ in self._symbols.values()]
-        desk = SnapshotDesk(session, self._books, self._clock, books=len(symbols))
+        desk = SnapshotDesk(session, self._books, self._clock, books=len(symbols), tap=self._tap)
         try:
             async with asyncio.TaskGroup() as group:
                 for stream in self._streams:

@@ -1,7 +1,7 @@
 """The Binance account by REST: places and cancels orders, and answers every question of `Venue`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
@@ -23,6 +23,7 @@ from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession, receive_window_ms
 from counterpoise.venues.binance.throttle import VENUE_LIMITS, WEIGHTS
+from counterpoise.venues.session import Row
 
 #: How long one request may take before its outcome counts as unknown, ms.
 TIMEOUT_MS: Final = 5_000
@@ -67,7 +68,11 @@ class BinanceVenue:
         """
         await self.close()
         self._session = BinanceSession(
-            self._endpoints, self._credentials, VENUE_LIMITS, timeout_ms=self._timeout_ms
+            self._endpoints,
+            self._credentials,
+            VENUE_LIMITS,
+            timeout_ms=self._timeout_ms,
+            places_orders=True,
         )
         try:
             await self._load()
@@ -167,7 +172,9 @@ class BinanceVenue:
                 remaining_ns = order.approved.expires_ns - self._clock.now_ns()
                 window_ms = receive_window_ms(remaining_ns // NS_PER_MS)
                 request["params"]["recvWindow"] = window_ms
-            answer = await session.change(lambda: session.orders.create_order(**request))
+                answer = await session.change(lambda: session.orders.create_order(**request))
+            else:
+                answer = await self._change(lambda: session.orders.create_order(**request))
         return self._accepted(answer, intent.client_order_id, intent.instrument_id)
 
     async def cancel(self, instrument_id: str, client_order_id: str) -> None:
@@ -177,7 +184,7 @@ class BinanceVenue:
         session = self._opened
         try:
             async with session.lanes.cancel():
-                await session.change(lambda: session.orders.fapiPrivateDeleteOrder(body))
+                await self._change(lambda: session.orders.fapiPrivateDeleteOrder(body))
         except VenueRejected as error:
             if error.code not in errors.ALREADY_OVER:
                 raise
@@ -247,6 +254,20 @@ class BinanceVenue:
         if self._session is None:
             raise VenueUnreachable("the connection to Binance is not open")
         return self._session
+
+    async def _change(self, call: Callable[[], Awaitable[Any]]) -> Row:
+        """Send what lowers risk; refused for its stamp alone, it is stamped anew and sent again.
+
+        That refusal is definite: Binance looked at the time and at nothing else. A clock of ours
+        that stepped must not silence reductions until it is measured the next time.
+        """
+        try:
+            return await self._opened.change(call)
+        except VenueRejected as error:
+            if error.code != errors.STAMP_REFUSED:
+                raise
+        await self.clock_offset_ns()
+        return await self._opened.change(call)
 
     def _take_offset(self, offset_ns: int) -> None:
         self._offset_ns = offset_ns

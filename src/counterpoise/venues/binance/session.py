@@ -34,11 +34,16 @@ class BinanceSession(RestSession):
         limits: LaneLimits,
         *,
         timeout_ms: int,
+        places_orders: bool = False,
     ) -> None:
-        """Without a key (None) only what is public can be read."""
+        """Without a key (None) only what is public can be read.
+
+        `places_orders` = orders get a client, and sockets, of their own.
+        """
+        reads = _client(endpoints, credentials, timeout_ms)
         super().__init__(
-            _client(endpoints, credentials, timeout_ms),
-            _client(endpoints, credentials, timeout_ms),
+            _client(endpoints, credentials, timeout_ms) if places_orders else reads,
+            reads,
             Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else limits),
         )
         self.endpoints = endpoints

@@ -10,6 +10,7 @@ import structlog
 
 from counterpoise.domain.errors import VenueError, VenueUnreachable
 from counterpoise.ports import Clock
+from counterpoise.venues import capture
 from counterpoise.venues.binance.books import BookConversation
 from counterpoise.venues.binance.frames import DepthSnapshot
 from counterpoise.venues.binance.session import BinanceSession
@@ -52,7 +53,10 @@ class SnapshotDesk:
         clock: Clock,
         *,
         books: int,
+        tap: capture.Tap | None = None,
     ) -> None:
+        """`tap` is shown every answer."""
+        self._tap = tap
         self._session = session
         self._conversations = conversations
         self._clock = clock
@@ -101,10 +105,22 @@ class SnapshotDesk:
             answer = await session.answer(
                 session.reads.fapiPublicGetDepth, {"symbol": symbol, "limit": self._levels}
             )
+        if self._tap is not None:
+            self._tap(self._captured(symbol, answer))
         try:
             return msgspec.convert(answer, DepthSnapshot)
         except msgspec.ValidationError as error:
             raise VenueUnreachable(f"Binance answered a book we cannot read: {error}") from error
+
+    def _captured(self, symbol: str, answer: object) -> capture.CapturedFrame:
+        # ccxt leaves the figures of an answer as the text they were.
+        base = self._session.endpoints.rest_url
+        return capture.CapturedFrame(
+            received_ns=self._clock.now_ns(),
+            kind="http",
+            url=f"{base}/fapi/v1/depth?symbol={symbol}&limit={self._levels}",
+            frame=msgspec.json.encode(answer).decode(),
+        )
 
 
 async def funding_intervals(

@@ -49,7 +49,7 @@ class BookRow(msgspec.Struct):
     seq: int = 0
 
 
-class TickerRow(msgspec.Struct, rename="camel"):
+class PricesRow(msgspec.Struct, rename="camel"):
     """Topic tickers: everything in a snapshot, later only what changed ("" = not in it)."""
 
     symbol: str
@@ -78,14 +78,14 @@ class OrderRow(msgspec.Struct, rename="camel"):
     order_id: str
     order_status: str
     side: str
-    qty: str
+    quantity: str = msgspec.field(name="qty")
     order_type: str
     #: Streams carry every product; answers are of the one asked for.
     category: str = "linear"
     order_link_id: str = ""
     price: str = ""
     avg_price: str = ""
-    cum_exec_qty: str = ""
+    filled: str = msgspec.field(name="cumExecQty", default="")
     reduce_only: bool = False
     created_time: str = ""
     updated_time: str = ""
@@ -104,7 +104,7 @@ class ExecutionRow(msgspec.Struct, rename="camel"):
     exec_id: str
     exec_type: str
     side: str
-    exec_qty: str
+    quantity: str = msgspec.field(name="execQty")
     exec_price: str
     exec_time: str
     category: str = "linear"
@@ -137,10 +137,10 @@ class PositionRow(msgspec.Struct, rename="camel"):
     adl_rank_indicator: int = 0
 
 
-class CoinRow(msgspec.Struct, rename="camel"):
+class CurrencyRow(msgspec.Struct, rename="camel"):
     """One currency of a wallet."""
 
-    coin: str
+    currency: str = msgspec.field(name="coin")
     equity: str
     wallet_balance: str
 
@@ -152,7 +152,7 @@ class WalletRow(msgspec.Struct, rename="camel"):
     total_available_balance: str = ""
     total_initial_margin: str = ""
     total_maintenance_margin: str = ""
-    coin: tuple[CoinRow, ...] = ()
+    currencies: tuple[CurrencyRow, ...] = msgspec.field(name="coin", default=())
 
 
 class MovementRow(msgspec.Struct, rename="camel"):
@@ -168,7 +168,7 @@ class MovementRow(msgspec.Struct, rename="camel"):
 
 FRAME = msgspec.json.Decoder(Frame)
 BOOK = msgspec.json.Decoder(BookRow)
-TICKER = msgspec.json.Decoder(TickerRow)
+PRICES = msgspec.json.Decoder(PricesRow)
 LIQUIDATIONS = msgspec.json.Decoder(tuple[LiquidationRow, ...])
 ORDERS = msgspec.json.Decoder(tuple[OrderRow, ...])
 EXECUTIONS = msgspec.json.Decoder(tuple[ExecutionRow, ...])

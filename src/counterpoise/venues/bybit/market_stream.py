@@ -25,7 +25,7 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues import plausible
+from counterpoise.venues import capture, plausible
 from counterpoise.venues.bybit import frames
 from counterpoise.venues.bybit.book_sync import BookSequence, Verdict
 from counterpoise.venues.bybit.convert import SIDES
@@ -228,7 +228,7 @@ class BookConversation(PublicConversation):
 
 
 @dataclass(slots=True)
-class _Ticker:
+class _Prices:
     """What the messages of one ticker add up to."""
 
     mark: Decimal | None = None
@@ -239,7 +239,7 @@ class _Ticker:
     mark_told_ns: int = 0
     funding_told_ns: int = 0
 
-    def take(self, row: frames.TickerRow) -> tuple[bool, bool]:
+    def take(self, row: frames.PricesRow) -> tuple[bool, bool]:
         """Take what a message has; return whether a price and whether the funding changed.
 
         Nothing is taken of a message with a figure nobody means: it would stay.
@@ -269,17 +269,17 @@ class MarkConversation(PublicConversation):
         self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
         self._instruments = {symbol: ours for ours, (symbol, _) in symbols.items()}
-        self._tickers: dict[str, _Ticker] = {}
+        self._prices: dict[str, _Prices] = {}
 
     @property
     def complete(self) -> bool:
         """True once every mark and funding rate has come."""
-        return len(self._tickers) == len(self._instruments)
+        return len(self._prices) == len(self._instruments)
 
     def begin(self, now_ns: int) -> None:
         """Subscribe everything."""
         self.restart()
-        self._tickers.clear()
+        self._prices.clear()
         self._silence.expect("tickers", self._instruments, self._rhythm.mark, now_ns)
         self.ask("subscribe", [f"tickers.{symbol}" for symbol in self._instruments])
         self.ask("subscribe", [f"allLiquidation.{symbol}" for symbol in self._instruments])
@@ -294,10 +294,10 @@ class MarkConversation(PublicConversation):
         if instrument_id is None:
             return None
         if channel == "tickers":
-            row = frames.TICKER.decode(message.data)
+            row = frames.PRICES.decode(message.data)
             self._silence.hear("tickers", symbol, received_ns, self._rhythm.mark)
             if message.type == "snapshot":
-                self._tickers[symbol] = _Ticker()
+                self._prices[symbol] = _Prices()
             return self._told(instrument_id, symbol, row, ns_from_ms(message.ts), received_ns)
         if channel == "allLiquidation":
             return _liquidations(
@@ -313,37 +313,37 @@ class MarkConversation(PublicConversation):
         self,
         instrument_id: str,
         symbol: str,
-        row: frames.TickerRow,
+        row: frames.PricesRow,
         event_ns: int,
         received_ns: int,
     ) -> list[Event]:
-        ticker = self._tickers.get(symbol)
-        if ticker is None:
+        known = self._prices.get(symbol)
+        if known is None:
             # A change of what we never had.
             return []
-        price, funding = ticker.take(row)
+        price, funding = known.take(row)
         events: list[Event] = []
-        again = received_ns - ticker.mark_told_ns >= MARK_AGAIN_NS
-        if ticker.mark is not None and (price or again):
-            ticker.mark_told_ns = received_ns
+        again = received_ns - known.mark_told_ns >= MARK_AGAIN_NS
+        if known.mark is not None and (price or again):
+            known.mark_told_ns = received_ns
             events.append(
                 MarkPrice(
                     instrument_id=instrument_id,
-                    mark=ticker.mark,
-                    index=ticker.index,
+                    mark=known.mark,
+                    index=known.index,
                     event_ns=event_ns,
                     received_ns=received_ns,
                 )
             )
-        again = received_ns - ticker.funding_told_ns >= FUNDING_AGAIN_NS
-        if ticker.rate is not None and ticker.funding_ns and (funding or again):
-            ticker.funding_told_ns = received_ns
+        again = received_ns - known.funding_told_ns >= FUNDING_AGAIN_NS
+        if known.rate is not None and known.funding_ns and (funding or again):
+            known.funding_told_ns = received_ns
             events.append(
                 FundingRate(
                     instrument_id=instrument_id,
-                    rate=ticker.rate,
-                    funding_ns=ticker.funding_ns,
-                    interval_hours=ticker.interval_hours,
+                    rate=known.rate,
+                    funding_ns=known.funding_ns,
+                    interval_hours=known.interval_hours,
                     event_ns=event_ns,
                     received_ns=received_ns,
                 )
@@ -362,7 +362,10 @@ class BybitMarketStream:
         *,
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
+        tap: capture.Tap | None = None,
     ) -> None:
+        """`tap` is shown every frame as it was received."""
+
         def book(part: Symbols) -> Conversation:
             return BookConversation(endpoints, part, rhythm)
 
@@ -373,7 +376,11 @@ class BybitMarketStream:
             ShardedStream(
                 [
                     StreamSocket(
-                        make(dict(part)), clock, timing, successor=partial(make, dict(part))
+                        make(dict(part)),
+                        clock,
+                        timing,
+                        successor=partial(make, dict(part)),
+                        tap=tap,
                     )
                     for part in shards(symbols.items(), per_connection)
                 ]

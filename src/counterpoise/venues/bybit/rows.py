@@ -13,7 +13,7 @@ from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_d
 def order_update(row: OrderRow, source: UpdateSource, received_ns: int) -> OrderUpdate:
     """Return an order's state. Raises KeyError for a state Bybit has not documented."""
     state = ORDER_STATES[row.order_status]
-    filled = optional_decimal(row.cum_exec_qty)
+    filled = optional_decimal(row.filled)
     if state is OrderState.REJECTED and filled:
         # What has executed was taken; only the rest of it was refused.
         state = OrderState.CANCELED
@@ -40,8 +40,8 @@ def open_order(row: OrderRow) -> OpenOrder:
         venue_order_id=row.order_id,
         instrument_id=row.symbol,
         side=SIDES[row.side],
-        quantity=Decimal(row.qty),
-        filled_quantity=Decimal(row.cum_exec_qty or "0"),
+        quantity=Decimal(row.quantity),
+        filled_quantity=Decimal(row.filled or "0"),
         price_limit=None if row.order_type == "Market" else positive_decimal(row.price),
         reduce_only=row.reduce_only,
         state=ORDER_STATES[row.order_status],
@@ -56,7 +56,7 @@ def fill(row: ExecutionRow, settle: str, received_ns: int) -> Fill:
         client_order_id=row.order_link_id or None,
         venue_order_id=row.order_id,
         side=SIDES[row.side],
-        quantity=Decimal(row.exec_qty),
+        quantity=Decimal(row.quantity),
         price=Decimal(row.exec_price),
         fee=Decimal(row.exec_fee or "0"),
         fee_currency=row.fee_currency or settle,
@@ -97,8 +97,8 @@ def balance(row: WalletRow, currency: str, event_ns: int) -> Balance | None:
 
     Margin is of the whole account, since in cross margin all of it stands behind a position.
     """
-    for part in row.coin:
-        if part.coin == currency:
+    for part in row.currencies:
+        if part.currency == currency:
             return Balance(
                 currency=currency,
                 wallet_balance=Decimal(part.wallet_balance),

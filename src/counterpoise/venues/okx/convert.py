@@ -101,8 +101,15 @@ def contract_from_row(row: Mapping[str, Any], settle: str) -> Contract | None:
         tick_size=Decimal(row["tickSz"]),
         limit_contracts_max=optional_decimal(row.get("maxLmtSz")),
         market_contracts_max=optional_decimal(row.get("maxMktSz")),
-        state=_INSTRUMENT_STATES.get(str(row.get("state")), InstrumentState.SUSPENDED),
+        state=_state(row),
     )
+
+
+def _state(row: Mapping[str, Any]) -> InstrumentState:
+    # A perpetual has an `expTime` only once OKX has announced when it goes offline.
+    state = _INSTRUMENT_STATES.get(str(row.get("state")), InstrumentState.SUSPENDED)
+    ends = state is InstrumentState.LIVE and row.get("expTime")
+    return InstrumentState.CLOSING if ends else state
 
 
 def base_from_contracts(contracts: Decimal, contract_size: Decimal) -> Decimal:

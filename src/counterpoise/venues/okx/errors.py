@@ -10,6 +10,7 @@ from typing import Final
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     PositionDoubtful,
+    PriceRefused,
     VenueError,
     VenueRejected,
 )
@@ -30,7 +31,7 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
     # The order itself was refused: parameters, limits, margin, instrument, reduce-only.
     **codes(
         VenueRejected,
-        "51000 51001 51002 51003 51004 51005 51006 51007 51008 51009 51010 51011 51012 51014"
+        "51000 51001 51002 51003 51004 51005 51007 51008 51009 51010 51011 51012 51014"
         " 51015 51016 51017 51020 51021 51022 51023 51024 51025 51026 51027 51028 51029 51030"
         " 51031 51037 51038 51039 51041 51043 51044 51050 51051 51052 51053 51058 51061 51063"
         " 51065 51066 51068 51069 51070 51071 51076 51077 51078 51087 51088 51090 51091 51092"
@@ -45,6 +46,12 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
     # It would not reduce: the position is gone, on the other side, or reserved by orders that
     # rest (venues.md 3.2). Read it again; the same order again would be refused again.
     **codes(PositionDoubtful, "51112 51148 51169 51170"),
+    # Its price is outside the band that OKX takes now, which moves with index and mark.
+    **codes(PriceRefused, "51006"),
+    # A stop that its price has passed already, or for a position that is gone.
+    **codes(
+        VenueRejected, "51277 51278 51279 51280 51300 51302 51303 51304 51305 51306 51307 51308"
+    ),
     # Cancels and queries: the order is over, never was, or cannot be cancelled now.
     **codes(
         VenueRejected,

@@ -79,6 +79,8 @@ class OrderRow(msgspec.Struct, rename="camel"):
     sz: str
     ord_type: str
     cl_ord_id: str = ""
+    #: Our id of the stop that made it.
+    algo_cl_ord_id: str = ""
     px: str = ""
     acc_fill_sz: str = ""
     avg_px: str = ""
@@ -99,6 +101,26 @@ class OrderRow(msgspec.Struct, rename="camel"):
     #: Fee over all fills so far.
     fee: str = ""
     fee_ccy: str = ""
+
+
+class AlgoRow(msgspec.Struct, rename="camel"):
+    """A stop: trade/order-algo and trade/orders-algo-pending."""
+
+    inst_id: str
+    algo_id: str
+    state: str
+    side: str
+    algo_cl_ord_id: str = ""
+    sz: str = ""
+    sl_trigger_px: str = ""
+    tp_trigger_px: str = ""
+    reduce_only: str | bool = "false"
+    #: The order it made, and what that filled, contracts.
+    ord_id: str = ""
+    actual_sz: str = ""
+    fail_code: str = ""
+    c_time: str = ""
+    u_time: str = ""
 
 
 class FillRow(msgspec.Struct, rename="camel"):

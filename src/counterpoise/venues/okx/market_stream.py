@@ -24,7 +24,7 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues import plausible
+from counterpoise.venues import capture, plausible
 from counterpoise.venues.connection import (
     Conversation,
     Dropped,
@@ -341,7 +341,10 @@ class OkxMarketStream:
         *,
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
+        tap: capture.Tap | None = None,
     ) -> None:
+        """`tap` is shown every frame as it was received."""
+
         def book(part: Symbols) -> Conversation:
             return BookConversation(endpoints, part, rhythm)
 
@@ -352,7 +355,11 @@ class OkxMarketStream:
             ShardedStream(
                 [
                     StreamSocket(
-                        make(dict(part)), clock, timing, successor=partial(make, dict(part))
+                        make(dict(part)),
+                        clock,
+                        timing,
+                        successor=partial(make, dict(part)),
+                        tap=tap,
                     )
                     for part in shards(symbols.items(), per_connection)
                 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
-from counterpoise.domain.account import AccountSnapshot, Attestation
+from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     StartRefused,
@@ -19,7 +19,7 @@ from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle, Clock
 from counterpoise.venues import order_entry
 from counterpoise.venues.figures import ns_from_ms, plain
-from counterpoise.venues.okx import attest, candles, convert, errors, reads
+from counterpoise.venues.okx import attest, candles, convert, errors, reads, triggers
 from counterpoise.venues.okx.convert import Contract
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.session import DEADLINE_FIELD, OkxSession, Row
@@ -34,6 +34,7 @@ class OkxVenue:
     name: str = "okx"
     history_ns: int = reads.HISTORY_NS
     executions_ns: int = reads.EXECUTIONS_NS
+    has_triggers: bool = True
 
     def __init__(
         self,
@@ -173,6 +174,28 @@ class OkxVenue:
         except VenueRejected as error:
             if error.code not in errors.ALREADY_OVER:
                 raise
+
+    async def place_trigger(self, order: JournaledOrder) -> OrderUpdate:
+        """Have OKX hold a stop back under our id until the mark reaches it."""
+        contract = self._known_order(order.intent.instrument_id)
+        body = triggers.request(order, contract)
+        session = self._opened
+        async with session.lanes.order(reduce_only=True):
+            answer = await session.change(lambda: session.orders.privatePostTradeOrderAlgo(body))
+        return triggers.accepted(answer, order.intent.client_order_id, contract, self._clock)
+
+    async def cancel_trigger(self, instrument_id: str, client_order_id: str) -> None:
+        """Have a stop dropped; one that is already over is no error."""
+        await triggers.cancel(self._opened, self._known_order(instrument_id), client_order_id)
+
+    async def find_trigger(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        """Return what became of a stop and of the order it made; None = OKX knows none."""
+        contract = self._known_order(instrument_id)
+        return await triggers.find(self._opened, contract, client_order_id, self._clock)
+
+    async def triggers(self) -> tuple[WaitingTrigger, ...]:
+        """Return every stop that waits in a swap of this account."""
+        return await triggers.waiting(self._opened, self._by_inst_id)
 
     async def find_order(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
         """Return what OKX knows of an order by our id; None = it says it knows none."""

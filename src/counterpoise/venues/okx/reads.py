@@ -1,7 +1,7 @@
 """What OKX says of the account: balance, positions, orders and fills, by REST."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
@@ -120,7 +120,7 @@ async def find_ended(
         "instId": contract.inst_id,
         "begin": str(since_ns // NS_PER_MS),
     }
-    answer = await _pages(session, "privateGetTradeOrdersHistory", "ordId", parameters)
+    answer = await pages(session, "privateGetTradeOrdersHistory", "ordId", parameters)
     return _named(_read(answer, OrderRow), contract, client_order_id, clock)
 
 
@@ -155,6 +155,7 @@ async def fills_since(
     for method in sources:
         for row in await _fill_pages(session, method, since_ns):
             found[row.bill_id] = row
+    await _name_after_stops(session, by_inst_id, found.values())
     received_ns = clock.now_ns()
     fills = [
         rows.fill(
@@ -178,7 +179,7 @@ async def funding_since(
     session: OkxSession, by_inst_id: Contracts, since_ns: int, clock: Clock
 ) -> tuple[FundingPaid, ...]:
     """Return funding payments of the last seven days since then, oldest first."""
-    answer = await _pages(
+    answer = await pages(
         session,
         "privateGetAccountBills",
         "billId",
@@ -210,7 +211,7 @@ async def transfers_since(
     recent = clock.now_ns() - since_ns < _RECENT_BILLS_NS
     method = "privateGetAccountBills" if recent else "privateGetAccountBillsArchive"
     parameters = {"type": _BILL_TRANSFER, "ccy": settle, "begin": str(since_ns // NS_PER_MS)}
-    answer = await _pages(session, method, "billId", parameters)
+    answer = await pages(session, method, "billId", parameters)
     received_ns = clock.now_ns()
     moved = [
         Transferred(
@@ -245,15 +246,41 @@ async def instrument_states(
 
 async def _fill_pages(session: OkxSession, method: str, since_ns: int) -> list[FillRow]:
     parameters = {"instType": "SWAP", "begin": str(since_ns // NS_PER_MS)}
-    return _read(await _pages(session, method, "billId", parameters), FillRow)
+    return _read(await pages(session, method, "billId", parameters), FillRow)
+
+
+async def order_by_venue_id(session: OkxSession, inst_id: str, ord_id: str) -> OrderRow | None:
+    """Return an order by OKX's id; None = OKX says it knows none."""
+    try:
+        answer = await session.read("privateGetTradeOrder", instId=inst_id, ordId=ord_id)
+    except VenueRejected as error:
+        if error.code in errors.NOT_FOUND:
+            return None
+        raise
+    found = _read(answer, OrderRow)
+    return found[0] if found else None
+
+
+async def _name_after_stops(
+    session: OkxSession, by_inst_id: Contracts, found: Iterable[FillRow]
+) -> None:
+    # An execution of an order that a stop made has no id of ours; its order names the stop. A
+    # liquidation's or ADL's (a negative number) has neither.
+    for row in found:
+        if row.cl_ord_id or row.trade_id.startswith("-") or row.inst_id not in by_inst_id:
+            continue
+        if row.ord_id not in session.stops_by_order:
+            order = await order_by_venue_id(session, row.inst_id, row.ord_id)
+            session.keep_stop(row.ord_id, "" if order is None else order.algo_cl_ord_id)
+        row.cl_ord_id = session.stops_by_order[row.ord_id]
 
 
 async def _pending_orders(session: OkxSession) -> list[OrderRow]:
-    found = await _pages(session, "privateGetTradeOrdersPending", "ordId", {"instType": "SWAP"})
+    found = await pages(session, "privateGetTradeOrdersPending", "ordId", {"instType": "SWAP"})
     return _read(found, OrderRow)
 
 
-async def _pages(
+async def pages(
     session: OkxSession, method: str, cursor: str, parameters: dict[str, str]
 ) -> list[Any]:
     """Return every row of a list, newest first, page by page behind its cursor."""

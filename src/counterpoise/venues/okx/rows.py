@@ -28,7 +28,7 @@ def order_update(
     state = ORDER_STATES[row.state]
     filled = optional_decimal(row.acc_fill_sz)
     return OrderUpdate(
-        client_order_id=row.cl_ord_id or None,
+        client_order_id=row.cl_ord_id or row.algo_cl_ord_id or None,
         venue_order_id=row.ord_id,
         instrument_id=instrument_id,
         state=state,
@@ -46,7 +46,7 @@ def order_update(
 def open_order(row: OrderRow, instrument_id: str, contract_size: Decimal) -> OpenOrder:
     """Return an order that may still fill."""
     return OpenOrder(
-        client_order_id=row.cl_ord_id or None,
+        client_order_id=row.cl_ord_id or row.algo_cl_ord_id or None,
         venue_order_id=row.ord_id,
         instrument_id=instrument_id,
         side=Side(row.side),
@@ -74,7 +74,7 @@ def fill_in_order(
     return Fill(
         fill_id=row.trade_id,
         instrument_id=instrument_id,
-        client_order_id=row.cl_ord_id or None,
+        client_order_id=row.cl_ord_id or row.algo_cl_ord_id or None,
         venue_order_id=row.ord_id,
         side=Side(row.side),
         quantity=base_from_contracts(contracts, contract_size),

@@ -16,6 +16,9 @@ __all__ = ["DEADLINE_FIELD", "OkxSession", "Row"]
 #: Request field that becomes the expTime header: the venue drops the request after it, ms.
 DEADLINE_FIELD: Final = "expTime"
 
+#: Orders without an id of ours that are remembered not to be asked about again.
+STOPS_REMEMBERED_MAX: Final = 1_000
+
 
 class OkxSession(RestSession):
     """Opens, signs and closes; knows no meaning of any endpoint."""
@@ -31,6 +34,14 @@ class OkxSession(RestSession):
             Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else VENUE_LIMITS),
         )
         self.endpoints = endpoints
+        #: OKX's id of an order without an id of ours -> our id of the stop that made it, or "".
+        self.stops_by_order: dict[str, str] = {}
+
+    def keep_stop(self, ord_id: str, stop_id: str) -> None:
+        """Remember our id of the stop that made an order; "" = none of ours did."""
+        self.stops_by_order[ord_id] = stop_id
+        while len(self.stops_by_order) > STOPS_REMEMBERED_MAX:
+            del self.stops_by_order[next(iter(self.stops_by_order))]
 
     async def read(self, method: str, **parameters: Any) -> list[Any]:
         """Return `data` of one GET in the lane of reads."""

@@ -52,6 +52,7 @@ COMMANDS = [
     "data fetch",
     "data check",
     "feed replay",
+    "record",
     "stress",
     "sweep",
 ]

@@ -131,6 +131,33 @@ async def test_what_cannot_be_right_is_not_sent(venue, stub, journal_order, give
     assert stub.sent(ORDER) == []
 
 
+def too_early(stub):
+    """Refuses a stamp that is a second ahead of the stub's clock, as Binance does."""
+
+    def answer(fields):
+        venue_ms = time.time() * 1_000 + stub.ahead_ms
+        if int(fields["timestamp"]) >= venue_ms + 1_000:
+            return web.json_response({"code": -1021, "msg": "ahead"}, status=400)
+        return taken(fields) if "newClientOrderId" in fields else {"status": "CANCELED"}
+
+    return answer
+
+
+async def test_what_lowers_risk_survives_a_step_of_our_clock(venue, stub, journal_order):
+    stub.ahead_ms = -30_000
+    stub.answers[ORDER] = stub.answers["DELETE /fapi/v1/order"] = too_early(stub)
+    with pytest.raises(VenueRejected) as refusal:
+        await venue.submit(await journal_order(quantity="1"))
+    assert refusal.value.code == "-1021"
+    assert len(stub.sent(ORDER)) == 1
+    reduction = await journal_order(quantity="1", side=Side.SELL, reduce_only=True)
+    assert (await venue.submit(reduction)).state is OrderState.ACCEPTED
+    assert len(stub.sent(ORDER)) == 3
+    # Measured once, right from then on.
+    await venue.cancel("BTCUSDT", "cp1")
+    assert len(stub.sent("DELETE /fapi/v1/order")) == 1
+
+
 def refused(code: int, status: int = 400, words: str = "words"):
     def answer(_fields):
         return web.json_response({"code": code, "msg": words}, status=status)

@@ -293,7 +293,7 @@ def stream_of(stub, symbols, credentials, clock):
     )
 
 
-async def wait_for(condition, seconds=3):
+async def wait_for(condition, seconds=30):
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is another task's doing
             await asyncio.sleep(0.005)

@@ -263,7 +263,7 @@ async def streams():
         yield stub
 
 
-async def eventually(condition, seconds=3):
+async def eventually(condition, seconds=30):
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is another task's doing
             await asyncio.sleep(0.005)
@@ -272,7 +272,7 @@ async def eventually(condition, seconds=3):
 class Heard(list):
     """A feed that can be waited on."""
 
-    async def until(self, wanted, seconds=3):
+    async def until(self, wanted, seconds=30):
         await eventually(lambda: any(wanted(event) for event in self), seconds)
         return next(event for event in self if wanted(event))
 

@@ -1,0 +1,200 @@
+"""Stops that OKX holds back: algo orders of type conditional, mark-triggered, sent at market.
+
+They bind no margin and reserve no position until they act, and end with the position
+(`cxlOnClosePos`). The order a stop makes has an id of its own, no clOrdId, and names the stop in
+`algoClOrdId`; only that field names a stop of ours (docs-v5 "Algo Trading").
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from counterpoise.domain.account import WaitingTrigger
+from counterpoise.domain.errors import OutcomeUnknown, VenueRejected, VenueUnreachable
+from counterpoise.domain.events import OrderUpdate, UpdateSource
+from counterpoise.domain.orders import JournaledOrder, OrderState, Side
+from counterpoise.ports import Clock
+from counterpoise.venues import figures
+from counterpoise.venues.okx import convert, errors, reads, rows
+from counterpoise.venues.okx.convert import Contract
+from counterpoise.venues.okx.frames import AlgoRow
+from counterpoise.venues.okx.session import OkxSession
+
+#: What an algo order is listed by; the list has to be asked for by type.
+_KIND: Final = "conditional"
+_MARKET: Final = "-1"
+
+_STATES: Final[Mapping[str, OrderState]] = {
+    "live": OrderState.ACCEPTED,
+    "pause": OrderState.ACCEPTED,
+    "partially_effective": OrderState.ACCEPTED,
+    "effective": OrderState.FILLED,
+    "canceled": OrderState.CANCELED,
+    "order_failed": OrderState.REJECTED,
+    "partially_failed": OrderState.REJECTED,
+}
+
+
+def request(order: JournaledOrder, contract: Contract) -> dict[str, Any]:
+    """Return the body of trade/order-algo for a stop."""
+    intent = order.intent
+    assert intent.trigger_price is not None, "a stop waits for a mark"
+    contracts = convert.contracts_from_base(order.approved.quantity, contract)
+    # Rounded toward the mark: a stop that acts a tick earlier, never later.
+    trigger = convert.price_on_grid(intent.trigger_price, intent.side, contract, reduce_only=True)
+    return {
+        "instId": contract.inst_id,
+        "tdMode": "cross",
+        "side": intent.side.value,
+        "ordType": _KIND,
+        "sz": figures.plain(contracts),
+        "slTriggerPx": figures.plain(trigger),
+        "slTriggerPxType": "mark",
+        "slOrdPx": _MARKET,
+        "reduceOnly": True,
+        "cxlOnClosePos": True,
+        "algoClOrdId": intent.client_order_id,
+    }
+
+
+def accepted(
+    answer: Mapping[str, Any], client_order_id: str, contract: Contract, clock: Clock
+) -> OrderUpdate:
+    """Return OKX's answer to a stop. Raises its refusal, or OutcomeUnknown for one that is none."""
+    found = answer.get("data")
+    row = found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else {}
+    code = str(row.get("sCode") or "")
+    if code not in {"", "0"}:
+        raise errors.from_code(code, str(row.get("sMsg", "")), placing=True)
+    if not row.get("algoId") or row.get("algoClOrdId") != client_order_id:
+        raise OutcomeUnknown(
+            f"OKX answered without naming the stop {client_order_id}: {str(row)[:120]}"
+        )
+    received_ns = clock.now_ns()
+    return _update(
+        client_order_id, str(row["algoId"]), contract, OrderState.ACCEPTED, received_ns, received_ns
+    )
+
+
+async def cancel(session: OkxSession, contract: Contract, client_order_id: str) -> None:
+    """Have a stop dropped; one that is already over is no error."""
+    body = [{"instId": contract.inst_id, "algoClOrdId": client_order_id}]
+    try:
+        async with session.lanes.cancel():
+            await session.change(lambda: session.orders.privatePostTradeCancelAlgos(body))
+    except VenueRejected as error:
+        if error.code not in errors.ALREADY_OVER:
+            raise
+
+
+async def find(
+    session: OkxSession, contract: Contract, client_order_id: str, clock: Clock
+) -> OrderUpdate | None:
+    """Return what became of a stop and of the order it made; None = OKX knows none by that id."""
+    try:
+        answer = await session.read("privateGetTradeOrderAlgo", algoClOrdId=client_order_id)
+    except VenueRejected as error:
+        if error.code in errors.NOT_FOUND:
+            return None
+        raise
+    found = [row for row in _read(answer) if row.algo_cl_ord_id == client_order_id]
+    if not found:
+        return None
+    row = found[0]
+    if row.state not in _STATES:
+        raise VenueUnreachable(f"OKX answered a stop's state we do not know: {row.state}")
+    state = _STATES[row.state]
+    if row.state == "effective" and row.ord_id:
+        made = await _made(session, contract, row.ord_id, clock)
+        if made is not None:
+            return made
+        # Forgotten, so it is over; what it filled stands in the stop.
+        state = OrderState.CANCELED
+    received_ns = clock.now_ns()
+    filled = convert.base_from_contracts(Decimal(row.actual_sz or "0"), contract.contract_size)
+    return _update(
+        client_order_id,
+        row.algo_id,
+        contract,
+        state,
+        figures.ns_from_ms(row.u_time or row.c_time),
+        received_ns,
+        filled=filled,
+        code=row.fail_code or None,
+    )
+
+
+async def waiting(
+    session: OkxSession, by_inst_id: Mapping[str, Contract]
+) -> tuple[WaitingTrigger, ...]:
+    """Return every stop that waits in a linear swap of ours, whoever sent it."""
+    parameters = {"ordType": _KIND, "instType": "SWAP"}
+    listed = await reads.pages(session, "privateGetTradeOrdersAlgoPending", "algoId", parameters)
+    found: list[WaitingTrigger] = []
+    for row in _read(listed):
+        contract = by_inst_id.get(row.inst_id)
+        trigger = figures.positive_decimal(row.sl_trigger_px or row.tp_trigger_px)
+        if contract is None or trigger is None:
+            continue
+        contracts = figures.positive_decimal(row.sz)
+        found.append(
+            WaitingTrigger(
+                client_order_id=row.algo_cl_ord_id or None,
+                venue_order_id=row.algo_id,
+                instrument_id=contract.instrument_id,
+                side=Side(row.side),
+                quantity=None
+                if contracts is None
+                else convert.base_from_contracts(contracts, contract.contract_size),
+                trigger_price=trigger,
+                reduce_only=row.reduce_only in {"true", True},
+            )
+        )
+    return tuple(sorted(found, key=lambda each: each.venue_order_id))
+
+
+async def _made(
+    session: OkxSession, contract: Contract, ord_id: str, clock: Clock
+) -> OrderUpdate | None:
+    row = await reads.order_by_venue_id(session, contract.inst_id, ord_id)
+    if row is None or row.state not in convert.ORDER_STATES:
+        return None
+    return rows.order_update(
+        row, contract.instrument_id, contract.contract_size, UpdateSource.REST, clock.now_ns()
+    )
+
+
+def _update(
+    client_order_id: str,
+    algo_id: str,
+    contract: Contract,
+    state: OrderState,
+    event_ns: int,
+    received_ns: int,
+    *,
+    filled: Decimal | None = None,
+    code: str | None = None,
+) -> OrderUpdate:
+    return OrderUpdate(
+        client_order_id=client_order_id,
+        venue_order_id=algo_id,
+        instrument_id=contract.instrument_id,
+        state=state,
+        filled_quantity=filled,
+        average_price=None,
+        source=UpdateSource.REST,
+        code=code,
+        message="",
+        order=None,
+        event_ns=event_ns,
+        received_ns=received_ns,
+    )
+
+
+def _read(answer: Sequence[Any]) -> list[AlgoRow]:
+    try:
+        return [msgspec.convert(row, AlgoRow) for row in answer]
+    except msgspec.ValidationError as error:
+        raise VenueUnreachable(f"OKX answered a stop we cannot read: {error}") from error

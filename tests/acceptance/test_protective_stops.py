@@ -1,0 +1,122 @@
+"""A daemon that is dead still has a floor: its stops rest at the venue and close its legs."""
+
+import json
+import urllib.request
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from counterpoise.simulator import client
+from daemon_process import Daemon, daemon, wait_until
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def venue_state(made: Daemon) -> dict[str, Any]:
+    """Return everything the venue ever took and told."""
+    port = client.read_port(made.simulator_dir)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_state", timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def live_stops(made: Daemon) -> dict[str, list[dict[str, Any]]]:
+    """Return the stops the venue holds back, by instrument."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in venue_state(made)["trigger_orders"]:
+        if each["state"] == "live":
+            found.setdefault(each["instrument_id"], []).append(each)
+    return found
+
+
+def in_step(made: Daemon) -> bool:
+    """Tell whether each leg has one stop of its own size against it."""
+    positions, stops = made.venue_positions(), live_stops(made)
+    if not positions or positions.keys() != stops.keys():
+        return False
+    return all(
+        len(stops[name]) == 1
+        and stops[name][0]["reduce_only"]
+        and (stops[name][0]["side"] == "sell") == (quantity > 0)
+        and Decimal("0.97") <= Decimal(stops[name][0]["quantity"]) / abs(quantity) <= 1
+        for name, quantity in positions.items()
+    )
+
+
+def explained(made: Daemon) -> bool:
+    """Tell whether the record has every execution, each of an order of ours, some of a stop."""
+    theirs = {
+        (each["instrument_id"], str(each["trade_sequence"])) for each in venue_state(made)["fills"]
+    }
+    with made.reader() as reader:
+        rows = reader.fills(limit=10_000)
+        stops = {
+            row["client_order_id"]
+            for row in reader.orders(limit=10_000)
+            if row["source"] == "protection"
+        }
+    assert all(row["client_order_id"] for row in rows)
+    told = {(row["instrument_id"], row["fill_id"]) for row in rows}
+    return told == theirs and bool(stops & {row["client_order_id"] for row in rows})
+
+
+def ids(made: Daemon) -> set[str]:
+    return {each["trigger_order_id"] for stops in live_stops(made).values() for each in stops}
+
+
+def test_stops_outlive_the_daemon_close_what_crashes_and_are_explained_by_the_next() -> None:
+    with daemon(cycle_seconds=300) as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        wait_until("a stop per leg", lambda: in_step(made) or None, seconds=60)
+        made.kill()
+        placed = ids(made)
+
+        # A restart adopts them; one dropped behind a living daemon is placed anew.
+        made.start()
+        assert placed & ids(made)
+        mark = made.log_size()
+        client.fault(made.simulator_dir, "cancel_behind")
+        made.wait_for("incident.opened", after=mark, kind="stop.dropped")
+        wait_until("a new stop per leg", lambda: in_step(made) or None, seconds=60)
+        assert not placed & ids(made)
+        made.kill()
+
+        # The market falls through the core's stop while no daemon runs.
+        trigger = Decimal(live_stops(made)["BTCUSDT"][0]["trigger_price"])
+        now = Decimal(made.venue()["markets"]["BTCUSDT"]["mark"])
+        client.shock(made.simulator_dir, "BTCUSDT", trigger / now - 1 - Decimal("0.02"), 6)
+        wait_until(
+            "the core closed", lambda: "BTCUSDT" not in made.venue_positions() or None, seconds=60
+        )
+        seen = venue_state(made)
+        assert Decimal(seen["equity"]) > 0
+        nameless = [each for each in seen["orders"] if each["client_order_id"] is None]
+        assert nameless
+        assert all(each["trigger_order_id"] for each in nameless), "the venue liquidated"
+
+        # The next daemon finds the execution, knows whose it is, and closes what hedged it.
+        mark = made.log_size()
+        made.start(wait=False)
+        told = made.wait_for("incident.opened", after=mark, kind="stop.acted")
+        assert "BTCUSDT" in told["summary"]
+        made.wait_for("decision.made", after=mark, kind="flatten")
+        wait_until("flat", lambda: not made.venue_positions() or None, seconds=60)
+        wait_until("no stop left", lambda: not live_stops(made) or None, seconds=60)
+        wait_until("every execution on record", lambda: explained(made) or None, seconds=60)
+
+
+def test_a_graceful_stop_leaves_them_and_a_flatten_takes_them_along() -> None:
+    with daemon(cycle_seconds=300) as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        wait_until("a stop per leg", lambda: in_step(made) or None, seconds=60)
+        made.send(15)
+        assert made.wait_exit(30) == 0
+        assert in_step(made)
+        made.start()
+        made.send(3)
+        assert made.wait_exit(90) == 0
+        assert made.venue_positions() == {}
+        assert live_stops(made) == {}

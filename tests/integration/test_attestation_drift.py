@@ -1,6 +1,6 @@
 """The daemon's watch on a real adapter: each thing that can drift, and what it is told as.
 
-A venue joins by a row; the tests know none by name.
+A venue joins by a row of `ROWS`; the tests know none by name.
 """
 
 import asyncio
@@ -26,77 +26,102 @@ from counterpoise.engine.trading_state import Cause
 from counterpoise.execution.performer import Performer
 from counterpoise.ports import Venue
 from counterpoise.simulator import client
-from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
-from counterpoise.venues.okx.orders import OkxVenue
 from engine_world import START_NS, make_state
 from scripted_venue import SettableClock
+from venue_rigs import RIGS, RunningVenue, running_venue
 
 IDS = ("BTCUSDT", "ETHUSDT")
+#: Facts that every venue tells.
+TOLD = {
+    "taker_fee_bps",
+    "maker_fee_bps",
+    "fee_tier",
+    "account_mode",
+    "ip_bound",
+    "BTCUSDT.funding_interval_hours",
+    "BTCUSDT.leverage_setting",
+    "BTCUSDT.tier_ends",
+}
 
 
-def okx(state_dir: Path) -> Venue:
-    port = client.ensure_running(state_dir, seed=7, fresh=True)
-    key = client.credentials(state_dir)
-    credentials = OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase=key.passphrase)
-    return OkxVenue(OkxEndpoints.loopback(port), credentials, SystemClock())
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """Something that changes, and how the difference is named."""
+
+    kind: str
+    #: The field that differs.
+    field: str
+    #: The fault's value; "x10" = ten times what the field says.
+    value: str = ""
+    symbol: str = ""
+    #: What the field says then; None = not looked at.
+    found: str | None = None
 
 
-@dataclass
-class Row:
-    """What one venue is said to be, and by which field the difference is named."""
+EVERYWHERE = (
+    Drift(kind="position_mode", value="hedge", field="position_mode", found="hedge"),
+    Drift(kind="fee", value="8", field="taker_fee_bps", found="8"),
+    Drift(kind="key_unbound", field="ip_bound", found="false"),
+    Drift(
+        kind="key_permission",
+        value="withdraw",
+        field="permissions",
+        found="read_only,trade,withdraw",
+    ),
+    Drift(
+        kind="leverage",
+        value="9",
+        symbol="BTCUSDT",
+        field="BTCUSDT.leverage_setting",
+        found="9",
+    ),
+    Drift(
+        kind="funding_interval",
+        value="4",
+        symbol="ETHUSDT",
+        field="ETHUSDT.funding_interval_hours",
+        found="4",
+    ),
+    Drift(kind="lot_size", value="x10", symbol="ETHUSDT", field="ETHUSDT.lot_size"),
+    Drift(kind="tick_size", value="x10", symbol="ETHUSDT", field="ETHUSDT.tick_size"),
+    Drift(kind="tiers", value="0.5", symbol="BTCUSDT", field="BTCUSDT.tier_margins"),
+)
 
-    make: object
-    drifts: tuple[tuple[dict[str, str], str, str, str], ...]
-
-
+#: Venue -> what can drift there; all of it is an attestation's.
 ROWS = {
-    "okx": Row(
-        make=okx,
-        drifts=(
-            ({"kind": "position_mode", "value": "hedge"}, "position_mode", "one_way", "hedge"),
-            ({"kind": "account_mode", "value": "3"}, "account_mode", "2", "3"),
-            ({"kind": "account_mode", "value": "3"}, "multi_asset", "false", "true"),
-            ({"kind": "fee", "value": "8"}, "taker_fee_bps", "5", "8"),
-            ({"kind": "key_unbound"}, "ip_bound", "true", "false"),
-            (
-                {"kind": "key_permission", "value": "withdraw"},
-                "permissions",
-                "read_only,trade",
-                "read_only,trade,withdraw",
-            ),
-            (
-                {"kind": "leverage", "symbol": "BTCUSDT", "value": "9"},
-                "BTCUSDT.leverage_setting",
-                "3",
-                "9",
-            ),
-            (
-                {"kind": "contract_size", "symbol": "ETHUSDT", "value": "10"},
-                "ETHUSDT.contract_size",
-                "0.1",
-                "1",
-            ),
-            (
-                {"kind": "funding_interval", "symbol": "ETHUSDT", "value": "4"},
-                "ETHUSDT.funding_interval_hours",
-                "8",
-                "4",
-            ),
-            (
-                {"kind": "lot_size", "symbol": "ETHUSDT", "value": "0.01"},
-                "ETHUSDT.lot_size",
-                "0.001",
-                "0.01",
-            ),
-            (
-                {"kind": "tick_size", "symbol": "ETHUSDT", "value": "0.1"},
-                "ETHUSDT.tick_size",
-                "0.01",
-                "0.1",
-            ),
-            ({"kind": "tiers", "symbol": "BTCUSDT", "value": "2"}, "BTCUSDT.tier_margins", "", ""),
+    "okx": (
+        *EVERYWHERE,
+        Drift(kind="account_mode", value="3", field="account_mode", found="3"),
+        Drift(kind="account_mode", value="3", field="multi_asset", found="true"),
+        Drift(
+            kind="contract_size",
+            value="10",
+            symbol="ETHUSDT",
+            field="ETHUSDT.contract_size",
+            found="1",
         ),
-    )
+    ),
+    "binance": (
+        *EVERYWHERE,
+        Drift(kind="account_mode", value="multi_asset", field="account_mode", found="multi-assets"),
+        Drift(kind="account_mode", value="multi_asset", field="multi_asset", found="true"),
+        Drift(
+            kind="key_permission",
+            value="transfer",
+            field="permissions",
+            found="read_only,trade,transfer",
+        ),
+    ),
+    "bybit": (
+        *EVERYWHERE,
+        Drift(kind="account_mode", value="ISOLATED_MARGIN", field="margin_mode", found="isolated"),
+        Drift(
+            kind="key_permission",
+            value="transfer",
+            field="permissions",
+            found="read_only,trade,transfer",
+        ),
+    ),
 }
 
 
@@ -115,20 +140,21 @@ class Kept:
 
 
 @pytest.fixture(scope="module", params=list(ROWS))
-def row(request: pytest.FixtureRequest) -> Row:
-    return ROWS[request.param]
-
-
-@pytest.fixture(scope="module")
-def state_dir(row: Row, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    found = tmp_path_factory.mktemp("attested")
-    yield found
-    client.stop(found)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningVenue]:
+    with running_venue(request.param, tmp_path_factory.mktemp("attested"), seed=7) as found:
+        yield found
 
 
 @pytest.fixture
-async def venue(row: Row, state_dir: Path) -> AsyncIterator[Venue]:
-    made = cast("Venue", row.make(state_dir))  # type: ignore[operator]
+def state_dir(running: RunningVenue) -> Path:
+    return running.state_dir
+
+
+@pytest.fixture
+async def venue(running: RunningVenue) -> AsyncIterator[Venue]:
+    made: Venue = RIGS[running.name](running).make_venue()
     await made.open()
     yield made
     await made.close()
@@ -142,22 +168,26 @@ def watched(venue: Venue, attestation: object, clock: object) -> tuple[Attestati
     return watch, kept
 
 
-async def test_each_thing_that_drifts_is_named(row: Row, venue: Venue, state_dir: Path) -> None:
+async def test_each_thing_that_drifts_is_named(running: RunningVenue, venue: Venue) -> None:
     attestation = await attesting.attest(venue, IDS)
     attesting.check(attestation, 500)
     again = attesting.facts(await attesting.attest(venue, IDS))
     assert again == attesting.facts(attestation)
-    for order, field, expected, found in row.drifts:
-        details = dict(order)
-        client.fault(state_dir, details.pop("kind"), **details)
+    for drift in ROWS[running.name]:
+        value = drift.value
+        if value == "x10":
+            value = f"{10 * Decimal(again[drift.field]):f}"
+        running.fault(drift.kind, symbol=drift.symbol, value=value)
         now = attesting.facts(await attesting.attest(venue, IDS))
         named = {each.field: each for each in attesting.differences(again, now)}
-        assert field in named, (order, named)
-        if found:
-            assert (named[field].expected, named[field].found) == (expected, found)
-        client.fault(state_dir, "clear")
+        assert drift.field in named, (drift, named)
+        assert named[drift.field].expected == again[drift.field]
+        if drift.found is not None:
+            assert named[drift.field].found == drift.found
+        running.fault("clear")
         # What was changed for good is what the next one is compared with.
         again = attesting.facts(await attesting.attest(venue, IDS))
+    assert "not told" not in {text for field, text in again.items() if field in TOLD}
 
 
 async def test_the_watch_reduces_and_lets_go(venue: Venue, state_dir: Path) -> None:

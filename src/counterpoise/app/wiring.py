@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +79,8 @@ def addresses(settings: Settings) -> tuple[str, ...]:
     if settings.venue == "simulator":
         return ()
     endpoints = parameters.endpoints(settings, settings.venue)
-    return tuple(
-        str(getattr(endpoints, field)) for field in VENUES[settings.venue].address_settings
-    )
+    values = [getattr(endpoints, each.name) for each in fields(endpoints)]
+    return tuple(each for each in values if isinstance(each, str) and "://" in each)
 
 
 def check_armed(settings: Settings, account_id: str) -> None:

@@ -2,21 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
-import structlog
-
 from counterpoise.domain.account import Attestation
-from counterpoise.domain.errors import StartRefused, VenueUnreachable
+from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues import clock_offset
 from counterpoise.venues.binance.convert import Listing, margin_tier
 from counterpoise.venues.binance.session import BinanceSession
-
-_log = structlog.get_logger(__name__)
 
 #: What a key may do, in our words, by the field of sapi/v1/account/apiRestrictions.
 _PERMISSIONS: Final[Mapping[str, str]] = {
@@ -26,6 +22,15 @@ _PERMISSIONS: Final[Mapping[str, str]] = {
     "enableInternalTransfer": "transfer",
     "permitsUniversalTransfer": "transfer",
 }
+
+
+#: Hours between fundings of the markets that fapi/v1/fundingInfo leaves out.
+_USUAL_HOURS: Final = 8
+
+_SEVERAL_ASSETS: Final = (
+    "Binance's multi-assets mode is on and other coins would count as margin at a haircut; switch "
+    "it off (single-asset mode)"
+)
 
 
 async def clock_offset_ns(session: BinanceSession, clock: Clock) -> int:
@@ -51,28 +56,27 @@ async def account_id(session: BinanceSession) -> str:
 
 
 async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Clock) -> Attestation:
-    """Return how the account is set up. Raises StartRefused for multi-assets mode.
+    """Return how the account is set up; multi-assets mode is told as a fault.
 
     A market that is set to isolated margin and holds nothing has a leverage setting that is not
     reported (None): setting it sets cross margin as well.
     """
-    dual, multi, config, positions = await asyncio.gather(
+    dual, multi, config, account, intervals, positions = await asyncio.gather(
         session.row("fapiPrivateGetPositionSideDual"),
         session.row("fapiPrivateGetMultiAssetsMargin"),
         session.rows("fapiPrivateGetSymbolConfig"),
+        session.row("fapiPrivateGetAccountConfig"),
+        session.rows("fapiPublicGetFundingInfo"),
         session.rows("fapiPrivateV3GetPositionRisk"),
     )
-    offset_ns, alias, permissions, fee_bps = await asyncio.gather(
+    offset_ns, alias, (permissions, bound), fees = await asyncio.gather(
         clock_offset_ns(session, clock),
         account_id(session),
-        _permissions(session),
-        _taker_fee_bps(session, listings),
+        _permissions(session, account),
+        _fees(session, listings),
     )
-    if multi.get("multiAssetsMargin"):
-        raise StartRefused(
-            "Binance's multi-assets mode is on: other coins would count as margin at a haircut;"
-            " switch it off (single-asset mode)"
-        )
+    hours = {str(row.get("symbol")): row.get("fundingIntervalHours") for row in intervals}
+    several = bool(multi.get("multiAssetsMargin"))
     isolated = {
         str(row.get("symbol")) for row in config if str(row.get("marginType")).upper() == "ISOLATED"
     }
@@ -91,8 +95,17 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
             for each in listings
         },
         permissions=permissions,
-        taker_fee_bps=fee_bps,
+        taker_fee_bps=_bps(fees.get("takerCommissionRate")),
+        maker_fee_bps=_bps(fees.get("makerCommissionRate")),
+        fee_tier=str(account.get("feeTier", "")),
         clock_offset_ms=offset_ns / NS_PER_MS,
+        account_mode="multi-assets" if several else "single-asset",
+        account_mode_fault=_SEVERAL_ASSETS if several else "",
+        multi_asset=several,
+        ip_bound=bound,
+        funding_interval_hours={
+            each.symbol: Decimal(str(hours.get(each.symbol) or _USUAL_HOURS)) for each in listings
+        },
     )
 
 
@@ -103,7 +116,7 @@ async def instrument(session: BinanceSession, listing: Listing) -> Instrument:
     brackets = sorted(found[0]["brackets"], key=lambda row: int(row["bracket"])) if found else []
     try:
         tiers = tuple(margin_tier(row) for row in brackets)
-    except (KeyError, InvalidOperation) as error:
+    except (KeyError, ArithmeticError) as error:
         raise VenueUnreachable(f"Binance answered a bracket we cannot read: {error}") from error
     return Instrument(
         instrument_id=listing.symbol,
@@ -121,20 +134,26 @@ async def instrument(session: BinanceSession, listing: Listing) -> Instrument:
     )
 
 
-async def _permissions(session: BinanceSession) -> tuple[str, ...]:
+async def _permissions(
+    session: BinanceSession, account: Mapping[str, Any]
+) -> tuple[tuple[str, ...], bool | None]:
+    # What the key may, and whether it is bound to addresses (None = not told).
     if session.endpoints.wallet_url is None:
         # Demo and testnet do not say what a key may do; the account says whether it may trade.
-        config = await session.row("fapiPrivateGetAccountConfig")
-        return ("read_only", "trade") if config.get("canTrade") else ("read_only",)
+        return (("read_only", "trade") if account.get("canTrade") else ("read_only",)), None
     told: Mapping[str, Any] = await session.row("sapiGetAccountApiRestrictions")
-    if told.get("ipRestrict") is False:
-        _log.warning("key.not_bound", remedy="bind the API key to this machine's IP address")
-    return tuple(dict.fromkeys(word for field, word in _PERMISSIONS.items() if told.get(field)))
+    words = tuple(dict.fromkeys(word for field, word in _PERMISSIONS.items() if told.get(field)))
+    return words, told.get("ipRestrict")
 
 
-async def _taker_fee_bps(session: BinanceSession, listings: Sequence[Listing]) -> Decimal | None:
+async def _fees(session: BinanceSession, listings: Sequence[Listing]) -> Mapping[str, Any]:
     if not listings:
-        return None
-    answer = await session.row("fapiPrivateGetCommissionRate", symbol=listings[0].symbol)
-    rate = answer.get("takerCommissionRate")
+        return {}
+    found: Mapping[str, Any] = await session.row(
+        "fapiPrivateGetCommissionRate", symbol=listings[0].symbol
+    )
+    return found
+
+
+def _bps(rate: object) -> Decimal | None:
     return None if rate is None else Decimal(str(rate)) * BPS_PER_ONE

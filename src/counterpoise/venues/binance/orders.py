@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.errors import (
@@ -109,8 +109,9 @@ class BinanceVenue:
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
         """Return fresh rules and margin tiers. Raises StartRefused for one that is not listed."""
-        await self._load()
-        listings = [self._known(instrument_id) for instrument_id in instrument_ids]
+        listed = await self._load()
+        listings = [listed.get(i) or self._unlisted(i) for i in instrument_ids]
+        self._followed.update(instrument_ids)
         found = await asyncio.gather(*(attest.instrument(self._opened, each) for each in listings))
         return tuple(found)
 
@@ -296,14 +297,15 @@ class BinanceVenue:
         self._opened.set_clock_offset(offset_ns)
 
     def _known(self, instrument_id: str) -> Listing:
-        listing = self._listings.get(instrument_id)
-        if listing is None:
-            raise StartRefused(
-                f"Binance lists no perpetual {instrument_id} margined in {self._settle}; remove it"
-                " from the configured instruments"
-            )
+        listing = self._listings.get(instrument_id) or self._unlisted(instrument_id)
         self._followed.add(instrument_id)
         return listing
+
+    def _unlisted(self, instrument_id: str) -> NoReturn:
+        raise StartRefused(
+            f"Binance lists no perpetual {instrument_id} margined in {self._settle}; remove it"
+            " from the configured instruments"
+        )
 
     def _known_order(self, instrument_id: str) -> Listing:
         # An order is refused, not the start: the daemon is running.
@@ -313,11 +315,13 @@ class BinanceVenue:
         self._followed.add(instrument_id)
         return listing
 
-    async def _load(self) -> None:
+    async def _load(self) -> dict[str, Listing]:
         found = await reads.listed_rows(self._opened)
         listings = reads.listed(found, self._settle)
         self._opened.load(row for row in found if row.get("symbol") in listings)
-        self._listings = listings
+        # One that Binance took off its list is still in the account's trades and income.
+        self._listings |= listings
+        return dict(listings)
 
     def _order_request(self, order: JournaledOrder, listing: Listing) -> dict[str, Any]:
         intent = order.intent

@@ -72,11 +72,11 @@ async def attest(session: BybitSession, listings: Sequence[Listing], clock: Cloc
     Raises StartRefused if it is no unified trading account.
     """
     name = await account_id(session)
-    offset_ns, about_key, information, fee_bps, *positions = await asyncio.gather(
+    offset_ns, about_key, information, fees, *positions = await asyncio.gather(
         clock_offset_ns(session, clock),
         key(session),
         _information(session),
-        _taker_fee_bps(session, listings),
+        _fee_row(session, listings),
         *(_position_rows(session, listing) for listing in listings),
     )
     status = str(information.get("unifiedMarginStatus"))
@@ -94,8 +94,15 @@ async def attest(session: BybitSession, listings: Sequence[Listing], clock: Cloc
             for listing, rows in zip(listings, positions, strict=True)
         },
         permissions=permissions(about_key) if about_key else _DEMO_PERMISSIONS,
-        taker_fee_bps=fee_bps,
+        taker_fee_bps=_bps(fees.get("takerFeeRate")),
+        maker_fee_bps=_bps(fees.get("makerFeeRate")),
+        fee_tier=str(about_key.get("vipLevel") or ""),
         clock_offset_ms=offset_ns / NS_PER_MS,
+        account_mode=str(information.get("marginMode") or ""),
+        ip_bound=None if "ips" not in about_key else about_key["ips"] != ["*"],
+        funding_interval_hours={
+            listing.instrument_id: listing.funding_interval_hours for listing in listings
+        },
     )
 
 
@@ -179,16 +186,20 @@ def _leverage_setting(rows: Sequence[Mapping[str, Any]]) -> Decimal | None:
     return max((each for each in found if each is not None), default=None)
 
 
-async def _taker_fee_bps(session: BybitSession, listings: Sequence[Listing]) -> Decimal | None:
+async def _fee_row(session: BybitSession, listings: Sequence[Listing]) -> Mapping[str, Any]:
     if not listings:
-        return None
+        return {}
     try:
         answer = await session.read(
             "privateGetV5AccountFeeRate", category=CATEGORY, symbol=listings[0].instrument_id
         )
     except VenueRejected as error:
         if session.endpoints.demo_trading and error.code in errors.NOT_IN_DEMO:
-            return None
+            return {}
         raise
-    rate = optional_decimal(answer.rows[0].get("takerFeeRate")) if answer.rows else None
+    return answer.rows[0] if answer.rows else {}
+
+
+def _bps(text: str | None) -> Decimal | None:
+    rate = optional_decimal(text)
     return None if rate is None else rate * BPS_PER_ONE

@@ -80,6 +80,8 @@ class Listing:
     market_quantity_max: Decimal | None
     #: What Bybit takes now.
     state: InstrumentState
+    #: Hours from one funding to the next; None = not told.
+    funding_interval_hours: Decimal | None = None
 
 
 def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
@@ -103,6 +105,7 @@ def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
         limit_quantity_max=limit_max,
         market_quantity_max=positive_decimal(lots.get("maxMktOrderQty")) or limit_max,
         state=_INSTRUMENT_STATES.get(str(row.get("status")), InstrumentState.SUSPENDED),
+        funding_interval_hours=_hours(row.get("fundingInterval")),
     )
 
 
@@ -119,3 +122,8 @@ def time_in_force(asked: TimeInForce, *, post_only: bool) -> str:
 def side_name(side: Side) -> str:
     """Return "Buy" or "Sell"."""
     return "Buy" if side is Side.BUY else "Sell"
+
+
+def _hours(minutes: object) -> Decimal | None:
+    # instruments-info counts it in minutes.
+    return Decimal(str(minutes)) / 60 if minutes else None

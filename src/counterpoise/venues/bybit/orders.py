@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.errors import (
@@ -54,6 +54,7 @@ class BybitVenue:
         self._settle = settle
         self._session: BybitSession | None = None
         self._listings: dict[str, Listing] = {}
+        self._cross_margin = True
         self._account_id = ""
         self._offset_ns = 0
 
@@ -96,19 +97,23 @@ class BybitVenue:
                 raise
             raise refusal from error
         self._take_offset(round(attestation.clock_offset_ms * NS_PER_MS))
+        self._cross_margin = attestation.cross_margin
         return attestation
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
         """Return fresh rules and margin tiers. Raises StartRefused for one Bybit does not list."""
         session = self._opened
-        self._listings = await reads.listings(session, self._settle)
+        listed = await reads.listings(session, self._settle)
         for instrument_id in instrument_ids:
-            if instrument_id not in self._listings:
+            if instrument_id not in listed:
                 # The list has only what trades now.
                 found = await reads.listing(session, self._settle, instrument_id)
-                if found is not None:
-                    self._listings[instrument_id] = found
-        listings = [self._known(instrument_id) for instrument_id in instrument_ids]
+                if found is None:
+                    self._unlisted(instrument_id)
+                listed[instrument_id] = found
+        # One that Bybit took off its list is still in the account's fills and log.
+        self._listings |= listed
+        listings = [listed[instrument_id] for instrument_id in instrument_ids]
         return tuple(await asyncio.gather(*(attest.instrument(session, each) for each in listings)))
 
     def venue_symbol(self, instrument_id: str) -> str:
@@ -121,7 +126,14 @@ class BybitVenue:
         return Decimal(1)
 
     async def set_leverage(self, instrument_id: str, leverage: Decimal) -> None:
-        """Set the leverage setting of both sides; one that is so already is no error."""
+        """Set the leverage setting of both sides; one that is so already is no error.
+
+        The margin mode is the account's: cross margin is set where it was last attested otherwise.
+        """
+        if not self._cross_margin:
+            mode = {"setMarginMode": attest.CROSS}
+            await self._opened.send("privatePostV5AccountSetMarginMode", mode)
+            self._cross_margin = True
         figure = plain(leverage)
         fields = {
             "category": CATEGORY,
@@ -263,13 +275,13 @@ class BybitVenue:
         self._opened.correct_clock(offset_ns)
 
     def _known(self, instrument_id: str) -> Listing:
-        listing = self._listings.get(instrument_id)
-        if listing is None:
-            raise StartRefused(
-                f"Bybit lists no linear perpetual {instrument_id} settled in {self._settle};"
-                " remove it from the configured instruments"
-            )
-        return listing
+        return self._listings.get(instrument_id) or self._unlisted(instrument_id)
+
+    def _unlisted(self, instrument_id: str) -> NoReturn:
+        raise StartRefused(
+            f"Bybit lists no linear perpetual {instrument_id} settled in {self._settle};"
+            " remove it from the configured instruments"
+        )
 
     def _known_order(self, instrument_id: str) -> Listing:
         # An order is refused, not the start: the daemon is running.

@@ -102,6 +102,24 @@ async def test_hedge_mode_and_isolated_margin_show(venue, set_up):
     assert found.leverage_settings == {"BTCUSDT": Decimal(2)}
 
 
+async def test_cross_margin_is_set_with_the_leverage_where_it_was_attested_otherwise(venue, set_up):
+    set_up.answers["/v5/account/set-margin-mode"] = answered(reasons=[])
+    set_up.answers["/v5/position/set-leverage"] = answered()
+    await venue.attest(["BTCUSDT"])
+    await venue.set_leverage("BTCUSDT", Decimal(3))
+    assert set_up.sent("/v5/account/set-margin-mode") == []
+    set_up.answers["/v5/account/info"] = answered(
+        unifiedMarginStatus=5, marginMode="ISOLATED_MARGIN"
+    )
+    found = await venue.attest(["BTCUSDT"])
+    assert found.account_mode == "ISOLATED_MARGIN"
+    await venue.set_leverage("BTCUSDT", Decimal(3))
+    await venue.set_leverage("BTCUSDT", Decimal(3))
+    (body,) = set_up.sent("/v5/account/set-margin-mode")
+    assert body == {"setMarginMode": "REGULAR_MARGIN"}
+    assert len(set_up.sent("/v5/position/set-leverage")) == 3
+
+
 async def test_a_classic_account_is_refused(venue, set_up):
     set_up.answers["/v5/account/info"] = answered(
         unifiedMarginStatus=1, marginMode="REGULAR_MARGIN"

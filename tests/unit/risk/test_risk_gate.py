@@ -188,7 +188,7 @@ def test_the_worst_case_counts_every_increase_and_no_reduction() -> None:
     assert after is not None
     # Once a reduction took the 2.5 off, the 3 sold beat 2.5 + 0.3; the unknown order counts whole.
     assert after.quantities == {CORE: Decimal(3), ETH: Decimal("33.333"), SOL: Decimal(100)}
-    assert after.gross == Decimal(168_000) + Decimal(99_999) + Decimal(15_000)
+    assert after.gross == Decimal(180_000) + Decimal(99_999) + Decimal(15_000)
     assert after.equity == 100_000
 
 

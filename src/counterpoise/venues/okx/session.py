@@ -19,6 +19,7 @@ DEADLINE_FIELD: Final = "expTime"
 #: Orders without an id of ours that are remembered not to be asked about again.
 STOPS_REMEMBERED_MAX: Final = 1_000
 
+
 class OkxSession(RestSession):
     """Opens, signs and closes; knows no meaning of any endpoint."""
 

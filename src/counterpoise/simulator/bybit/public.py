@@ -12,6 +12,8 @@ from counterpoise.simulator.bybit.symbols import CATEGORY, milliseconds, text, t
 
 #: When the venue says its perpetuals were listed, ms.
 _LISTED_MS: Final = "1585526400000"
+#: When a perpetual whose end was announced ends, ms; the simulator's never do by themselves.
+_ENDS_MS: Final = "4102444800000"
 #: What stands for "no upper end" of the last tier, quote.
 _NOTIONAL_ENDLESS: Final = "10000000000"
 #: Largest leverage setting Bybit offers where the first tier allows more.
@@ -58,7 +60,7 @@ def instrument_row(desk: Desk, symbol: str) -> Row:
         "baseCoin": instrument.base,
         "quoteCoin": instrument.quote,
         "launchTime": _LISTED_MS,
-        "deliveryTime": "0",
+        "deliveryTime": _ENDS_MS if instrument.state is InstrumentState.CLOSING else "0",
         "deliveryFeeRate": "",
         "priceScale": str(max(0, -int(instrument.tick_size.normalize().as_tuple().exponent))),
         "leverageFilter": {

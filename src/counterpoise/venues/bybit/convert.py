@@ -104,9 +104,16 @@ def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
         notional_min=positive_decimal(lots.get("minNotionalValue")),
         limit_quantity_max=limit_max,
         market_quantity_max=positive_decimal(lots.get("maxMktOrderQty")) or limit_max,
-        state=_INSTRUMENT_STATES.get(str(row.get("status")), InstrumentState.SUSPENDED),
+        state=_state(row),
         funding_interval_hours=_hours(row.get("fundingInterval")),
     )
+
+
+def _state(row: Mapping[str, Any]) -> InstrumentState:
+    state = _INSTRUMENT_STATES.get(str(row.get("status")), InstrumentState.SUSPENDED)
+    # A perpetual has a delivery only once its end was announced.
+    ends = state is InstrumentState.LIVE and str(row.get("deliveryTime") or "0") != "0"
+    return InstrumentState.CLOSING if ends else state
 
 
 def order_type(kind: OrderKind) -> str:

@@ -18,6 +18,20 @@ from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 CREATE = "/v5/order/create"
 
 
+def instrument_row(symbol, **changes):
+    lots = {"qtyStep": "0.1", "minOrderQty": "0.1", "maxOrderQty": "100", "maxMktOrderQty": "10"}
+    row = {
+        "symbol": symbol,
+        "contractType": "LinearPerpetual",
+        "status": "Trading",
+        "quoteCoin": "USDT",
+        "settleCoin": "USDT",
+        "priceFilter": {"tickSize": "0.01"},
+        "lotSizeFilter": lots,
+    }
+    return row | changes
+
+
 def refusal(code, words="no"):
     return {"retCode": code, "retMsg": words, "result": {}, "retExtInfo": {}, "time": 1}
 
@@ -213,9 +227,13 @@ async def test_only_perpetuals_of_the_settlement_currency_are_known(venue, stub)
 
 async def test_a_market_that_is_closed_is_asked_for_by_name(venue, stub):
     stub.listed[1]["status"] = "Closed"
-    names = ["BTCUSDT", "ETHUSDT", "GONEUSDT"]
+    stub.listed.append(instrument_row("XRPUSDT", deliveryTime="4102444800000"))
+    stub.listed.append(instrument_row("SOLUSDT", status="PreLaunch", deliveryTime="0"))
+    names = ["BTCUSDT", "XRPUSDT", "SOLUSDT", "ETHUSDT", "GONEUSDT"]
     assert await venue.instrument_states(names) == {
         "BTCUSDT": InstrumentState.LIVE,
+        "XRPUSDT": InstrumentState.CLOSING,
+        "SOLUSDT": InstrumentState.POST_ONLY,
         "ETHUSDT": InstrumentState.SUSPENDED,
         "GONEUSDT": InstrumentState.DELISTED,
     }

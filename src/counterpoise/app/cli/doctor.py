@@ -25,7 +25,7 @@ def doctor(
     ] = None,
     turnover_month: Annotated[
         str | None,
-        typer.Option("--turnover-month", help="Notional traded in a month / equity; default: 8."),
+        typer.Option("--turnover-month", help="Notional traded in a month / equity; default: 4.5."),
     ] = None,
     samples: Annotated[
         int, typer.Option("--samples", min=5, max=500, help="Requests that are timed.")

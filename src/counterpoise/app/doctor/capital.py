@@ -15,8 +15,8 @@ from counterpoise.domain.units import BPS_PER_ONE
 from counterpoise.strategy.parameters import StrategyParameters
 
 #: Notional traded in a month as a multiple of equity, if nothing is planned: what the strategy
-#: did with its defaults in the laboratory (docs/strategy.md: 96 times a year).
-TURNOVER_MONTH: Final = Decimal(8)
+#: did with its defaults in the laboratory at most (docs/strategy.md: 54 times a year).
+TURNOVER_MONTH: Final = Decimal("4.5")
 #: Fees above this are a warning, bps of equity a month.
 FEES_BPS_MONTH_WARN: Final = Decimal(100)
 

@@ -208,7 +208,11 @@ def set_up(stub):
             {"symbol": "ETHUSDT", "marginType": "ISOLATED", "leverage": 20},
         ],
         "GET /fapi/v3/positionRisk": [],
-        "GET /fapi/v1/commissionRate": {"takerCommissionRate": "0.000400"},
+        "GET /fapi/v1/accountConfig": {"feeTier": 2, "canTrade": True},
+        "GET /fapi/v1/fundingInfo": [{"symbol": "ETHUSDT", "fundingIntervalHours": 4}],
+        "GET /fapi/v1/commissionRate": {
+            "makerCommissionRate": "-0.000100", "takerCommissionRate": "0.000400",
+        },
         "GET /sapi/v1/account/apiRestrictions": {
             "ipRestrict": True, "enableReading": True, "enableFutures": True,
             "enableWithdrawals": False, "enableInternalTransfer": False,
@@ -223,6 +227,10 @@ async def test_the_set_up_is_attested_and_an_isolated_market_wants_to_be_set(ven
     assert (found.account_id, found.one_way, found.cross_margin) == ("AbCd", True, True)
     assert found.leverage_settings == {"BTCUSDT": Decimal(3), "ETHUSDT": None}
     assert (found.permissions, found.taker_fee_bps) == (("read_only", "trade"), Decimal(4))
+    assert (found.maker_fee_bps, found.fee_tier, found.ip_bound) == (-1, "2", True)
+    assert (found.account_mode, found.account_mode_fault) == ("single-asset", "")
+    # What fundingInfo leaves out is charged every eight hours.
+    assert found.funding_interval_hours == {"BTCUSDT": 8, "ETHUSDT": 4}
 
 
 async def test_what_is_set_up_wrong_is_seen(venue, stub):
@@ -237,8 +245,16 @@ async def test_what_is_set_up_wrong_is_seen(venue, stub):
     }
     assert (await venue.attest(["ETHUSDT"])).permissions == ("withdraw", "transfer")
     stub.answers["GET /fapi/v1/multiAssetsMargin"] = {"multiAssetsMargin": True}
-    with pytest.raises(StartRefused, match="multi-assets mode"):
-        await venue.attest(["ETHUSDT"])
+    found = await venue.attest(["ETHUSDT"])
+    assert (found.multi_asset, found.account_mode) == (True, "multi-assets")
+    assert found.account_mode_fault.endswith("switch it off (single-asset mode)")
+
+
+async def test_a_market_taken_off_the_list_stays_readable(venue, stub):
+    stub.answers["GET /fapi/v1/exchangeInfo"]["symbols"].pop(1)
+    with pytest.raises(StartRefused, match="ETHUSDT"):
+        await venue.instruments(["ETHUSDT"])
+    assert venue.venue_symbol("ETHUSDT") == "ETHUSDT"
 
 
 async def test_a_listing_that_cannot_be_read_hides_no_other(venue, stub):

@@ -58,6 +58,16 @@ def texts(*frames):
     return [(frame, True) for frame in frames]
 
 
+@pytest.fixture
+def all_is_logged():
+    """Whatever another test made of the log in this process."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("all_is_logged")
 @pytest.mark.parametrize("name", MARKS)
 async def test_a_market_goes_on_and_each_bad_frame_is_counted_and_logged(name):
     spoken = SPOKEN[name]

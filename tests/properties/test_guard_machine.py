@@ -92,7 +92,9 @@ class GuardMachine(RuleBasedStateMachine):
             self.tell_marks()
             self.world.feed(Tick(now_ns=self.world.now_ns))
             if self.quiet_ns is not None:
-                old = self.world.now_ns - self.quiet_ns > REDUCTION_COUNTS_NS
+                # A reduction that is not over after this long counts no more, by design.
+                since_ns = self.world.now_ns - REDUCTION_COUNTS_NS
+                old = any(o.created_ns < since_ns for o in self.world.state.orders.active.values())
                 assert old or len(self.guards()) == before, "it was sent twice for one excess"
 
     # -- the venue of the reductions -----------------------------------------------------------
@@ -159,7 +161,8 @@ class GuardMachine(RuleBasedStateMachine):
         if made[-1].reasons != (GuardReason.LEVERAGE.value,):
             return
         state = self.world.state
-        working = state.orders.reducing(self.world.now_ns)
+        # As they counted when it was decided.
+        working = state.orders.reducing(made[-1].decided_ns)
         equity = state.account.equity(self.marks)
         assert equity is not None
         left = cost = Decimal(0)

@@ -215,11 +215,15 @@ def _fits(state: State, order: TrackedOrder, target: StopTarget, mark: Decimal) 
     book, parameters = state.protection, state.run.protection
     assert parameters is not None, "stops are kept"
     stop = order.open_order
-    held = abs(state.account.quantities().get(stop.instrument_id, Decimal(0)))
+    held = state.account.quantities()
+    most = abs(held.get(stop.instrument_id, Decimal(0)))
     least = target.quantity * (1 - parameters.stop_quantity_band)
-    if stop.side is not target.side or not least <= stop.quantity <= held:
+    if stop.side is not target.side or not least <= stop.quantity <= most:
         return False
-    if book.leg(stop.instrument_id).slot_ns == state.cycle_slot_ns:
+    leg = book.leg(stop.instrument_id)
+    # The market alone moves a stop once per cycle. A trade of any leg moves liquidation, which a
+    # stop placed before it may lie beyond.
+    if leg.slot_ns == state.cycle_slot_ns and leg.held == held:
         return True
     trigger = book.trigger_prices.get(stop.client_order_id or "")
     return trigger is not None and (
@@ -253,6 +257,7 @@ def _place(
         assert approved is not None, "a stop is against a held position"
         leg = state.protection.leg(target.instrument_id)
         leg.placed_ns, leg.slot_ns = state.now_ns, state.cycle_slot_ns
+        leg.held = state.account.quantities()
         state.protection.orders.journaled(approved, view.quantities[target.instrument_id])
         state.protection.trigger_prices[approved.intent.client_order_id] = target.trigger_price
         written = recording.intent_written(state, approved)

@@ -15,8 +15,9 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.orders import IntentSource, OrderKind, OrderState, Side
 from counterpoise.domain.records import DecisionMade, IncidentOpened
-from counterpoise.engine import actions
+from counterpoise.engine import actions, views
 from counterpoise.engine.protection import LegStops
+from counterpoise.risk import protection
 from counterpoise.strategy.parameters import STRATEGY_VERSION
 from engine_world import START_NS
 from stop_world import StopWorld, stop_run, stop_world
@@ -73,7 +74,7 @@ def test_nothing_is_placed_or_asked_where_nothing_may_be(run) -> None:
 
 def test_a_grown_position_has_a_new_stop_before_the_old_one_goes() -> None:
     made = settled()
-    (old,) = made.by_leg()["BTCUSDT"]
+    (old,), (beside,) = made.by_leg()["BTCUSDT"], made.by_leg()["ETHUSDT"]
     made.world.position("BTCUSDT", "0.3", "50000")
     made.world.after(1)
     asked = made.world.feed(Tick(now_ns=made.world.now_ns))
@@ -81,8 +82,10 @@ def test_a_grown_position_has_a_new_stop_before_the_old_one_goes() -> None:
     made.answer(asked)
     made.tick(4)
     made.tick()
-    assert made.dropped == [old.intent.client_order_id]
+    # The other leg's goes with it: liquidation is nearer than when that one was placed.
+    assert made.dropped == [old.intent.client_order_id, beside.intent.client_order_id]
     assert [stop.quantity for stop in made.by_leg()["BTCUSDT"]] == [Decimal("0.3")]
+    assert [stop.quantity for stop in made.by_leg()["ETHUSDT"]] == [Decimal(2)]
 
 
 def test_a_moved_mark_moves_a_stop_once_per_cycle() -> None:
@@ -104,6 +107,30 @@ def test_a_moved_mark_moves_a_stop_once_per_cycle() -> None:
         "BTCUSDT": 1,
         "ETHUSDT": 1,
     }
+
+
+def test_a_stop_placed_before_the_other_leg_was_bought_moves_short_of_liquidation() -> None:
+    # Hedges fill first: their stop is placed when liquidation is far, and lies beyond it later.
+    made = stop_world(positions={"ETHUSDT": ("-2", "2500")})
+    for _ in range(5):
+        made.tick()
+    (early,) = made.by_leg()["ETHUSDT"]
+    assert early.intent.trigger_price == Decimal(3750)
+    made.world.after(1)
+    made.world.position("BTCUSDT", "0.45", "50000")
+    for _ in range(5):
+        made.tick()
+    state = made.world.state
+    view = views.risk_view(state, state.market.view(state.now_ns))
+    (late,) = made.by_leg()["ETHUSDT"]
+    assert state.run.protection is not None
+    wanted = protection.stop_targets(view, state.guard, state.run.protection)["ETHUSDT"]
+    assert late.intent.trigger_price == wanted.trigger_price == Decimal("2718.15")
+    assert made.dropped == [early.intent.client_order_id]
+    taken = made.taken
+    for _ in range(20):
+        made.tick()
+    assert made.taken == taken
 
 
 def test_a_flat_leg_keeps_no_stop() -> None:
@@ -142,7 +169,10 @@ def test_a_refused_stop_is_told_once_and_tried_ever_later() -> None:
         "ETHUSDT": 1,
     }
     assert made.world.state.protection.legs["BTCUSDT"] == LegStops(
-        placed_ns=made.world.state.protection.legs["BTCUSDT"].placed_ns, slot_ns=None, refusals=0
+        placed_ns=made.world.state.protection.legs["BTCUSDT"].placed_ns,
+        slot_ns=None,
+        held={"BTCUSDT": Decimal("0.2"), "ETHUSDT": Decimal(-2)},
+        refusals=0,
     )
 
 

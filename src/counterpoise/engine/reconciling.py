@@ -13,6 +13,7 @@ from counterpoise.engine import (
     cycling,
     delisting,
     guarding,
+    orders_told,
     recording,
     views,
     working,
@@ -94,11 +95,13 @@ def _positions(state: State, before: dict[str, Position], cause: str) -> list[ac
 def _orders(state: State, listed: tuple[OpenOrder, ...], received_ns: int) -> list[actions.Action]:
     # What a stop has sent is told under its id and is not a plan's.
     listed = tuple(o for o in listed if not state.protection.knows(o.client_order_id))
+    asked: list[actions.Action] = []
     for order in listed:
         ours = order.client_order_id is not None and identity.is_ours(order.client_order_id)
         if ours and state.orders.get(order.client_order_id or "") is None:
             state.orders.adopt(order, created_ns=received_ns, expires_ns=received_ns)
-    asked: list[actions.Action] = []
+        elif ours:
+            asked += orders_told.shown(state, order, received_ns)
     for lost in state.orders.reconciled(listed, received_ns - ANSWER_AGE_NS):
         client_order_id = lost.open_order.client_order_id
         assert client_order_id is not None, "our orders have an id of ours"

@@ -47,11 +47,15 @@ def evidence_ends(world: World) -> list[actions.Action]:
 
 
 def state_it(
-    world: World, end: StatedEnd = StatedEnd.ABSENT, filled: str = "0", key: str = KEY
+    world: World,
+    end: StatedEnd = StatedEnd.ABSENT,
+    filled: str = "0",
+    key: str = KEY,
+    control_id: str = "7",
 ) -> list[actions.Action]:
     return world.feed(
         ControlRequested(
-            control_id="7",
+            control_id=control_id,
             action=ControlAction.RESOLVE_ORDER,
             actor="me",
             reason="not in the order history",
@@ -207,3 +211,25 @@ def test_an_order_taken_for_over_counts_again_once_the_venue_shows_it(
     world.reconcile("cycle", orders=(alive("0.1"),))
     assert counted(world) == []
     assert incidents(world).count(("order.alive", "critical")) == 1
+
+
+def test_a_statement_that_waits_is_not_taken_once_the_venue_has_shown_the_order() -> None:
+    world = world_with_an_unknown()
+    state_it(world)
+    world.order(KEY, OrderState.PARTIALLY_FILLED, filled="0.2")
+    # What was stated before the venue spoke says nothing about what is unknown later.
+    world.order(KEY, OrderState.UNKNOWN, venue_order_id=None)
+    evidence_ends(world)
+    assert counted(world) == [(KEY, OrderState.UNKNOWN, Decimal("0.2"))]
+    words = f"the venue's evidence came first: order {KEY} is partially_filled"
+    assert answers(world) == [("refused", words)]
+    assert world.state.statements == {}
+
+
+def test_a_second_statement_about_one_order_leaves_none_unanswered() -> None:
+    world = world_with_an_unknown()
+    state_it(world)
+    state_it(world, StatedEnd.ENDED, "0.5", control_id="8")
+    evidence_ends(world)
+    assert [result for result, _ in answers(world)] == ["refused", "done"]
+    assert told(world).filled_quantity == Decimal("0.5")

@@ -31,7 +31,7 @@ async def outcome(desk, order) -> VenueError:
     ("kind", "meaning", "code"),
     [
         ("reject_increases", VenueRejected, "51008"),
-        ("duplicate_client_id", VenueRejected, "51016"),
+        ("duplicate_client_id", OutcomeUnknown, "51016"),
         ("rate_limited", VenueRejected, "50011"),
         ("unavailable", OutcomeUnknown, None),
         ("unknown_outcome", OutcomeUnknown, None),
@@ -41,7 +41,8 @@ async def outcome(desk, order) -> VenueError:
     ],
 )
 async def test_an_answer_means_what_the_table_says(desk, kind, meaning, code):
-    path = "" if meaning is VenueRejected and kind != "rate_limited" else desk.rig.order_path
+    refused = kind in {"reject_increases", "duplicate_client_id"}
+    path = "" if refused else desk.rig.order_path
     desk.rig.fault(kind, path)
     order = await desk.order(CORE, Side.BUY, 2, price_bps=100)
     found = await outcome(desk, order)

@@ -161,7 +161,7 @@ def _overfilled(state: State, order: TrackedOrder) -> list[actions.Action]:
         f"more than its {order.open_order.quantity}"
     )
     done.append(recording.incident(state, "order.overfilled", "critical", words, {}))
-    return done
+    return done + working.drop_increases(state, "an invariant broke")
 
 
 def _foreign_order(state: State, event: OrderUpdate) -> list[actions.Action]:

@@ -78,8 +78,7 @@ def look(state: State) -> list[actions.Action]:
     """Ask for the venue's list when it is time, and bring the stops in step with the positions."""
     if not state.run.has_triggers or state.run.observe or not state.account.complete:
         return []
-    done = _act_late(state)
-    done += _list(state)
+    done = _list(state)
     if not state.protection.listed:
         # Until then a stop of the run before may stand there unknown.
         return done
@@ -151,13 +150,11 @@ def acted(
     return done + _answer_loss(state, instrument_id, str(before))
 
 
-def is_idle(state: State) -> bool:
-    """Tell whether no stop of ours is left at the venue or on its way there."""
-    return not state.protection.orders.active
+def act_late(state: State) -> list[actions.Action]:
+    """Answer stops that acted while no daemon ran, as soon as the account is known.
 
-
-def _act_late(state: State) -> list[actions.Action]:
-    # Stops that acted while no daemon ran, now that the account is known.
+    Before any plan goes on: a pair of before would buy back what its stop has just closed.
+    """
     done: list[actions.Action] = []
     for instrument_id in list(state.protection.acted):
         del state.protection.acted[instrument_id]
@@ -165,6 +162,11 @@ def _act_late(state: State) -> list[actions.Action]:
         done.append(recording.incident(state, "stop.acted", "critical", words, {}))
         done += _answer_loss(state, instrument_id, "what was recorded")
     return done
+
+
+def is_idle(state: State) -> bool:
+    """Tell whether no stop of ours is left at the venue or on its way there."""
+    return not state.protection.orders.active
 
 
 def _answer_loss(state: State, instrument_id: str, before: str) -> list[actions.Action]:

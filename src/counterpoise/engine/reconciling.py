@@ -14,6 +14,7 @@ from counterpoise.engine import (
     delisting,
     guarding,
     orders_told,
+    protecting,
     recording,
     views,
     working,
@@ -52,6 +53,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     done += _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
     done += _gone(state, drift)
+    done += protecting.act_late(state)
     if not state.account_stream_down:
         done += controls.remove_cause(state, Cause.ACCOUNT)
     if first or state.recorded is not None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.app import replay
+from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import (
     ControlAction,
     ControlRequested,
@@ -13,13 +14,15 @@ from counterpoise.domain.events import (
     Tick,
     UpdateSource,
 )
-from counterpoise.domain.orders import IntentSource, OrderKind, OrderState, Side
+from counterpoise.domain.orders import ApprovedOrder, IntentSource, OrderKind, OrderState, Side
 from counterpoise.domain.records import DecisionMade, IncidentOpened
 from counterpoise.engine import actions, views
+from counterpoise.engine.pairing import Pair
+from counterpoise.engine.plan import PairProgress, Plan, attempts_after
 from counterpoise.engine.protection import LegStops
-from counterpoise.risk import protection
+from counterpoise.risk import gate, protection
 from counterpoise.strategy.parameters import STRATEGY_VERSION
-from engine_world import START_NS
+from engine_world import START_NS, World, make_state, warm
 from stop_world import StopWorld, stop_run, stop_world
 
 
@@ -214,6 +217,54 @@ def test_a_core_that_its_stop_closed_takes_its_hedges_along() -> None:
     assert [(a.intent.instrument_id, a.intent.source) for a in closed] == [
         ("ETHUSDT", IntentSource.FLATTEN)
     ]
+
+
+def restarted_between_legs() -> tuple[World, ApprovedOrder]:
+    # Core and hedge were bought, the decision had not ended, and the daemon died.
+    (stop,) = settled().by_leg()["BTCUSDT"]
+    world = World(state=make_state(stop_run()))
+    warm(world.state)
+    world.market()
+    planned = {"BTCUSDT": Decimal("0.2"), "ETHUSDT": Decimal(-4)}
+    weights = {"BTCUSDT": Decimal(50_000), "ETHUSDT": Decimal(2_500)}
+    pair = Pair(
+        start={},
+        planned=planned,
+        weights=weights,
+        core_id="BTCUSDT",
+        notional=Decimal(10_000),
+        tolerance=Decimal(100),
+    )
+    world.state.plans["before"] = Plan(
+        decision_id="before",
+        source=IntentSource.CYCLE,
+        phases=[],
+        started_ns=world.now_ns,
+        attempts_from=attempts_after(0),
+        pair=PairProgress(pair=pair, budget=pair.notional * 20, resumed=True),
+    )
+    found = gate_order(stop)
+    world.state.protection.orders.adopt(
+        found, created_ns=stop.intent.created_ns, expires_ns=stop.expires_ns
+    )
+    return world, stop
+
+
+def gate_order(stop: ApprovedOrder) -> OpenOrder:
+    return replace(gate.as_open_order(stop.intent, stop.quantity), state=OrderState.UNKNOWN)
+
+
+def test_a_core_that_its_stop_closed_while_no_daemon_ran_is_not_bought_back() -> None:
+    world, stop = restarted_between_legs()
+    world.after(1)
+    world.fill(stop)
+    world.reconcile("start", positions={"ETHUSDT": ("-4", "2500")})
+    world.feed(Tick(now_ns=world.after(1)))
+    sent = [(a.intent.instrument_id, a.intent.source) for a in world.submits()]
+    assert sent == [("ETHUSDT", IntentSource.FLATTEN)]
+    kinds_told = [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)]
+    assert kinds_told.count("stop.acted") == 1
+    assert kinds_told.count("core.vanished") == 1
 
 
 def test_a_restart_adopts_what_the_venue_lists_and_places_nothing() -> None:

@@ -39,8 +39,8 @@ PLACED: Final = "placed"
 LIST_NS: Final = 10 * NS_PER_SECOND
 #: A first list that does not come is asked for again after this.
 LIST_FIRST_NS: Final = 3 * NS_PER_SECOND
-#: Two placings of one leg are at least this far apart, then twice as far per refusal up to the
-#: maximum.
+#: Two placings of one leg are at least this far apart, then twice as far per refusal, or per one
+#: without an answer, up to the maximum.
 PLACE_GAP_NS: Final = 3 * NS_PER_SECOND
 PLACE_GAP_NS_MAX: Final = 120 * NS_PER_SECOND
 #: A stop that was asked to be dropped and is still there is dropped again after this.
@@ -96,7 +96,9 @@ def told(state: State, event: OrderUpdate) -> list[actions.Action]:
     done: list[actions.Action] = [recording.order_event(state, event)]
     leg = book.leg(event.instrument_id)
     if changed.state is OrderState.ACCEPTED:
-        leg.refusals = 0
+        leg.refusals = leg.unanswered = 0
+    if changed.state is OrderState.UNKNOWN:
+        leg.unanswered += 1
     if not changed.over:
         return done
     book.trigger_prices.pop(key, None)
@@ -238,7 +240,8 @@ def _may_place(state: State, instrument_id: str) -> bool:
     if any(o.state in on_its_way for o in state.protection.of_leg(instrument_id)):
         return False
     leg = state.protection.leg(instrument_id)
-    gap_ns = min(PLACE_GAP_NS << min(leg.refusals, 10), PLACE_GAP_NS_MAX)
+    failures = leg.refusals + leg.unanswered
+    gap_ns = min(PLACE_GAP_NS << min(failures, 10), PLACE_GAP_NS_MAX)
     return state.now_ns - leg.placed_ns >= gap_ns
 
 

@@ -19,6 +19,8 @@ class LegStops:
     held: dict[str, Decimal] = field(default_factory=dict)
     #: Placings in a row that the venue refused.
     refusals: int = 0
+    #: Placings since the last accepted one whose outcome was not known; any of them may rest.
+    unanswered: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

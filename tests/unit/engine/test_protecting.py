@@ -12,6 +12,7 @@ from counterpoise.domain.events import (
     ControlRequested,
     OrderUpdate,
     Tick,
+    TriggersListed,
     UpdateSource,
 )
 from counterpoise.domain.orders import ApprovedOrder, IntentSource, OrderKind, OrderState, Side
@@ -326,6 +327,27 @@ def test_an_unknown_placing_is_resolved_by_the_list() -> None:
     book.orders.active[key] = unknown
     made.tick(11)
     assert book.orders.active[key].state is OrderState.ACCEPTED
+
+
+def test_a_venue_that_does_not_answer_is_not_given_one_stop_after_the_other() -> None:
+    # Each request may have been carried out: what a hanging venue holds back adds up.
+    world = stop_world().world
+    now_ns = world.after(4)
+    world.feed(TriggersListed(triggers=(), asked_ns=now_ns, received_ns=now_ns))
+    for _ in range(60):
+        for name in world.state.instruments:
+            world.mark(name, world.state.market.mark(name) or Decimal(1))
+        for action in world.feed(Tick(now_ns=world.after(1))):
+            if isinstance(action, actions.Submit):
+                intent = action.approved.intent
+                world.order(
+                    intent.client_order_id,
+                    OrderState.UNKNOWN,
+                    name=intent.instrument_id,
+                    venue_order_id=None,
+                )
+    asked = [a for a in world.submits() if a.intent.instrument_id == "BTCUSDT"]
+    assert 3 <= len(asked) <= 5
 
 
 def test_a_placing_is_computed_again_byte_for_byte() -> None:

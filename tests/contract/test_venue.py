@@ -282,7 +282,7 @@ async def test_a_reduction_never_turns_the_position(desk):
     assert (await desk.venue.account()).positions == ()
 
 
-async def test_a_client_order_id_in_use_is_refused(desk):
+async def test_a_client_order_id_in_use_proves_nothing_about_its_order(desk):
     first = await desk.order(CORE, Side.BUY, 1, price_bps=-150, time_in_force=TimeInForce.GTC)
     await desk.venue.submit(first)
     again = await desk.order(
@@ -293,10 +293,14 @@ async def test_a_client_order_id_in_use_is_refused(desk):
         time_in_force=TimeInForce.GTC,
         client_order_id_text=first.intent.client_order_id,
     )
-    with pytest.raises(VenueRejected) as refusal:
+    # Only the copy was refused; the order that the id names is alive, so it is not a refused one.
+    with pytest.raises(OutcomeUnknown) as refusal:
         await desk.venue.submit(again)
     assert refusal.value.code == desk.rig.duplicate_code
     assert len((await desk.venue.account()).open_orders) == 1
+    found = await desk.venue.find_order(CORE, first.intent.client_order_id)
+    assert found is not None
+    assert found.state is OrderState.ACCEPTED
 
 
 async def test_an_expired_approval_sends_nothing(desk):

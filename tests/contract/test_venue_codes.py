@@ -31,7 +31,7 @@ async def outcome(desk, order) -> VenueError:
     ("kind", "meaning"),
     [
         ("reject_increases", VenueRejected),
-        ("duplicate_client_id", VenueRejected),
+        ("duplicate_client_id", OutcomeUnknown),
         ("rate_limited", VenueRejected),
         ("unavailable", OutcomeUnknown),
         ("unknown_outcome", OutcomeUnknown),
@@ -42,8 +42,9 @@ async def outcome(desk, order) -> VenueError:
 )
 async def test_an_answer_means_what_the_table_says(desk, kind, meaning):
     code = desk.rig.codes.get(kind)
-    assert (code is None) is (meaning is OutcomeUnknown)
-    path = "" if meaning is VenueRejected and kind != "rate_limited" else desk.rig.order_path
+    refused = kind in {"reject_increases", "duplicate_client_id"}
+    assert (code is None) is (meaning is OutcomeUnknown and not refused)
+    path = "" if refused else desk.rig.order_path
     desk.rig.fault(kind, path)
     order = await desk.order(CORE, Side.BUY, 2, price_bps=100)
     found = await outcome(desk, order)

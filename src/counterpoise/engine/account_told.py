@@ -20,6 +20,7 @@ from counterpoise.engine import (
     protecting,
     recording,
     views,
+    working,
 )
 from counterpoise.engine.run import ForeignPolicy
 from counterpoise.engine.state import State
@@ -179,4 +180,4 @@ def foreign(state: State, words: str, figures: dict[str, str]) -> list[actions.A
         return []
     done = controls.add_cause(state, Cause.FOREIGN)
     done.append(recording.incident(state, "account.foreign", "error", words, figures))
-    return done
+    return done + working.drop_increases(state, "something on the account is not ours")

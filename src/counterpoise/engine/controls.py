@@ -109,13 +109,11 @@ def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actio
     state.stopping = Stopping(control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten)
     done = add_cause(state, Cause.STOPPING)
     done += working.drop_increases(state, "stopping")
-    for order in () if state.run.observe else state.orders.open_orders():
-        if order.client_order_id is not None and not (flatten and order.reduce_only):
-            done.append(
-                actions.Cancel(
-                    instrument_id=order.instrument_id, client_order_id=order.client_order_id
-                )
-            )
+    # Orders of others are theirs to cancel, whatever id they gave them.
+    for key in () if state.run.observe else sorted(state.orders.active):
+        order = state.orders.active[key].open_order
+        if not (flatten and order.reduce_only):
+            done.append(actions.Cancel(instrument_id=order.instrument_id, client_order_id=key))
     return done + continue_stop(state)
 
 

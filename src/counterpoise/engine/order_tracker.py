@@ -25,7 +25,7 @@ FINISHED_REMEMBERED_MAX: Final = 2_000
 REDUCTION_COUNTS_NS: Final = 5 * NS_PER_SECOND
 
 #: States in which the venue has an order in its book.
-_IN_BOOK: Final = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
+IN_BOOK: Final = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,8 @@ class TrackedOrder:
     executed: Decimal = ZERO
     #: Filled in all so far as an update last said, base units.
     filled_told: Decimal = ZERO
+    #: True = over, though no answer of the venue named it with that end.
+    presumed: bool = False
 
     @property
     def state(self) -> OrderState:
@@ -126,7 +128,7 @@ class OrderTracker:
             created_ns=created_ns if known is None else known.created_ns,
             expires_ns=expires_ns if known is None else known.expires_ns,
             acknowledged=order.venue_order_id is not None,
-            rests=rests or order.state in _IN_BOOK or (known is not None and known.rests),
+            rests=rests or order.state in IN_BOOK or (known is not None and known.rests),
             filled_told=order.filled_quantity,
         )
 
@@ -164,6 +166,7 @@ class OrderTracker:
             acknowledged=order.acknowledged or after.venue_order_id is not None,
             filled_told=max(order.filled_told, told),
             unresolved=order.unresolved and update.state is OrderState.UNKNOWN,
+            presumed=update.state in TERMINAL and update.venue_order_id is None,
         )
         self._keep(update.client_order_id, changed)
         return changed
@@ -192,6 +195,21 @@ class OrderTracker:
         book = self.active if client_order_id in self.active else self.finished
         book[client_order_id] = changed
         return changed
+
+    def take_back(self, client_order_id: str) -> bool:
+        """Count an order again that was taken for over and that the venue shows in its book.
+
+        False = it is not over, or the venue itself told its end: then what shows it is older.
+        """
+        order = self.finished.get(client_order_id)
+        if order is None or not order.presumed:
+            return False
+        del self.finished[client_order_id]
+        shown = replace(order.open_order, state=OrderState.UNKNOWN)
+        self.active[client_order_id] = replace(
+            order, open_order=shown, presumed=False, rests=True, canceled_ns=0
+        )
+        return True
 
     def leave_unresolved(self, client_order_id: str) -> None:
         """Note that evidence does not resolve an order; the next update that does takes it back."""

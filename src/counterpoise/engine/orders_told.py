@@ -1,10 +1,11 @@
 """Order updates as they are told, from our own call, the stream or REST."""
 
+from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import OrderAbsent, OrderUnresolved, OrderUpdate, UpdateSource
 from counterpoise.domain.orders import OrderState
 from counterpoise.engine import actions, controls, protecting, recording, sending, working
 from counterpoise.engine.account_told import foreign
-from counterpoise.engine.order_tracker import TrackedOrder
+from counterpoise.engine.order_tracker import IN_BOOK, TrackedOrder
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -16,12 +17,13 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     if state.protection.knows(event.client_order_id):
         return protecting.told(state, event) + controls.continue_stop(state)
     before = len(state.orders.foreign)
+    done = _taken_back(state, event)
     changed = state.orders.told(event)
     if changed is None:
         if len(state.orders.foreign) > before:
             return _foreign_order(state, event)
-        return []
-    done: list[actions.Action] = [recording.order_event(state, event)]
+        return done
+    done.append(recording.order_event(state, event))
     done += _overfilled(state, changed)
     if changed.state is OrderState.UNKNOWN:
         done.append(_resolve(state, changed))
@@ -31,6 +33,28 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
         done += working.advance_all(state)
     if changed.over:
         done += controls.continue_stop(state)
+    return done
+
+
+def shown(state: State, order: OpenOrder, received_ns: int) -> list[actions.Action]:
+    """Count an order of ours again that the venue lists as open though it was taken for over."""
+    event = OrderUpdate(
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id,
+        instrument_id=order.instrument_id,
+        state=order.state,
+        filled_quantity=order.filled_quantity,
+        average_price=None,
+        source=UpdateSource.REST,
+        code=None,
+        message="listed by the venue",
+        order=order,
+        event_ns=received_ns,
+        received_ns=received_ns,
+    )
+    done = _taken_back(state, event)
+    if done and state.orders.told(event) is not None:
+        done.append(recording.order_event(state, event))
     return done
 
 
@@ -92,6 +116,18 @@ def unresolved(state: State, event: OrderUnresolved) -> list[actions.Action]:
     return done + working.advance_all(state)
 
 
+def _taken_back(state: State, event: OrderUpdate) -> list[actions.Action]:
+    # An end that was stated, or concluded from an absence, does not hide what is alive.
+    key = event.client_order_id
+    if key is None or event.state not in IN_BOOK or not state.orders.take_back(key):
+        return []
+    words = (
+        f"order {key} in {event.instrument_id} was taken for over and stands {event.state.value}"
+        " at the venue; it counts as open again"
+    )
+    return [recording.incident(state, "order.alive", "critical", words, {})]
+
+
 def _refused(state: State, event: OrderUpdate) -> list[actions.Action]:
     # A refusal may mean that the position is not what we think: it is read again.
     if event.price_refused:
@@ -125,7 +161,7 @@ def _overfilled(state: State, order: TrackedOrder) -> list[actions.Action]:
         f"more than its {order.open_order.quantity}"
     )
     done.append(recording.incident(state, "order.overfilled", "critical", words, {}))
-    return done
+    return done + working.drop_increases(state, "an invariant broke")
 
 
 def _foreign_order(state: State, event: OrderUpdate) -> list[actions.Action]:

@@ -39,8 +39,8 @@ PLACED: Final = "placed"
 LIST_NS: Final = 10 * NS_PER_SECOND
 #: A first list that does not come is asked for again after this.
 LIST_FIRST_NS: Final = 3 * NS_PER_SECOND
-#: Two placings of one leg are at least this far apart, then twice as far per refusal up to the
-#: maximum.
+#: Two placings of one leg are at least this far apart, then twice as far per refusal, or per one
+#: without an answer, up to the maximum.
 PLACE_GAP_NS: Final = 3 * NS_PER_SECOND
 PLACE_GAP_NS_MAX: Final = 120 * NS_PER_SECOND
 #: A stop that was asked to be dropped and is still there is dropped again after this.
@@ -78,8 +78,7 @@ def look(state: State) -> list[actions.Action]:
     """Ask for the venue's list when it is time, and bring the stops in step with the positions."""
     if not state.run.has_triggers or state.run.observe or not state.account.complete:
         return []
-    done = _act_late(state)
-    done += _list(state)
+    done = _list(state)
     if not state.protection.listed:
         # Until then a stop of the run before may stand there unknown.
         return done
@@ -97,7 +96,9 @@ def told(state: State, event: OrderUpdate) -> list[actions.Action]:
     done: list[actions.Action] = [recording.order_event(state, event)]
     leg = book.leg(event.instrument_id)
     if changed.state is OrderState.ACCEPTED:
-        leg.refusals = 0
+        leg.refusals = leg.unanswered = 0
+    if changed.state is OrderState.UNKNOWN:
+        leg.unanswered += 1
     if not changed.over:
         return done
     book.trigger_prices.pop(key, None)
@@ -151,13 +152,11 @@ def acted(
     return done + _answer_loss(state, instrument_id, str(before))
 
 
-def is_idle(state: State) -> bool:
-    """Tell whether no stop of ours is left at the venue or on its way there."""
-    return not state.protection.orders.active
+def act_late(state: State) -> list[actions.Action]:
+    """Answer stops that acted while no daemon ran, as soon as the account is known.
 
-
-def _act_late(state: State) -> list[actions.Action]:
-    # Stops that acted while no daemon ran, now that the account is known.
+    Before any plan goes on: a pair of before would buy back what its stop has just closed.
+    """
     done: list[actions.Action] = []
     for instrument_id in list(state.protection.acted):
         del state.protection.acted[instrument_id]
@@ -165,6 +164,11 @@ def _act_late(state: State) -> list[actions.Action]:
         done.append(recording.incident(state, "stop.acted", "critical", words, {}))
         done += _answer_loss(state, instrument_id, "what was recorded")
     return done
+
+
+def is_idle(state: State) -> bool:
+    """Tell whether no stop of ours is left at the venue or on its way there."""
+    return not state.protection.orders.active
 
 
 def _answer_loss(state: State, instrument_id: str, before: str) -> list[actions.Action]:
@@ -215,11 +219,15 @@ def _fits(state: State, order: TrackedOrder, target: StopTarget, mark: Decimal) 
     book, parameters = state.protection, state.run.protection
     assert parameters is not None, "stops are kept"
     stop = order.open_order
-    held = abs(state.account.quantities().get(stop.instrument_id, Decimal(0)))
+    held = state.account.quantities()
+    most = abs(held.get(stop.instrument_id, Decimal(0)))
     least = target.quantity * (1 - parameters.stop_quantity_band)
-    if stop.side is not target.side or not least <= stop.quantity <= held:
+    if stop.side is not target.side or not least <= stop.quantity <= most:
         return False
-    if book.leg(stop.instrument_id).slot_ns == state.cycle_slot_ns:
+    leg = book.leg(stop.instrument_id)
+    # The market alone moves a stop once per cycle. A trade of any leg moves liquidation, which a
+    # stop placed before it may lie beyond.
+    if leg.slot_ns == state.cycle_slot_ns and leg.held == held:
         return True
     trigger = book.trigger_prices.get(stop.client_order_id or "")
     return trigger is not None and (
@@ -232,7 +240,8 @@ def _may_place(state: State, instrument_id: str) -> bool:
     if any(o.state in on_its_way for o in state.protection.of_leg(instrument_id)):
         return False
     leg = state.protection.leg(instrument_id)
-    gap_ns = min(PLACE_GAP_NS << min(leg.refusals, 10), PLACE_GAP_NS_MAX)
+    failures = leg.refusals + leg.unanswered
+    gap_ns = min(PLACE_GAP_NS << min(failures, 10), PLACE_GAP_NS_MAX)
     return state.now_ns - leg.placed_ns >= gap_ns
 
 
@@ -253,6 +262,7 @@ def _place(
         assert approved is not None, "a stop is against a held position"
         leg = state.protection.leg(target.instrument_id)
         leg.placed_ns, leg.slot_ns = state.now_ns, state.cycle_slot_ns
+        leg.held = state.account.quantities()
         state.protection.orders.journaled(approved, view.quantities[target.instrument_id])
         state.protection.trigger_prices[approved.intent.client_order_id] = target.trigger_price
         written = recording.intent_written(state, approved)

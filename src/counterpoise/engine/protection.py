@@ -15,8 +15,12 @@ class LegStops:
     placed_ns: int = 0
     #: Slot of the cycle it was placed after, ns; a stop moves with the market once per cycle.
     slot_ns: int | None = None
+    #: Signed base units of every leg it was placed for; liquidation moves with each of them.
+    held: dict[str, Decimal] = field(default_factory=dict)
     #: Placings in a row that the venue refused.
     refusals: int = 0
+    #: Placings since the last accepted one whose outcome was not known; any of them may rest.
+    unanswered: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from counterpoise.engine import (
     cycling,
     delisting,
     guarding,
+    orders_told,
+    protecting,
     recording,
     views,
     working,
@@ -60,6 +62,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     done += _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
     done += _gone(state, drift)
+    done += protecting.act_late(state)
     if not state.account_stream_down:
         done += controls.remove_cause(state, Cause.ACCOUNT)
     if first or state.recorded is not None:
@@ -105,11 +108,13 @@ def _positions(state: State, before: dict[str, Position], cause: str) -> list[ac
 def _orders(state: State, listed: tuple[OpenOrder, ...], received_ns: int) -> list[actions.Action]:
     # What a stop has sent is told under its id and is not a plan's.
     listed = tuple(o for o in listed if not state.protection.knows(o.client_order_id))
+    asked: list[actions.Action] = []
     for order in listed:
         ours = order.client_order_id is not None and identity.is_ours(order.client_order_id)
         if ours and state.orders.get(order.client_order_id or "") is None:
             state.orders.adopt(order, created_ns=received_ns, expires_ns=received_ns)
-    asked: list[actions.Action] = []
+        elif ours:
+            asked += orders_told.shown(state, order, received_ns)
     for lost in state.orders.reconciled(listed, received_ns - ANSWER_AGE_NS):
         client_order_id = lost.open_order.client_order_id
         assert client_order_id is not None, "our orders have an id of ours"

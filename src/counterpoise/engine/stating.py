@@ -28,8 +28,11 @@ def handle(state: State, event: ControlRequested) -> list[actions.Action]:
         return [_ack(state, event, *refusal)]
     assert order is not None, "one that is not known is refused"
     if not order.unresolved:
+        earlier = state.statements.get(statement.client_order_id)
         state.statements[statement.client_order_id] = event
-        return []
+        if earlier is None or earlier.control_id == event.control_id:
+            return []
+        return [_ack(state, earlier, "refused", "a later statement replaced it")]
     return _take(state, event, order)
 
 
@@ -44,13 +47,13 @@ def unresolved(state: State, event: OrderUnresolved) -> list[actions.Action]:
 
 
 def updated(state: State, event: OrderUpdate) -> list[actions.Action]:
-    """Apply an update; evidence that ends an order outweighs what was stated of it."""
+    """Apply an update; evidence of an order outweighs what was stated of it."""
     done = orders_told.update(state, event)
     return done + _outweighed(state)
 
 
 def tidy(state: State) -> list[actions.Action]:
-    """Answer statements about orders that came to an end otherwise; called with each tick."""
+    """Answer statements about orders that the venue spoke of since; called with each tick."""
     return _outweighed(state)
 
 
@@ -80,12 +83,16 @@ def _refusal(
 
 def _outweighed(state: State) -> list[actions.Action]:
     done: list[actions.Action] = []
-    for key in [k for k in state.statements if k not in state.orders.active]:
-        stated = state.statements.pop(key)
+    for key in list(state.statements):
         order = state.orders.get(key)
+        if order is not None and order.state is OrderState.UNKNOWN:
+            continue
+        stated = state.statements.pop(key)
         became = "over" if order is None else order.state.value
         words = f"the venue's evidence came first: order {key} is {became}"
-        done.append(_ack(state, stated, "unchanged", words))
+        # One that the venue has shown alive is another one than was stated of.
+        result = "unchanged" if order is None or order.over else "refused"
+        done.append(_ack(state, stated, result, words))
     return done
 
 

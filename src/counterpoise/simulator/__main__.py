@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", help="a scenario's name or TOML file")
     parser.add_argument("--bars", type=Path, help="directory of real one-minute bars")
     parser.add_argument("--speed", type=float, default=1.0, help="0 = lock-step")
+    parser.add_argument("--weight-minute", type=int, help="Binance: weight of requests a minute")
     parser.add_argument("--event-log", type=Path, help="every event, one JSON line each")
     return parser
 
@@ -44,6 +45,7 @@ def main() -> int:
             demo=options.venue is None,
             ephemeral=options.state_dir is None,
             event_log=options.event_log,
+            weight_minute=options.weight_minute,
         )
         if options.venue is None:
             work = server.serve(options.state_dir, opening, port=options.port, fresh=options.fresh)

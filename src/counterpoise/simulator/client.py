@@ -85,12 +85,14 @@ def ensure_running(
     fresh: bool = False,
     wallet: Decimal | None = None,
     venue: str = "okx",
+    weight_minute: int | None = None,
     python: str = sys.executable,
 ) -> int:
     """Return the port of a running simulator, starting one that outlives this process if needed.
 
     `fresh` stops a running one and opens a new account and market. `venue` names whose protocol
-    and rules a new one has; OKX's has the demonstration's rules. Raises SimulatorUnavailable
+    and rules a new one has; OKX's has the demonstration's rules. `weight_minute` is what Binance's
+    allows, None = Binance's own. Raises SimulatorUnavailable
     with the end of its log when it does not come up.
     """
     if fresh:
@@ -103,6 +105,7 @@ def ensure_running(
     command += ["--seed", str(seed)]
     command += [] if venue == "okx" else ["--venue", venue]
     command += ["--fresh"] if fresh else []
+    command += [] if weight_minute is None else ["--weight-minute", str(weight_minute)]
     command += [] if wallet is None else ["--wallet", str(wallet)]
     with files.log_path(state_dir).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  (our own module, no shell)

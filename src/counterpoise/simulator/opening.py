@@ -57,6 +57,8 @@ class Opening:
     ephemeral: bool = False
     #: Where every event is written, one canonical JSON line each; None = nowhere.
     event_log: Path | None = None
+    #: Weight of requests a minute that a venue which counts it allows; None = the venue's own.
+    weight_minute: int | None = None
 
 
 class FaultUnknown(ValueError):
@@ -95,7 +97,13 @@ def open_floor(state_dir: Path, opening: Opening) -> tuple[Floor, Store]:
     credentials = files.read_credentials(state_dir) or files.make_credentials(state_dir, seed=seed)
     if credentials.account_id not in venue.exchange.account_ids():
         venue.open_account(credentials.account_id, opening.wallet)
-    floor = Floor(venue=venue, credentials=credentials, faults=faults, links=Links(faults, clock))
+    floor = Floor(
+        venue=venue,
+        credentials=credentials,
+        faults=faults,
+        links=Links(faults, clock),
+        weight_minute=opening.weight_minute,
+    )
     return floor, store
 
 

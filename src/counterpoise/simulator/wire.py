@@ -48,6 +48,8 @@ class Floor:
     faults: FaultPlan
     #: Every WebSocket is accepted here and written through here.
     links: Links
+    #: Weight of requests a minute that a venue which counts it allows; None = the venue's own.
+    weight_minute: int | None = None
 
     @property
     def account_id(self) -> str:

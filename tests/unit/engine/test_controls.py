@@ -1,5 +1,7 @@
 """What an operator's wish does, and that asking twice changes nothing."""
 
+from decimal import Decimal
+
 import pytest
 
 from counterpoise.domain.account import OpenOrder, TradingState
@@ -8,6 +10,7 @@ from counterpoise.domain.orders import OrderState, Side
 from counterpoise.domain.records import ControlHandled, DecisionMade, TradingStateChanged
 from counterpoise.engine import actions
 from counterpoise.engine.order_tracker import ZERO
+from counterpoise.engine.run import ForeignPolicy
 from counterpoise.engine.trading_state import Cause
 from engine_world import World, make_run, ready
 
@@ -112,6 +115,25 @@ def test_a_stop_that_holds_leaves_positions_and_cancels_what_is_open() -> None:
     (stop,) = stops(world)
     assert stop.exit_code == 0
     assert world.submits() == []
+
+
+@pytest.mark.parametrize("action", [ControlAction.STOP, ControlAction.FLATTEN_STOP])
+def test_a_stop_leaves_the_orders_of_others_alone(action: ControlAction) -> None:
+    theirs = OpenOrder(
+        client_order_id="theirs1",
+        venue_order_id="v7",
+        instrument_id="BTCUSDT",
+        side=Side.BUY,
+        quantity=Decimal("0.01"),
+        filled_quantity=ZERO,
+        price_limit=Decimal(40_000),
+        reduce_only=False,
+        state=OrderState.ACCEPTED,
+    )
+    world = ready(make_run(foreign=ForeignPolicy.IGNORE), positions=HELD, orders=(theirs,))
+    assert world.state.orders.open_orders() == (theirs,)
+    ask(world, action)
+    assert not any(isinstance(asked, actions.Cancel) for asked in world.done)
 
 
 def test_a_stop_gives_up_waiting_in_time_and_still_exits_clean() -> None:

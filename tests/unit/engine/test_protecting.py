@@ -6,19 +6,24 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.app import replay
+from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import (
     ControlAction,
     ControlRequested,
     OrderUpdate,
     Tick,
+    TriggersListed,
     UpdateSource,
 )
-from counterpoise.domain.orders import IntentSource, OrderKind, OrderState, Side
+from counterpoise.domain.orders import ApprovedOrder, IntentSource, OrderKind, OrderState, Side
 from counterpoise.domain.records import DecisionMade, IncidentOpened
-from counterpoise.engine import actions
+from counterpoise.engine import actions, views
+from counterpoise.engine.pairing import Pair
+from counterpoise.engine.plan import PairProgress, Plan, attempts_after
 from counterpoise.engine.protection import LegStops
+from counterpoise.risk import gate, protection
 from counterpoise.strategy.parameters import STRATEGY_VERSION
-from engine_world import START_NS
+from engine_world import START_NS, World, make_state, warm
 from stop_world import StopWorld, stop_run, stop_world
 
 
@@ -73,7 +78,7 @@ def test_nothing_is_placed_or_asked_where_nothing_may_be(run) -> None:
 
 def test_a_grown_position_has_a_new_stop_before_the_old_one_goes() -> None:
     made = settled()
-    (old,) = made.by_leg()["BTCUSDT"]
+    (old,), (beside,) = made.by_leg()["BTCUSDT"], made.by_leg()["ETHUSDT"]
     made.world.position("BTCUSDT", "0.3", "50000")
     made.world.after(1)
     asked = made.world.feed(Tick(now_ns=made.world.now_ns))
@@ -81,8 +86,10 @@ def test_a_grown_position_has_a_new_stop_before_the_old_one_goes() -> None:
     made.answer(asked)
     made.tick(4)
     made.tick()
-    assert made.dropped == [old.intent.client_order_id]
+    # The other leg's goes with it: liquidation is nearer than when that one was placed.
+    assert made.dropped == [old.intent.client_order_id, beside.intent.client_order_id]
     assert [stop.quantity for stop in made.by_leg()["BTCUSDT"]] == [Decimal("0.3")]
+    assert [stop.quantity for stop in made.by_leg()["ETHUSDT"]] == [Decimal(2)]
 
 
 def test_a_moved_mark_moves_a_stop_once_per_cycle() -> None:
@@ -104,6 +111,30 @@ def test_a_moved_mark_moves_a_stop_once_per_cycle() -> None:
         "BTCUSDT": 1,
         "ETHUSDT": 1,
     }
+
+
+def test_a_stop_placed_before_the_other_leg_was_bought_moves_short_of_liquidation() -> None:
+    # Hedges fill first: their stop is placed when liquidation is far, and lies beyond it later.
+    made = stop_world(positions={"ETHUSDT": ("-2", "2500")})
+    for _ in range(5):
+        made.tick()
+    (early,) = made.by_leg()["ETHUSDT"]
+    assert early.intent.trigger_price == Decimal(3750)
+    made.world.after(1)
+    made.world.position("BTCUSDT", "0.45", "50000")
+    for _ in range(5):
+        made.tick()
+    state = made.world.state
+    view = views.risk_view(state, state.market.view(state.now_ns))
+    (late,) = made.by_leg()["ETHUSDT"]
+    assert state.run.protection is not None
+    wanted = protection.stop_targets(view, state.guard, state.run.protection)["ETHUSDT"]
+    assert late.intent.trigger_price == wanted.trigger_price == Decimal("2718.15")
+    assert made.dropped == [early.intent.client_order_id]
+    taken = made.taken
+    for _ in range(20):
+        made.tick()
+    assert made.taken == taken
 
 
 def test_a_flat_leg_keeps_no_stop() -> None:
@@ -142,7 +173,10 @@ def test_a_refused_stop_is_told_once_and_tried_ever_later() -> None:
         "ETHUSDT": 1,
     }
     assert made.world.state.protection.legs["BTCUSDT"] == LegStops(
-        placed_ns=made.world.state.protection.legs["BTCUSDT"].placed_ns, slot_ns=None, refusals=0
+        placed_ns=made.world.state.protection.legs["BTCUSDT"].placed_ns,
+        slot_ns=None,
+        held={"BTCUSDT": Decimal("0.2"), "ETHUSDT": Decimal(-2)},
+        refusals=0,
     )
 
 
@@ -184,6 +218,54 @@ def test_a_core_that_its_stop_closed_takes_its_hedges_along() -> None:
     assert [(a.intent.instrument_id, a.intent.source) for a in closed] == [
         ("ETHUSDT", IntentSource.FLATTEN)
     ]
+
+
+def restarted_between_legs() -> tuple[World, ApprovedOrder]:
+    # Core and hedge were bought, the decision had not ended, and the daemon died.
+    (stop,) = settled().by_leg()["BTCUSDT"]
+    world = World(state=make_state(stop_run()))
+    warm(world.state)
+    world.market()
+    planned = {"BTCUSDT": Decimal("0.2"), "ETHUSDT": Decimal(-4)}
+    weights = {"BTCUSDT": Decimal(50_000), "ETHUSDT": Decimal(2_500)}
+    pair = Pair(
+        start={},
+        planned=planned,
+        weights=weights,
+        core_id="BTCUSDT",
+        notional=Decimal(10_000),
+        tolerance=Decimal(100),
+    )
+    world.state.plans["before"] = Plan(
+        decision_id="before",
+        source=IntentSource.CYCLE,
+        phases=[],
+        started_ns=world.now_ns,
+        attempts_from=attempts_after(0),
+        pair=PairProgress(pair=pair, budget=pair.notional * 20, resumed=True),
+    )
+    found = gate_order(stop)
+    world.state.protection.orders.adopt(
+        found, created_ns=stop.intent.created_ns, expires_ns=stop.expires_ns
+    )
+    return world, stop
+
+
+def gate_order(stop: ApprovedOrder) -> OpenOrder:
+    return replace(gate.as_open_order(stop.intent, stop.quantity), state=OrderState.UNKNOWN)
+
+
+def test_a_core_that_its_stop_closed_while_no_daemon_ran_is_not_bought_back() -> None:
+    world, stop = restarted_between_legs()
+    world.after(1)
+    world.fill(stop)
+    world.reconcile("start", positions={"ETHUSDT": ("-4", "2500")})
+    world.feed(Tick(now_ns=world.after(1)))
+    sent = [(a.intent.instrument_id, a.intent.source) for a in world.submits()]
+    assert sent == [("ETHUSDT", IntentSource.FLATTEN)]
+    kinds_told = [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)]
+    assert kinds_told.count("stop.acted") == 1
+    assert kinds_told.count("core.vanished") == 1
 
 
 def test_a_restart_adopts_what_the_venue_lists_and_places_nothing() -> None:
@@ -245,6 +327,27 @@ def test_an_unknown_placing_is_resolved_by_the_list() -> None:
     book.orders.active[key] = unknown
     made.tick(11)
     assert book.orders.active[key].state is OrderState.ACCEPTED
+
+
+def test_a_venue_that_does_not_answer_is_not_given_one_stop_after_the_other() -> None:
+    # Each request may have been carried out: what a hanging venue holds back adds up.
+    world = stop_world().world
+    now_ns = world.after(4)
+    world.feed(TriggersListed(triggers=(), asked_ns=now_ns, received_ns=now_ns))
+    for _ in range(60):
+        for name in world.state.instruments:
+            world.mark(name, world.state.market.mark(name) or Decimal(1))
+        for action in world.feed(Tick(now_ns=world.after(1))):
+            if isinstance(action, actions.Submit):
+                intent = action.approved.intent
+                world.order(
+                    intent.client_order_id,
+                    OrderState.UNKNOWN,
+                    name=intent.instrument_id,
+                    venue_order_id=None,
+                )
+    asked = [a for a in world.submits() if a.intent.instrument_id == "BTCUSDT"]
+    assert 3 <= len(asked) <= 5
 
 
 def test_a_placing_is_computed_again_byte_for_byte() -> None:

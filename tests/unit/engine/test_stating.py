@@ -15,7 +15,7 @@ from counterpoise.domain.events import (
     Tick,
 )
 from counterpoise.domain.orders import OrderState, Side
-from counterpoise.domain.records import ControlHandled, OrderEventSeen
+from counterpoise.domain.records import ControlHandled, IncidentOpened, OrderEventSeen
 from counterpoise.engine import actions
 from engine_world import World, ready
 
@@ -47,11 +47,15 @@ def evidence_ends(world: World) -> list[actions.Action]:
 
 
 def state_it(
-    world: World, end: StatedEnd = StatedEnd.ABSENT, filled: str = "0", key: str = KEY
+    world: World,
+    end: StatedEnd = StatedEnd.ABSENT,
+    filled: str = "0",
+    key: str = KEY,
+    control_id: str = "7",
 ) -> list[actions.Action]:
     return world.feed(
         ControlRequested(
-            control_id="7",
+            control_id=control_id,
             action=ControlAction.RESOLVE_ORDER,
             actor="me",
             reason="not in the order history",
@@ -152,3 +156,80 @@ def test_an_order_the_venue_has_is_not_stated_away() -> None:
     world.order(KEY, OrderState.CANCELED, filled="0")
     state_it(world)
     assert answers(world)[-1] == ("unchanged", f"order {KEY} is canceled already")
+
+
+def alive(filled: str = "0") -> OpenOrder:
+    return OpenOrder(
+        client_order_id=KEY,
+        venue_order_id="v1",
+        instrument_id="BTCUSDT",
+        side=Side.BUY,
+        quantity=Decimal("0.5"),
+        filled_quantity=Decimal(filled),
+        price_limit=Decimal(50_000),
+        reduce_only=False,
+        state=OrderState.ACCEPTED,
+    )
+
+
+def counted(world: World) -> list[tuple[str | None, OrderState, Decimal]]:
+    orders = world.state.orders.open_orders()
+    return [(o.client_order_id, o.state, o.filled_quantity) for o in orders]
+
+
+def incidents(world: World) -> list[tuple[str, str]]:
+    found = world.records(IncidentOpened)
+    return [(r.kind, r.severity) for r in found if isinstance(r, IncidentOpened)]
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_order_taken_for_over_counts_again_once_the_venue_shows_it(
+    *, stated: bool, streamed: bool
+) -> None:
+    # A wrong word, or a request that arrived after all: what is alive is never hidden by it.
+    world = world_with_an_unknown()
+    if stated:
+        evidence_ends(world)
+        state_it(world)
+    else:
+        world.feed(OrderAbsent(client_order_id=KEY, evidence="none", received_ns=world.now_ns))
+    assert counted(world) == []
+    world.after(1)
+    if streamed:
+        world.order(KEY, OrderState.PARTIALLY_FILLED, filled="0.1", order=alive("0.1"))
+    else:
+        world.reconcile("control", orders=(alive("0.1"),))
+    assert [(key, filled) for key, _, filled in counted(world)] == [(KEY, Decimal("0.1"))]
+    assert incidents(world).count(("order.alive", "critical")) == 1
+    # No plan waits for it any more, so it is not left to fill.
+    asked = world.feed(Tick(now_ns=world.after(1)))
+    assert actions.Cancel(instrument_id="BTCUSDT", client_order_id=KEY) in (asked + world.done)
+    world.order(KEY, OrderState.CANCELED, filled="0.1")
+    assert counted(world) == []
+    # Its end is the venue's own word now: an older list says nothing against it.
+    world.reconcile("cycle", orders=(alive("0.1"),))
+    assert counted(world) == []
+    assert incidents(world).count(("order.alive", "critical")) == 1
+
+
+def test_a_statement_that_waits_is_not_taken_once_the_venue_has_shown_the_order() -> None:
+    world = world_with_an_unknown()
+    state_it(world)
+    world.order(KEY, OrderState.PARTIALLY_FILLED, filled="0.2")
+    # What was stated before the venue spoke says nothing about what is unknown later.
+    world.order(KEY, OrderState.UNKNOWN, venue_order_id=None)
+    evidence_ends(world)
+    assert counted(world) == [(KEY, OrderState.UNKNOWN, Decimal("0.2"))]
+    words = f"the venue's evidence came first: order {KEY} is partially_filled"
+    assert answers(world) == [("refused", words)]
+    assert world.state.statements == {}
+
+
+def test_a_second_statement_about_one_order_leaves_none_unanswered() -> None:
+    world = world_with_an_unknown()
+    state_it(world)
+    state_it(world, StatedEnd.ENDED, "0.5", control_id="8")
+    evidence_ends(world)
+    assert [result for result, _ in answers(world)] == ["refused", "done"]
+    assert told(world).filled_quantity == Decimal("0.5")

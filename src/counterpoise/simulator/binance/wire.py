@@ -11,7 +11,7 @@ from counterpoise.simulator.binance import errors, trade
 from counterpoise.simulator.binance.account_streams import AccountStreams
 from counterpoise.simulator.binance.calls import Desk
 from counterpoise.simulator.binance.errors import Code, WireError
-from counterpoise.simulator.binance.limits import Usage
+from counterpoise.simulator.binance.limits import Limits, Usage
 from counterpoise.simulator.binance.listen_keys import ListenKeys
 from counterpoise.simulator.binance.market_streams import MarketStreams
 from counterpoise.simulator.binance.numbers import UpdateNumbers
@@ -28,7 +28,7 @@ class BinanceWire:
     """Binance's REST and WebSocket."""
 
     def __init__(self, floor: Floor) -> None:
-        clock = floor.venue.clock
+        clock, weight = floor.venue.clock, floor.weight_minute
         # What was delisted before a restart stays so.
         in_force = {each.instrument_id for each in floor.venue.exchange.instruments()}
         self._desk = Desk(
@@ -39,7 +39,7 @@ class BinanceWire:
             tape=Tape({each: floor.venue.exchange.funding(each) for each in floor.listed}),
             # Milliseconds grow faster than the numbers taken, so a restart begins above the last.
             numbers=UpdateNumbers(floor.venue.exchange.now_ns // units.NS_PER_MS * 100),
-            usage=Usage(),
+            usage=Usage() if weight is None else Usage(limits=Limits(weight_minute=weight)),
         )
         self._sessions = Sessions(floor.links, self._desk.listen_keys)
         self._market = MarketStreams(self._desk, self._sessions)

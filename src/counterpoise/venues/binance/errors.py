@@ -46,7 +46,7 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
         " -4054 -4055 -4056 -4057 -4058 -4059 -4060 -4061 -4062 -4063 -4064 -4065 -4066 -4067 -4068"
         " -4069 -4070 -4071 -4072 -4073 -4074 -4075 -4076 -4077 -4078 -4079 -4080 -4081 -4082"
         " -4083 -4084 -4085 -4086 -4087 -4088 -4104 -4105 -4106 -4107 -4108 -4109 -4110 -4111"
-        " -4112 -4113 -4114 -4115 -4116 -4117 -4120 -4136 -4137 -4138 -4139 -4140 -4141"
+        " -4112 -4113 -4114 -4115 -4117 -4120 -4136 -4137 -4138 -4139 -4140 -4141"
         " -4142 -4144 -4161 -4164 -4165 -4167 -4168 -4169 -4170 -4171 -4172 -4178 -4183 -4184"
         " -4188 -4192 -4202 -4203 -4205 -4206 -4208 -4209 -4210 -4211 -4400 -4401 -4402 -4403"
         " -4509",
@@ -55,6 +55,9 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
     **codes(PriceRefused, "-4016 -4024 -4131"),
     # Execution rules: FOK, post-only, self-trade, modify.
     **codes(VenueRejected, "-5021 -5022 -5024 -5025 -5026 -5027 -5028 -5029 -5037 -5038 -5039"),
+    # An order with this id is there. An id is used once, so it is this one's: whoever carried the
+    # request sent it twice, and the first copy was taken.
+    **codes(OutcomeUnknown, "-4116"),
     # The engine was asked and did not say: neither success nor failure is proven.
     **codes(OutcomeUnknown, "-1000 -1001 -1005 -1006 -1007 -1014 -1016"),
 }

@@ -36,7 +36,7 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
         " 110019 110020 110021 110022 110023 110029 110030 110031 110032 110035 110036 110037"
         " 110038 110039 110040 110041 110042 110044 110045 110046 110047 110048 110049 110050"
         " 110051 110052 110053 110057 110058 110059 110060 110061 110062 110063 110064 110065"
-        " 110066 110067 110068 110069 110070 110071 110072 110073 110074 110089 110090 110092"
+        " 110066 110067 110068 110069 110070 110071 110073 110074 110089 110090 110092"
         " 110093 110094 110095 110096 110097 110098 110099 182011"
         " 3200641",
     ),
@@ -52,6 +52,9 @@ CODES: Final[Mapping[str, type[VenueError]]] = {
         VenueRejected,
         "34036 34040 110024 110025 110026 110027 110028 110033 110043 110054 110055 110056 110075",
     ),
+    # An order with this id is there. An id is used once, so it is this one's: whoever carried the
+    # request sent it twice, and the first copy was taken.
+    **codes(OutcomeUnknown, "110072"),
     # The server was asked and did not get to an end: neither success nor failure is proven. A
     # duplicate request (10014) says nothing about the first one.
     **codes(OutcomeUnknown, "10000 10014 10016 10019 110079 170007 170146"),

@@ -271,7 +271,10 @@ async def _name_after_stops(
             continue
         if row.ord_id not in session.stops_by_order:
             order = await order_by_venue_id(session, row.inst_id, row.ord_id)
-            session.keep_stop(row.ord_id, "" if order is None else order.algo_cl_ord_id)
+            if order is None:
+                # OKX may list an execution before it answers for its order: asked again next time.
+                continue
+            session.keep_stop(row.ord_id, order.algo_cl_ord_id)
         row.cl_ord_id = session.stops_by_order[row.ord_id]
 
 

@@ -170,7 +170,7 @@ async def test_an_answer_that_names_no_order_is_unknown(venue, stub, journal_ord
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(110007, VenueRejected), (110072, VenueRejected), (110017, PositionDoubtful)],
+    [(110007, VenueRejected), (110017, PositionDoubtful)],
 )
 async def test_a_refusal_is_one(venue, stub, journal_order, code, kind):
     stub.answers[CREATE] = refusal(code)

@@ -23,7 +23,10 @@ def answer(code, s_code="", words=""):
     [
         ("51008", VenueRejected),
         ("51121", VenueRejected),
-        ("51016", VenueRejected),
+        ("51016", OutcomeUnknown),
+        ("50071", OutcomeUnknown),
+        ("51065", OutcomeUnknown),
+        ("51068", OutcomeUnknown),
         ("51169", PositionDoubtful),
         ("51170", PositionDoubtful),
         ("54031", VenueRejected),

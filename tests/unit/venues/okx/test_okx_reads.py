@@ -246,6 +246,26 @@ async def test_recent_fills_do_not_ask_the_history(venue, stub):
     assert stub.sent("/api/v5/trade/fills-history") == []
 
 
+async def test_an_execution_of_a_stop_is_named_once_okx_answers_for_its_order(venue, stub):
+    known = []
+
+    async def order(_request, _body):
+        if not known:
+            return web.json_response({"code": "51603", "msg": "Order does not exist", "data": []})
+        row = ORDER_ROW | {"clOrdId": "", "algoClOrdId": "cpstop"}
+        return web.json_response({"code": "0", "msg": "", "data": [row]})
+
+    stub.answers["/api/v5/trade/order"] = order
+    now_ms = time.time_ns() // NS_PER_MS
+    stub.rows["/api/v5/trade/fills"] = [fill_row(11, now_ms, clOrdId="")]
+    since_ns = time.time_ns() - NS_PER_HOUR
+    assert [fill.client_order_id for fill in await venue.fills_since(since_ns)] == [None]
+    known.append(True)
+    assert [fill.client_order_id for fill in await venue.fills_since(since_ns)] == ["cpstop"]
+    await venue.fills_since(since_ns)
+    assert len(stub.sent("/api/v5/trade/order")) == 2
+
+
 async def test_funding_payments(venue, stub):
     stub.rows["/api/v5/account/bills"] = [
         {"billId": "2", "instId": "BTC-USDT-SWAP", "balChg": "-0.5", "ts": "2000"},

@@ -1,0 +1,74 @@
+"""Whatever holds the daemon back takes what waits in the book with it."""
+
+from decimal import Decimal
+
+import pytest
+
+from counterpoise.domain.account import OpenOrder
+from counterpoise.domain.events import CycleDue, FillReported, UpdateSource
+from counterpoise.domain.orders import ApprovedOrder, Fill, OrderState, Side
+from counterpoise.engine import actions
+from counterpoise.engine.execution_parameters import ExecutionParameters
+from counterpoise.engine.trading_state import Cause
+from engine_world import World, make_run, ready
+
+
+def with_a_resting_hedge() -> tuple[World, ApprovedOrder]:
+    world = ready(make_run(execution=ExecutionParameters(passive_seconds=Decimal(10))))
+    world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))
+    world.reconcile("cycle")
+    (hedge,) = world.submits()
+    assert hedge.intent.rests
+    world.after(1)
+    world.order(hedge.intent.client_order_id, OrderState.ACCEPTED, name="ETHUSDT")
+    return world, hedge
+
+
+def order_of_before() -> OpenOrder:
+    return OpenOrder(
+        client_order_id="cp" + "7" * 30,
+        venue_order_id="v7",
+        instrument_id="BTCUSDT",
+        side=Side.SELL,
+        quantity=Decimal("0.01"),
+        filled_quantity=Decimal(0),
+        price_limit=Decimal(50_000),
+        reduce_only=True,
+        state=OrderState.ACCEPTED,
+    )
+
+
+def foreign_fill(world: World) -> list[actions.Action]:
+    fill = Fill(
+        fill_id="x1",
+        instrument_id="BTCUSDT",
+        client_order_id=None,
+        venue_order_id="v9",
+        side=Side.BUY,
+        quantity=Decimal("0.01"),
+        price=Decimal(50_000),
+        fee=Decimal(0),
+        fee_currency="USDT",
+        liquidity=None,
+        realised_pnl=None,
+        event_ns=world.now_ns,
+        received_ns=world.now_ns,
+    )
+    return world.feed(FillReported(fill=fill, source=UpdateSource.STREAM))
+
+
+@pytest.mark.parametrize("cause", [Cause.FOREIGN, Cause.INVARIANT])
+def test_an_increase_that_waits_is_canceled_when_nothing_may_grow(cause: Cause) -> None:
+    world, hedge = with_a_resting_hedge()
+    if cause is Cause.FOREIGN:
+        asked = foreign_fill(world)
+    else:
+        # An order of before fills more than it was sent for.
+        other = order_of_before()
+        world.state.orders.adopt(other, created_ns=world.now_ns, expires_ns=world.now_ns)
+        asked = world.order(other.client_order_id, OrderState.PARTIALLY_FILLED, filled="0.02")
+    assert cause in world.state.causes
+    cancel = actions.Cancel(instrument_id="ETHUSDT", client_order_id=hedge.intent.client_order_id)
+    assert cancel in asked
+    (plan,) = world.state.plans.values()
+    assert plan.reductions_only

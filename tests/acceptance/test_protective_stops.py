@@ -1,5 +1,6 @@
 """A daemon that is dead still has a floor: its stops rest at the venue and close its legs."""
 
+import time
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,20 @@ from daemon_process import Daemon, daemon, wait_until
 from resting_stops import in_step, live_stops, venue_state
 
 pytestmark = pytest.mark.timeout(400)
+
+#: Longer than two placings of one leg are apart.
+SETTLED_SECONDS = 5.0
+
+
+def settle(made: Daemon) -> None:
+    """Wait until each leg has its stop and no leg traded lately has one still to be moved."""
+
+    def at_rest() -> bool:
+        before = ids(made)
+        time.sleep(SETTLED_SECONDS)
+        return in_step(made) and ids(made) == before
+
+    wait_until("a stop per leg", at_rest, seconds=60)
 
 
 def explained(made: Daemon) -> bool:
@@ -36,7 +51,7 @@ def test_stops_outlive_the_daemon_close_what_crashes_and_are_explained_by_the_ne
     with daemon(cycle_seconds=300) as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
-        wait_until("a stop per leg", lambda: in_step(made) or None, seconds=60)
+        settle(made)
         made.kill()
         placed = ids(made)
 
@@ -78,7 +93,7 @@ def test_a_graceful_stop_leaves_them_and_a_flatten_takes_them_along() -> None:
     with daemon(cycle_seconds=300) as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
-        wait_until("a stop per leg", lambda: in_step(made) or None, seconds=60)
+        settle(made)
         made.send(15)
         assert made.wait_exit(30) == 0
         assert in_step(made)

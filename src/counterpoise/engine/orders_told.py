@@ -28,7 +28,7 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     if changed.state is OrderState.UNKNOWN:
         done.append(_resolve(state, changed))
     if changed.state is OrderState.REJECTED and event.source is UpdateSource.LOCAL:
-        done += _refused(state, event)
+        done += _refused(state, changed, event)
     if changed.over or event.filled_quantity:
         done += working.advance_all(state)
     if changed.over:
@@ -128,9 +128,13 @@ def _taken_back(state: State, event: OrderUpdate) -> list[actions.Action]:
     return [recording.incident(state, "order.alive", "critical", words, {})]
 
 
-def _refused(state: State, event: OrderUpdate) -> list[actions.Action]:
+def _refused(state: State, order: TrackedOrder, event: OrderUpdate) -> list[actions.Action]:
     # A refusal may mean that the position is not what we think: it is read again.
-    if event.price_refused:
+    if order.open_order.price_limit is None:
+        # Nor at market: the next reduction has a price again, so that both are tried in turn.
+        if not event.position_doubtful:
+            state.banded.pop(event.instrument_id, None)
+    elif event.price_refused:
         state.banded[event.instrument_id] = state.now_ns
     doubt = _doubt(state, event.instrument_id) if event.position_doubtful else []
     return [*doubt, actions.Reconcile(cause="rejected")]

@@ -116,8 +116,9 @@ def _take(state: State, event: ControlRequested, order: TrackedOrder) -> list[ac
         code="OPERATOR_STATED",
         message=words,
         order=None,
-        event_ns=event.received_ns,
-        received_ns=event.received_ns,
+        # Now, not when it was asked: on record it stands behind the evidence it waited for.
+        event_ns=state.now_ns,
+        received_ns=state.now_ns,
     )
     done = orders_told.update(state, told)
     # What it may have moved is read anew; a difference is drift like any other.

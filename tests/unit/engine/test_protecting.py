@@ -406,6 +406,20 @@ def test_a_reduction_refused_for_its_price_goes_again_at_once_at_market() -> Non
     assert len(made.submits()) == 2
 
 
+def test_a_venue_that_refuses_market_orders_too_is_given_a_price_again() -> None:
+    made = stop_world(stop_run(has_triggers=False), positions={"BTCUSDT": ("0.57", "50000")}).world
+    made.after(1)
+    made.mark("BTCUSDT", "49500")
+    refused(made, made.submits()[-1], outside=True)
+    refused(made, made.submits()[-1], outside=False)
+    kinds_sent = [order.intent.kind for order in made.submits()]
+    assert kinds_sent == [OrderKind.LIMIT, OrderKind.MARKET]
+    # The guard looks again a moment later: half a minute at market alone could reduce nothing.
+    made.after(1)
+    made.mark("BTCUSDT", "49500")
+    assert made.submits()[2].intent.kind is OrderKind.LIMIT
+
+
 def test_a_reduction_refused_for_anything_else_does_not() -> None:
     made = stop_world(stop_run(has_triggers=False), positions={"BTCUSDT": ("0.57", "50000")}).world
     made.after(1)

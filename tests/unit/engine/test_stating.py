@@ -115,6 +115,17 @@ def test_a_statement_waits_while_the_venue_is_asked_and_is_taken_once_that_is_op
     assert world.state.statements == {}
 
 
+def test_a_statement_that_waited_is_on_record_behind_the_evidence_it_waited_for() -> None:
+    # The record's newest row says what an order is; a request is older than its own answer.
+    world = world_with_an_unknown()
+    state_it(world)
+    world.after(2)
+    evidence_ends(world)
+    rows = [r for r in world.records(OrderEventSeen) if isinstance(r, OrderEventSeen)]
+    assert [row.code for row in rows] == ["UNRESOLVED", "OPERATOR_STATED"]
+    assert rows[1].recorded_ns >= rows[0].recorded_ns
+
+
 def test_evidence_outweighs_a_statement_that_waits() -> None:
     world = world_with_an_unknown()
     state_it(world)

@@ -78,6 +78,8 @@ class OrderTracker:
     finished: OrderedDict[str, TrackedOrder] = field(default_factory=OrderedDict)
     #: Orders without an id of ours, by venue order id.
     foreign: dict[str, OpenOrder] = field(default_factory=dict)
+    #: Orders of others that the venue holds back and that could grow a position, by its id.
+    foreign_waiting: dict[str, OpenOrder] = field(default_factory=dict)
 
     def journaled(self, approved: ApprovedOrder, held: Decimal | None = None) -> TrackedOrder:
         """Count an order from the moment it is handed to the journal.
@@ -250,7 +252,13 @@ class OrderTracker:
         """Return all that may still fill, in a fixed order, as the gate counts it."""
         ours = [self.active[key].open_order for key in sorted(self.active)]
         others = [self.foreign[key] for key in sorted(self.foreign)]
-        return tuple(ours + others)
+        # One that is held back may act at any mark, and asks nobody then.
+        waiting = [self.foreign_waiting[key] for key in sorted(self.foreign_waiting)]
+        return tuple(ours + others + waiting)
+
+    def of_others(self) -> list[str]:
+        """Return the venue's ids of orders that are not ours, held back or in the book."""
+        return sorted({*self.foreign, *self.foreign_waiting})
 
     def unresolved(self) -> frozenset[str]:
         """Return instruments that have an order with unknown outcome."""

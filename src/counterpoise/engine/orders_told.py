@@ -4,7 +4,7 @@ from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import OrderAbsent, OrderUnresolved, OrderUpdate, UpdateSource
 from counterpoise.domain.orders import OrderState
 from counterpoise.engine import actions, controls, protecting, recording, sending, working
-from counterpoise.engine.account_told import foreign
+from counterpoise.engine.foreign_book import foreign
 from counterpoise.engine.order_tracker import IN_BOOK, TrackedOrder
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause

@@ -23,7 +23,7 @@ from counterpoise.domain.orders import (
 )
 from counterpoise.domain.records import DecisionEnded, DecisionMade
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.engine import actions, delisting, guarding, recording, views
+from counterpoise.engine import actions, delisting, foreign_book, guarding, recording, views
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.state import State
 from counterpoise.risk import gate, protection
@@ -116,7 +116,7 @@ def listed(state: State, event: TriggersListed) -> list[actions.Action]:
     """Take the venue's list: adopt stops of an earlier run, ask about those that are missing."""
     book = state.protection
     book.listed = True
-    done: list[actions.Action] = []
+    done = _of_others(state, event)
     seen: set[str] = set()
     for trigger in event.triggers:
         key = trigger.client_order_id
@@ -130,6 +130,32 @@ def listed(state: State, event: TriggersListed) -> list[actions.Action]:
         if order.state is not OrderState.JOURNALED:
             done.append(_resolve(order, key))
     return done
+
+
+def _of_others(state: State, event: TriggersListed) -> list[actions.Action]:
+    # What could grow a position is counted by the gate like an order in the book.
+    state.orders.foreign_waiting = {
+        trigger.venue_order_id: OpenOrder(
+            client_order_id=None,
+            venue_order_id=trigger.venue_order_id,
+            instrument_id=trigger.instrument_id,
+            side=trigger.side,
+            quantity=trigger.quantity,
+            filled_quantity=Decimal(0),
+            price_limit=None,
+            reduce_only=False,
+            state=OrderState.ACCEPTED,
+        )
+        for trigger in event.triggers
+        if not trigger.reduce_only
+        and trigger.quantity is not None
+        and not (trigger.client_order_id and identity.is_ours(trigger.client_order_id))
+    }
+    if not state.orders.foreign_waiting or foreign_book.tolerated(state):
+        return []
+    found = ",".join(sorted(state.orders.foreign_waiting))
+    words = "the venue holds back orders that are not ours and could grow a position"
+    return foreign_book.foreign(state, words, {"venue_order_ids": found})
 
 
 def acted(

@@ -21,7 +21,8 @@ from counterpoise.engine import (
     working,
 )
 from counterpoise.engine.account import flat
-from counterpoise.engine.account_told import foreign, is_strange, tolerated, vanished
+from counterpoise.engine.account_told import vanished
+from counterpoise.engine.foreign_book import foreign, is_strange, tolerated
 from counterpoise.engine.run import (
     CASH_TOLERANCE_FRACTION,
     DOUBT_NS,
@@ -124,7 +125,7 @@ def _orders(state: State, listed: tuple[OpenOrder, ...], received_ns: int) -> li
 
 def _foreign(state: State) -> list[actions.Action]:
     strange = [i for i in state.account.quantities() if is_strange(state, i)]
-    orders = [] if tolerated(state) else sorted(state.orders.foreign)
+    orders = [] if tolerated(state) else state.orders.of_others()
     if strange or orders:
         figures = {"positions": ",".join(sorted(strange)), "venue_order_ids": ",".join(orders)}
         words = "the account holds positions or orders that are not ours"

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.app import replay
-from counterpoise.domain.account import OpenOrder
+from counterpoise.domain.account import OpenOrder, WaitingTrigger
 from counterpoise.domain.events import (
     ControlAction,
     ControlRequested,
@@ -21,6 +21,8 @@ from counterpoise.engine import actions, views
 from counterpoise.engine.pairing import Pair
 from counterpoise.engine.plan import PairProgress, Plan, attempts_after
 from counterpoise.engine.protection import LegStops
+from counterpoise.engine.run import ForeignPolicy
+from counterpoise.engine.trading_state import Cause
 from counterpoise.risk import gate, protection
 from counterpoise.strategy.parameters import STRATEGY_VERSION
 from engine_world import START_NS, World, make_state, warm
@@ -428,3 +430,47 @@ def test_a_reduction_refused_for_anything_else_does_not() -> None:
     refused(made, first, outside=False)
     assert made.submits() == [first]
     assert made.now_ns > START_NS
+
+
+def told_of_a_stranger(policy: ForeignPolicy, **changed: object) -> World:
+    """Return a world whose venue holds back an order that is not ours."""
+    world = stop_world(stop_run(foreign=policy)).world
+    trigger = WaitingTrigger(
+        **{
+            "client_order_id": "web1",
+            "venue_order_id": "a9",
+            "instrument_id": "BTCUSDT",
+            "side": Side.BUY,
+            "quantity": Decimal(1),
+            "trigger_price": Decimal(51_000),
+            "reduce_only": False,
+            **changed,
+        }  # type: ignore[arg-type]
+    )
+    now_ns = world.after(4)
+    world.feed(TriggersListed(triggers=(trigger,), asked_ns=now_ns, received_ns=now_ns))
+    return world
+
+
+def counted(world: World) -> list[str | None]:
+    view = views.risk_view(world.state, world.state.market.view(world.now_ns))
+    return [order.venue_order_id for order in view.open_orders]
+
+
+def test_what_others_have_the_venue_hold_back_counts_where_it_could_open() -> None:
+    world = told_of_a_stranger(ForeignPolicy.IGNORE)
+    assert counted(world) == ["a9"]
+    assert Cause.FOREIGN not in world.state.causes
+    now_ns = world.after(4)
+    world.feed(TriggersListed(triggers=(), asked_ns=now_ns, received_ns=now_ns))
+    assert counted(world) == []
+
+
+def test_where_nothing_foreign_is_allowed_it_holds_increases_back() -> None:
+    assert Cause.FOREIGN in told_of_a_stranger(ForeignPolicy.REFUSE).state.causes
+
+
+def test_a_stop_of_others_that_only_reduces_is_left_alone() -> None:
+    world = told_of_a_stranger(ForeignPolicy.REFUSE, reduce_only=True)
+    assert counted(world) == []
+    assert Cause.FOREIGN not in world.state.causes

@@ -109,7 +109,8 @@ async def test_what_a_stop_executes_is_told_under_its_id_by_stream_and_list(desk
     key = stop.intent.client_order_id
     desk.account.clear()
     await desk.venue.place_trigger(stop)
-    desk.rig.shock("BTCUSDT", "-0.03", 2)
+    # Deeper than the way back up that another test may have left behind.
+    desk.rig.shock("BTCUSDT", "-0.06", 2)
     await desk.account.until(
         lambda event: (
             isinstance(event, OrderUpdate)
@@ -125,7 +126,7 @@ async def test_what_a_stop_executes_is_told_under_its_id_by_stream_and_list(desk
     found = await desk.venue.find_trigger(CORE, key)
     assert (found.state, found.filled_quantity) == (OrderState.FILLED, quantity)
     assert (await desk.venue.account()).positions == ()
-    desk.rig.shock("BTCUSDT", "0.03", 2)
+    desk.rig.shock("BTCUSDT", "0.06", 2)
 
 
 async def test_a_price_outside_the_band_is_told_as_such_and_a_market_order_goes(desk):

@@ -4,6 +4,7 @@ A venue joins by a row of `VENUES`; the tests know none by name.
 """
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -266,7 +267,8 @@ def test_nothing_is_wrong(settings_of) -> None:
     assert not wrong, "\n".join(wrong)
     assert list(found)[:5] == ["disk", "database", "migrations", "names", "venue"]
     assert {"lots BTCUSDT", "lots ETHUSDT", "lots DOGEUSDT", "armed"} <= set(found)
-    assert float(found["stream latency"].figures["p99_ms"]) > 0
+    # Less than nothing where the venue's clock was measured a little ahead.
+    assert math.isfinite(float(found["stream latency"].figures["p99_ms"]))
 
 
 def test_each_thing_that_is_wrong_is_told_with_its_remedy(

@@ -18,8 +18,8 @@ def test_the_attestation_is_in_the_runs_row_and_a_stolen_kind_of_key_is_refused(
         running.cli("stop")
         assert running.wait_exit(30) == 0
         with running.reader() as reader:
-            (run,) = reader._rows("SELECT run_id, attestation_sha256 FROM audit.run")
-            rows = reader._rows("SELECT * FROM audit.attestation")
+            (run,) = reader.rows("SELECT run_id, attestation_sha256 FROM audit.run")
+            rows = reader.rows("SELECT * FROM audit.attestation")
         (attested,) = rows
         assert attested["run_id"] == run["run_id"]
         assert attested["attestation_sha256"] == run["attestation_sha256"]

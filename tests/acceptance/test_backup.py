@@ -42,7 +42,7 @@ def stop(made: Daemon) -> None:
 def test_a_dump_is_restored_elsewhere_and_the_daemon_goes_on(
     elsewhere: LocalPostgres, tmp_path: Path
 ) -> None:
-    with daemon(checkpoints=tmp_path / "heads.jsonl") as made:
+    with daemon(first_start=True, checkpoints=tmp_path / "heads.jsonl") as made:
         # A machine that others use makes the first start slow.
         made.patience_seconds = 150.0
         made.start(wait=False)
@@ -57,7 +57,7 @@ def test_a_dump_is_restored_elsewhere_and_the_daemon_goes_on(
         verified = said(made, "audit", "verify")
         counted = json.loads(made.cli("replay", "--all", "--json").stdout)
 
-        with daemon() as embedded:
+        with daemon(first_start=True) as embedded:
             # An empty state directory is an empty embedded server.
             said(embedded, "database", "restore", str(last))
             assert said(embedded, "audit", "verify") == verified
@@ -91,7 +91,7 @@ def test_an_older_dump_shows_that_the_end_is_missing_and_is_gone_on_from(
     elsewhere: LocalPostgres, tmp_path: Path
 ) -> None:
     heads = tmp_path / "heads.jsonl"
-    with daemon(checkpoints=heads) as made:
+    with daemon(first_start=True, checkpoints=heads) as made:
         # A machine that others use makes the first start slow.
         made.patience_seconds = 150.0
         made.start(wait=False)

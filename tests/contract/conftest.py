@@ -195,6 +195,8 @@ class Desk:
 
 @pytest.fixture
 async def desk(rig: Rig) -> AsyncIterator[Desk]:
+    # Whatever a test before this one ordered of the venue and did not use up.
+    rig.fault("clear")
     venue = rig.make_venue()
     await venue.open()
     rules = {each.instrument_id: each for each in await venue.instruments(IDS)}
@@ -211,6 +213,7 @@ async def desk(rig: Rig) -> AsyncIterator[Desk]:
         await made.flatten()
         made.account.clear()
         yield made
+        rig.fault("clear")
         await made.flatten()
     finally:
         for stream in streams:

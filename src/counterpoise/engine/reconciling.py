@@ -12,7 +12,6 @@ from counterpoise.engine import (
     actions,
     controls,
     cycling,
-    delisting,
     guarding,
     orders_told,
     protecting,
@@ -140,16 +139,14 @@ def _is_quiet(state: State) -> bool:
 
 
 def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
+    # A core of which something is left is drift, and that is judged at a second look.
     done: list[actions.Action] = []
-    core = state.strategy.core_instrument
-    before, after = drift.get(core, (Decimal(0), Decimal(0)))
-    if before != 0 and after == 0 and not state.orders.at_work(core):
-        done += delisting.core_vanished(state, str(before))
     for instrument_id, (ours, theirs) in drift.items():
         managed = instrument_id not in state.run.unmanaged
-        hedge = managed and instrument_id != state.strategy.core_instrument
-        if hedge and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
-            done += vanished(state, instrument_id, f"from {ours} while no stream told of it")
+        if instrument_id == state.strategy.core_instrument:
+            managed = theirs == 0
+        if managed and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
+            done += vanished(state, instrument_id, ours, "while no stream told of it")
     return done
 
 

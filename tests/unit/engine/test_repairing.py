@@ -259,6 +259,30 @@ def test_the_guard_and_an_unwinding_do_not_take_the_same_thing_off_twice() -> No
     assert off <= hedge.quantity
 
 
+def test_a_decision_does_not_buy_back_what_the_venue_took_off_its_hedge() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.fill(hedge)
+    core = world.submits()[1].intent
+    left = Decimal("2.127")
+    assert left < hedge.quantity
+    world.after(0.2)
+    world.position("ETHUSDT", str(-left), MARKS["ETHUSDT"])
+    world.order(core.client_order_id, OrderState.CANCELED, name="BTCUSDT", filled="0")
+    seconds(world, 30)
+    assert [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)] == [
+        "leg.vanished"
+    ]
+    later = [sent.intent for sent in world.submits()[2:]]
+    assert [(i.instrument_id, i.reduce_only, i.quantity) for i in later] == [
+        ("ETHUSDT", True, left)
+    ]
+    world.fill(world.submits()[-1])
+    seconds(world, 1)
+    assert ended(world).outcome == "unwound"
+    assert "BTCUSDT increase dropped: the venue took a hedge away" in ended(world).summary
+
+
 # -- after a restart -------------------------------------------------------------------------
 
 

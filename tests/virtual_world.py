@@ -159,6 +159,7 @@ class VirtualDaemon:
         state.causes |= boot.restore_causes(reader.trading_state_last())
         boot.take_up_positions(state, reader.positions())
         boot.take_up_intents(state, reader.open_intents())
+        boot.take_up_losses(state, reader.losses())
         state.signals = copy.deepcopy(SIGNALS[world.seed % len(SIGNALS)])
         runner = Runner(state, world.clock)
         performer = Performer(

@@ -135,7 +135,13 @@ def _foreign(state: State) -> list[actions.Action]:
 def _is_quiet(state: State) -> bool:
     # Only without anything under way or just done can a difference be told from a delay.
     settled = state.now_ns - state.account.filled_ns > SETTLE_NS
-    return settled and not state.orders.active and not state.plans
+    return settled and not _under_way(state)
+
+
+def _under_way(state: State) -> bool:
+    # An order that nobody could find explains nothing: if it traded after all, its execution is
+    # told, and without one its position is a difference like any other.
+    return bool(state.plans) or not all(o.unresolved for o in state.orders.active.values())
 
 
 def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
@@ -201,8 +207,7 @@ def _may_be_explained(state: State, received_ns: int) -> bool:
         return True
     waited_ns = received_ns - state.doubt_ns
     state.doubt_asked = False
-    working = bool(state.orders.active or state.plans)
-    return waited_ns < DOUBT_NS or (working and waited_ns < START_DOUBT_NS_MAX)
+    return waited_ns < DOUBT_NS or (_under_way(state) and waited_ns < START_DOUBT_NS_MAX)
 
 
 def _count_from(state: State, snapshot: AccountSnapshot) -> None:

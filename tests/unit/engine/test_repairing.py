@@ -239,6 +239,21 @@ def test_an_unresolved_order_ends_its_decision_and_keeps_counting() -> None:
     assert world.state.orders.active[key].open_order.remaining == world.submits()[0].quantity
 
 
+def test_an_unresolved_order_does_not_keep_drift_from_being_found() -> None:
+    world = opened()
+    key = world.submits()[0].intent.client_order_id
+    world.order(key, OrderState.UNKNOWN, name="ETHUSDT", venue_order_id=None)
+    world.feed(OrderUnresolved(client_order_id=key, evidence="nobody", received_ns=world.now_ns))
+    seconds(world, 17)
+    assert list(world.state.orders.active) == [key]
+    for _ in range(2):
+        world.reconcile("cycle", positions={"BTCUSDT": ("0.2", "50000")})
+        seconds(world, 5)
+    kinds = [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)]
+    assert kinds == ["order.unresolved", "account.drift"]
+    assert world.state.orders.unresolved() == {"ETHUSDT"}
+
+
 def test_the_guard_and_an_unwinding_do_not_take_the_same_thing_off_twice() -> None:
     world = opened()
     hedge = world.submits()[0]

@@ -56,6 +56,7 @@ from counterpoise.exchange.orders import (
     RefusalReason,
 )
 from counterpoise.ports import Candle, Clock
+from modelled_triggers import ModelledTriggers
 
 ACCOUNT: Final = "acc1"
 #: How long the daemon waits for an answer, seconds.
@@ -105,13 +106,14 @@ def milliseconds(time_ns: int) -> int:
     return time_ns // NS_PER_MS * NS_PER_MS
 
 
-class ModelledVenue:
+class ModelledVenue(ModelledTriggers):
     """One account at the exchange model."""
 
     name = "modelled"
     history_ns = 2 * NS_PER_HOUR
     executions_ns = 90 * NS_PER_DAY
-    has_triggers = False
+    account_name = ACCOUNT
+    answer_seconds = ANSWER_SECONDS
 
     def __init__(self, exchange: Exchange, clock: Clock, draw: random.Random) -> None:
         self.exchange = exchange
@@ -225,6 +227,8 @@ class ModelledVenue:
                     if fill is not None:
                         self._late_in_lists(fill)
                     self._push_private(lambda o=order, f=fill: self._order_events(o, f))
+                case exchange_events.TriggerChanged():
+                    self.tell_stop(event)
                 case exchange_events.PositionChanged(position=position):
                     self._push_private(lambda p=position: [self._position_event(p)])
                 case exchange_events.WalletChanged():
@@ -267,7 +271,7 @@ class ModelledVenue:
 
     def _order_update(self, order: ExchangeOrder, source: UpdateSource) -> OrderUpdate:
         return OrderUpdate(
-            client_order_id=order.client_order_id,
+            client_order_id=self.name_of(order),
             venue_order_id=order.order_id,
             instrument_id=order.instrument_id,
             state=order.state,
@@ -282,10 +286,11 @@ class ModelledVenue:
         )
 
     def _fill(self, fill: ExchangeFill) -> Fill:
+        order = self.accepted.get(fill.order_id)
         return Fill(
             fill_id=str(fill.trade_sequence),
             instrument_id=fill.instrument_id,
-            client_order_id=fill.client_order_id,
+            client_order_id=self.name_of(order) if order else fill.client_order_id,
             venue_order_id=fill.order_id,
             side=fill.side,
             quantity=fill.quantity,

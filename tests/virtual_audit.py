@@ -23,6 +23,8 @@ EQUITY_TOLERANCE: Final = Decimal("0.002")
 SETTLED_NS: Final = 30_000_000_000
 #: A seizure may be taken for drift for this long, ns: one cycle, and how late its message may be.
 SEIZED_NS: Final = 20_000_000_000
+#: A stop may lack this much of its position before it is replaced.
+STOP_PART_MIN: Final = Decimal("0.97")
 _OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
 
 
@@ -31,8 +33,15 @@ def audit(world: World) -> list[str]:
     reader, venue, exchange = MemoryReader(world.kept), world.venue, world.exchange
     rows = {kind: [asdict(row) for row in reader.all(kind)] for kind in _KINDS}
     intents, fills = rows[records.IntentWritten], rows[records.FillSeen]
+    # What a stop sends is on record under the stop's id.
+    sent = {o.order_id: venue.name_of(o) for o in venue.accepted.values() if o.trigger}
     at_venue = [
-        asdict(fill) | {"fill_id": str(fill.trade_sequence)} for fill in exchange.fills(ACCOUNT, 0)
+        asdict(fill)
+        | {
+            "fill_id": str(fill.trade_sequence),
+            "client_order_id": sent.get(fill.order_id, fill.client_order_id),
+        }
+        for fill in exchange.fills(ACCOUNT, 0)
     ]
     ended = {row["decision_id"] for row in rows[records.DecisionEnded]}
     decisions = rows[records.DecisionMade]
@@ -40,10 +49,18 @@ def audit(world: World) -> list[str]:
     found += _twice(rows)
     found += naive_auditor.audit_fills(fills, at_venue)
     # What the venue seized is no order of anybody's; its executions are compared like any other.
-    taken = [asdict(o) for o in venue.accepted.values() if o.category is OrderCategory.NORMAL]
+    taken = [
+        asdict(o)
+        for o in venue.accepted.values()
+        if o.category is OrderCategory.NORMAL and o.order_id not in sent
+    ]
     found += naive_auditor.audit_orders(intents, taken)
+    events = rows[records.OrderEventSeen]
+    stop_findings, resting = naive_auditor.audit_stops(intents, events, _stops(world))
+    found += stop_findings
     found += naive_auditor.audit_plans(planned(decisions), intents, fills)
-    found += naive_auditor.audit_ends(intents, rows[records.OrderEventSeen])
+    found += naive_auditor.audit_ends(intents, events, resting)
+    found += _floor(world, resting)
     found += naive_auditor.audit_leverage(rows[records.EquitySeen], "equity row")
     found += naive_auditor.audit_leverage([{"leverage": world.leverage_max}], "venue")
     found += [
@@ -74,6 +91,30 @@ _KINDS: Final[tuple[type[Any], ...]] = (
     records.EquitySeen,
     records.IncidentOpened,
 )
+
+
+def _stops(world: World) -> list[dict[str, Any]]:
+    # Every stop the venue ever took, as it stands.
+    return [
+        asdict(each.terms) | {"state": each.state.value}
+        for each in world.exchange.trigger_orders(ACCOUNT)
+    ]
+
+
+def _floor(world: World, resting: set[str]) -> list[str]:
+    # After the quiet each held leg has exactly one stop, for about all of it and no more.
+    live = [t.terms for t in world.exchange.trigger_orders(ACCOUNT) if t.live]
+    found = [f"stop {t.client_order_id} rests unknown" for t in live
+             if t.client_order_id not in resting]  # fmt: skip
+    held = {n: p.quantity for n, p in world.exchange.account(ACCOUNT).positions.items()}
+    for name, quantity in sorted(held.items()):
+        if quantity == 0:
+            continue
+        parts = [t.quantity * t.side.sign / -quantity for t in live
+                 if t.instrument_id == name and t.quantity is not None]  # fmt: skip
+        if len(parts) != 1 or not STOP_PART_MIN <= parts[0] <= 1:
+            found.append(f"{name}: {quantity} held, stops for {parts} of it")
+    return found
 
 
 def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:

@@ -225,6 +225,8 @@ def run_of(epoch: int, settings: Settings) -> Run:
         clock_offset_ms=0.0,
         limits=parameters.risk_limits(settings),
         execution=parameters.execution_parameters(settings),
+        has_triggers=True,
+        protection=parameters.protection_parameters(settings),
     )
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import identity
+from counterpoise.domain.account import Position
 from counterpoise.domain.events import (
     BalanceUpdate,
     FillReported,
@@ -32,6 +33,7 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     """Take a position message; write it if the quantity changed."""
     told = event.position
     known = state.account.positions.get(told.instrument_id)
+    told_before = state.account.told.get(told.instrument_id)
     state.account.alive_ns = event.received_ns
     if not state.account.told_position(told):
         return []
@@ -40,7 +42,7 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     if held != told.quantity:
         done.append(recording.position(state, told, "stream"))
     shrank = _shrank(state, told.instrument_id, abs(held))
-    if shrank and not state.orders.at_work(told.instrument_id):
+    if shrank and not _may_be_ours(state, told, told_before):
         done += vanished(state, told.instrument_id, held, "without an order of ours")
     if told.quantity != 0 and is_strange(state, told.instrument_id):
         done += foreign(
@@ -66,6 +68,15 @@ def vanished(state: State, instrument_id: str, before: Decimal, how: str) -> lis
     if core:
         return [told, *working.drop_increases(state, "the venue took a part of the core away")]
     return [told, *guarding.leg_vanished(state)]
+
+
+def _may_be_ours(state: State, told: Position, before: Position | None) -> bool:
+    # Two messages of the venue are in order, so that one which tells less than the one before
+    # takes an order against the position. Against our own count of executions any order of ours
+    # may explain it: the message may be of a moment between two of them.
+    if before is not None and abs(told.quantity) < abs(before.quantity):
+        return state.orders.at_work_against(told.instrument_id, before.quantity)
+    return state.orders.at_work(told.instrument_id)
 
 
 def _shrank(state: State, instrument_id: str, before: Decimal) -> bool:

@@ -298,6 +298,31 @@ def test_a_decision_does_not_buy_back_what_the_venue_took_off_its_hedge() -> Non
     assert "BTCUSDT increase dropped: the venue took a hedge away" in ended(world).summary
 
 
+def test_what_the_venue_took_is_seen_while_an_order_that_grows_the_hedge_is_at_work() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.order(hedge.intent.client_order_id, OrderState.ACCEPTED, name="ETHUSDT")
+    world.position("ETHUSDT", "-2", MARKS["ETHUSDT"])
+    assert world.records(IncidentOpened) == []
+    world.after(0.1)
+    world.position("ETHUSDT", "-1", MARKS["ETHUSDT"])
+    (told,) = world.records(IncidentOpened)
+    assert isinstance(told, IncidentOpened)
+    assert told.summary == "ETHUSDT went to -1 from -2 without an order of ours"
+
+
+def test_a_message_between_two_executions_of_an_order_takes_nothing_away() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.order(hedge.intent.client_order_id, OrderState.ACCEPTED, name="ETHUSDT")
+    for _ in range(2):
+        world.fill(hedge, Decimal(1))
+    assert world.state.account.quantities()["ETHUSDT"] == Decimal(-2)
+    world.position("ETHUSDT", "-1", MARKS["ETHUSDT"])
+    world.position("ETHUSDT", "-2", MARKS["ETHUSDT"])
+    assert world.records(IncidentOpened) == []
+
+
 # -- after a restart -------------------------------------------------------------------------
 
 

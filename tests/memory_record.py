@@ -151,7 +151,9 @@ class MemoryReader:
 
     def _overtaken(self, pair: records.PairOpened) -> bool:
         decided = any(
-            row.decided_ns >= pair.opened_ns and row.decision_id != pair.decision_id
+            row.decided_ns >= pair.opened_ns
+            and row.decision_id != pair.decision_id
+            and row.kind != "protection"
             for row in self.all(records.DecisionMade)
         )
         return decided or any(

@@ -290,6 +290,7 @@ def test_what_the_venue_took_is_answered_after_a_restart_until_a_cycle_decided(
         ((incident(2, "leg.vanished"),), False),
         ((incident(4, "leg.vanished"),), True),
         ((decision(4, decided_ns=4, kind="guard"),), True),
+        ((decision(4, decided_ns=4, kind="protection"),), False),
         ((decision(4, decided_ns=4, kind="guard", account_id="another"),), False),
     ],
 )

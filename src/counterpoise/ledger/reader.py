@@ -182,7 +182,8 @@ class LedgerReader:
             SELECT p.*, i.attempt_last, coalesce(i.client_order_ids, '{}') AS client_order_ids,
               coalesce(i.orders_filled, 0) AS orders_filled,
               EXISTS (SELECT FROM audit.decision d WHERE d.account_id = p.account_id
-                AND d.decided_ns >= p.opened_ns AND d.decision_id <> p.decision_id)
+                AND d.decided_ns >= p.opened_ns AND d.decision_id <> p.decision_id
+                AND d.kind <> 'protection')
               OR EXISTS (SELECT FROM audit.incident n JOIN audit.run r USING (run_id)
                 WHERE r.account_id = p.account_id AND n.opened_ns >= p.opened_ns
                 AND n.severity = 'critical') AS overtaken

@@ -21,6 +21,8 @@ import ccxt.async_support as ccxt
 import pytest
 import websockets
 
+import preloaded
+
 BTC = "BTC/USDT:USDT"
 SYMBOL = "BTC-USDT-SWAP"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -32,12 +34,13 @@ class Venue:
 
     def __init__(self, *arguments):
         command = [sys.executable, "-m", "counterpoise.app.cli.main", "simulator"]
-        self.process = subprocess.Popen(
-            [*command, "--venue", "okx", "--seed", "5", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        )
+        with Path(os.devnull).open("wb") as nowhere:
+            self.process = preloaded.start(
+                [*command, "--venue", "okx", "--seed", "5", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=nowhere,
+                env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            )
         self.card = json.loads(self.process.stdout.readline())
 
     def ask(self, path, body=None):

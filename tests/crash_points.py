@@ -73,8 +73,9 @@ def waited_for(arguments: tuple[Any, ...], _result: Any) -> bool:
 
 
 def reduces(arguments: tuple[Any, ...], _result: Any) -> bool:
-    """Match an order (approved or journaled) that is reduce-only."""
-    return bool(arguments[1].intent.reduce_only)
+    """Match an order (approved or journaled) that reduces at once: no stop."""
+    intent = arguments[1].intent
+    return bool(intent.reduce_only and intent.trigger_price is None)
 
 
 def sends(_arguments: tuple[Any, ...], result: Any) -> bool:

@@ -26,7 +26,12 @@ VENUES: Final[Mapping[str, CrashVenue]] = {
     "binance": CrashVenue(
         adapter="counterpoise.venues.binance.orders:BinanceVenue",
         order_path="/fapi/v1/order",
-        fill_id=lambda fill: str(fill["trade_sequence"]),
+        # What Binance seizes has ids above those of trades.
+        fill_id=lambda fill: str(
+            fill["trade_sequence"]
+            if fill["trade_sequence"] > 0
+            else 10**12 - fill["trade_sequence"]
+        ),
     ),
     "bybit": CrashVenue(
         adapter="counterpoise.venues.bybit.orders:BybitVenue",

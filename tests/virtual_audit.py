@@ -13,8 +13,8 @@ from counterpoise.domain import records
 from counterpoise.exchange.accounts import BillKind
 from counterpoise.exchange.orders import OrderCategory
 from crash_run import INCIDENTS_REFUSED, planned
+from crash_venues import VENUES
 from memory_record import MemoryReader
-from modelled_venue import ACCOUNT
 from virtual_world import CASH_START, World
 
 #: The daemon's equity is never above the venue's last figure and lags a step behind; fraction.
@@ -28,19 +28,18 @@ _OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
 
 def audit(world: World) -> list[str]:
     """Return everything that is not as it must be."""
-    reader, venue, exchange = MemoryReader(world.kept), world.venue, world.exchange
+    reader, venue = MemoryReader(world.kept), world.venue
     rows = {kind: [asdict(row) for row in reader.all(kind)] for kind in _KINDS}
     intents, fills = rows[records.IntentWritten], rows[records.FillSeen]
-    at_venue = [
-        asdict(fill) | {"fill_id": str(fill.trade_sequence)} for fill in exchange.fills(ACCOUNT, 0)
-    ]
+    at_venue = _told(world)
     ended = {row["decision_id"] for row in rows[records.DecisionEnded]}
     decisions = rows[records.DecisionMade]
     found = list(world.broken)
     found += _twice(rows)
-    found += naive_auditor.audit_fills(fills, at_venue)
+    found += naive_auditor.audit_fills(_unnamed(fills, at_venue), at_venue)
     # What the venue seized is no order of anybody's; its executions are compared like any other.
-    taken = [asdict(o) for o in venue.accepted.values() if o.category is OrderCategory.NORMAL]
+    accepted = venue.wire.running.accepted_orders(world.venue.account_id)
+    taken = [asdict(o) for o in accepted if o.category is OrderCategory.NORMAL]
     found += naive_auditor.audit_orders(intents, taken)
     found += naive_auditor.audit_plans(planned(decisions), intents, fills)
     found += naive_auditor.audit_ends(intents, rows[records.OrderEventSeen])
@@ -76,6 +75,19 @@ _KINDS: Final[tuple[type[Any], ...]] = (
 )
 
 
+def _told(world: World) -> list[dict[str, Any]]:
+    # Executions under the ids the venue gives them.
+    fill_id = VENUES[world.name.value].fill_id
+    rows = [asdict(fill) for fill in world.exchange.fills(world.venue.account_id, 0)]
+    return [row | {"fill_id": fill_id(row)} for row in rows]
+
+
+def _unnamed(fills: list[dict[str, Any]], at_venue: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # Binance gives orders of its own a name; the model has none for them.
+    seized = {fill["fill_id"] for fill in at_venue if fill["trade_sequence"] < 0}
+    return [f | {"client_order_id": None} if f["fill_id"] in seized else f for f in fills]
+
+
 def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:
     # An execution that is nobody's order is told as such; the venue's own have a number below 0.
     # A position seized between the questions of one reconciliation, its message under way, is
@@ -108,13 +120,13 @@ def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:
 
 
 def _other_cash(world: World, until_ns: int) -> Decimal:
-    bills = [b for b in world.exchange.bills(ACCOUNT, 0) if b.event_ns <= until_ns]
+    bills = [b for b in world.exchange.bills(world.venue.account_id, 0) if b.event_ns <= until_ns]
     moved = sum((b.change for b in bills if b.kind in _OTHER_CASH), Decimal(0))
     return moved - CASH_START
 
 
 def _books(world: World, reader: MemoryReader, at_venue: list[dict[str, Any]]) -> list[str]:
-    state = world.exchange.account(ACCOUNT)
+    state = world.exchange.account(world.venue.account_id)
     truth = {
         "positions": {
             name: {"quantity": held.quantity, "mark": held.mark}

@@ -192,6 +192,8 @@ class ModelledVenue:
 
     def forget(self) -> None:
         """Push to nobody: the daemon is gone."""
+        if self._stream is not None:
+            self._stream.end()
         self._feed = self._stream = None
 
     def _chance(self, probability: float) -> bool:

@@ -97,6 +97,10 @@ class PrivateStream:
             loop = asyncio.get_running_loop()
             loop.call_later(seconds, self._arrive, frame, self._connection)
 
+    def end(self) -> None:
+        """Let nothing that is on its way arrive: the daemon is gone."""
+        self._up = False
+
     def _begin_telling(self) -> "asyncio.Task[None] | None":
         # Binance's stream has no equity; the adapter asks REST for it beside the stream.
         if self._name is not VenueName.BINANCE:

@@ -9,10 +9,10 @@ COMPILE := CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --al
 RUN_ARGS := --profile demo $(if $(FRESH),--fresh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy crash sim tamper replay bench golden lock clean
+.PHONY: help run test check tidy acceptance crash sim tamper replay bench golden lock clean
 
 help: #-- print this list
-	@awk -F ':.*#-- ' '/^[a-z]+:.*#-- / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*#-- ' '/^[a-z]+:.*#-- / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
 run: $(STAMP) #-- set up and run the daemon on the built-in venue; FRESH=1 starts from nothing
 	@exec $(BIN)/counterpoise run $(RUN_ARGS)
@@ -30,11 +30,14 @@ tidy: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-crash: $(STAMP) #-- kill daemons at named points and audit the next start: RUNS=500 SEED=1 JOBS=4 ONLY=point:fault
-	$(BIN)/python tests/crash_matrix.py --runs $(or $(RUNS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),4) --only '$(ONLY)'
+acceptance: $(STAMP) #-- what the daemon promises, on each venue: VENUE=all
+	COUNTERPOISE_TEST_VENUES=$(or $(VENUE),all) $(BIN)/pytest -n 5 tests/acceptance
 
-sim: $(STAMP) #-- play seeded days full of faults in virtual time and audit them: SEEDS=1-1000 JOBS=2
-	$(BIN)/python tests/fault_campaign.py --seeds $(or $(SEEDS),1-1000) --jobs $(or $(JOBS),2)
+crash: $(STAMP) #-- kill daemons at named points and audit the next start: RUNS=500 SEED=1 JOBS=4 ONLY=point:fault VENUE=all
+	$(BIN)/python tests/crash_matrix.py --venue $(or $(VENUE),all) --runs $(or $(RUNS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),4) --only '$(ONLY)'
+
+sim: $(STAMP) #-- play seeded days full of faults in virtual time and audit them: SEEDS=1-1000 JOBS=2 VENUE=bybit
+	$(BIN)/python tests/fault_campaign.py --seeds $(or $(SEEDS),1-1000) --jobs $(or $(JOBS),2) $(if $(VENUE),--venue $(VENUE))
 
 tamper: $(STAMP) #-- change the record in every way, as everybody, and count what is refused and found
 	$(BIN)/python tests/tamper_campaign.py

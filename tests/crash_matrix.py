@@ -20,6 +20,7 @@ import crash_run
 from counterpoise.ledger import migrate
 from counterpoise.ledger.postgres import LocalPostgres
 from crash_points import POINTS
+from crash_venues import VENUES
 
 #: Every so many runs the daemon's own embedded server is used, which dies with it.
 EMBEDDED_EVERY = 20
@@ -81,8 +82,8 @@ def line(outcome: crash_run.Outcome) -> str:
     """Return one run in a line."""
     case = outcome.case
     return (
-        f"{'FAILED' if outcome.findings else 'ok':6} {case.number:4} {case.point:24} "
-        f"{case.fault:13} {'died there' if outcome.reached else 'died later':10} "
+        f"{'FAILED' if outcome.findings else 'ok':6} {case.number:4} {case.venue:7} "
+        f"{case.point:24} {case.fault:13} {'died there' if outcome.reached else 'died later':10} "
         f"{outcome.stage:22} -> {outcome.resolved:13} {outcome.orders:2} orders "
         f"{outcome.fills:2} fills, settled in {outcome.settled_seconds:4.1f} s, "
         f"leverage <= {outcome.leverage_max:.2f}"
@@ -121,17 +122,25 @@ def main() -> int:
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--jobs", type=int, default=4)
     asked.add_argument("--only", default="", help="POINT, POINT:FAULT, several by commas")
+    asked.add_argument("--venue", default="all", choices=[*VENUES, "all"])
     asked.add_argument("--log", action="store_true", help="print a failed run's log")
     options = asked.parse_args()
     only = asked_for(options.only) if options.only else None
+    venues = list(VENUES) if options.venue == "all" else [options.venue]
     began = time.monotonic()
     with shared_server() as server:
-        cases = crash_run.cases(options.runs, options.seed, only)
+        cases = crash_run.cases(options.runs, options.seed, only, venues)
         outcomes = run_all(cases, server, options.jobs)
     say(table(outcomes))
+    for venue in venues:
+        each = [o for o in outcomes if o.case.venue == venue]
+        clean, there = sum(not o.findings for o in each), sum(o.reached for o in each)
+        say(f"{venue:7} {len(each):4} runs, {there} died at their point, {clean} clean")
     failed = [each for each in outcomes if each.findings]
     for outcome in failed:
-        say(f"FAILED {outcome.case.point} {outcome.case.fault}: {outcome.findings[0]}")
+        say(
+            f"FAILED {outcome.case.venue} {outcome.case.point} {outcome.case.fault}: {outcome.findings[0]}"
+        )
         say(f"  repeat: {outcome.case.command}")
         if options.log:
             say(outcome.log)

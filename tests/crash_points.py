@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from crash_venues import VENUES
+
 #: What a passage is judged by: the call's arguments (`self` first) and its result (None before).
 Match = Callable[[tuple[Any, ...], Any], bool]
 
@@ -26,7 +28,7 @@ class Point:
     """One place to die at."""
 
     name: str
-    #: "module:Class.function" or "module:function".
+    #: "module:Class.function", "module:function", or "venue:function" of the venue's own class.
     target: str
     #: "before" the call, "after" it returned, or "during": a moment after it began.
     moment: str
@@ -71,8 +73,9 @@ def waited_for(arguments: tuple[Any, ...], _result: Any) -> bool:
 
 
 def reduces(arguments: tuple[Any, ...], _result: Any) -> bool:
-    """Match an order (approved or journaled) that is reduce-only."""
-    return bool(arguments[1].intent.reduce_only)
+    """Match an order (approved or journaled) that reduces at once: no stop."""
+    intent = arguments[1].intent
+    return bool(intent.reduce_only and intent.trigger_price is None)
 
 
 def sends(_arguments: tuple[Any, ...], result: Any) -> bool:
@@ -88,7 +91,6 @@ def second_phase(arguments: tuple[Any, ...], _result: Any) -> bool:
 _JOURNAL = "counterpoise.ledger.journal:PostgresJournal"
 _SPOOL = "counterpoise.ledger.spool:Spool"
 _SHIPPER = "counterpoise.ledger.shipper:Shipper"
-_VENUE = "counterpoise.venues.okx.orders:OkxVenue"
 _LEASE = "counterpoise.ledger.lease:Lease"
 
 
@@ -118,9 +120,9 @@ _ALL: Final = (
     _point("stamp_before", f"{_SHIPPER}.committed", "after", match=waited_for),
     _point("stamp_after", f"{_JOURNAL}.journal_order", "after", passages=3),
     # The order at the venue.
-    _point("send_before", f"{_VENUE}.submit", "before", passages=3),
-    _point("sent", f"{_VENUE}.submit", "during", passages=3),
-    _point("answered", f"{_VENUE}.submit", "after", passages=3),
+    _point("send_before", "venue:submit", "before", passages=3),
+    _point("sent", "venue:submit", "during", passages=3),
+    _point("answered", "venue:submit", "after", passages=3),
     _point(
         "accepted_told",
         "counterpoise.engine.orders_told:update",
@@ -173,8 +175,8 @@ _ALL: Final = (
     _point("hand_over_delete_before", f"{_SPOOL}.delete_through", "before"),
     _point("hand_over_delete_after", f"{_SPOOL}.delete_through", "after"),
     # A resting order is canceled.
-    _point("cancel_before", f"{_VENUE}.cancel", "before", scene="patient"),
-    _point("cancel_sent", f"{_VENUE}.cancel", "after", scene="patient"),
+    _point("cancel_before", "venue:cancel", "before", scene="patient"),
+    _point("cancel_sent", "venue:cancel", "after", scene="patient"),
     # The guard and a flatten: reductions, stamped by the local disk.
     _point(
         "guard_decision",
@@ -184,8 +186,8 @@ _ALL: Final = (
         match=record("DecisionMade", kind="guard"),
     ),
     _point("reduction_stamped", f"{_JOURNAL}.journal_order", "after", scene="guard", match=reduces),
-    _point("reduction_sent", f"{_VENUE}.submit", "during", scene="guard", match=reduces),
-    _point("reduction_answered", f"{_VENUE}.submit", "after", scene="guard", match=reduces),
+    _point("reduction_sent", "venue:submit", "during", scene="guard", match=reduces),
+    _point("reduction_answered", "venue:submit", "after", scene="guard", match=reduces),
     _point(
         "flatten_decision",
         _APPEND,
@@ -195,7 +197,7 @@ _ALL: Final = (
     ),
     _point(
         "flatten_sent",
-        f"{_VENUE}.submit",
+        "venue:submit",
         "during",
         scene="flatten",
         match=reduces,
@@ -280,7 +282,7 @@ def die() -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def set_trap(point: Point, passage: int) -> None:
+def set_trap(point: Point, passage: int, venue: str) -> None:
     """Wrap the point's function so that its n-th passage is the last thing this process does."""
     trap = _Trap(point, passage)
     if point.target == "spool:COMMIT":
@@ -288,7 +290,8 @@ def set_trap(point: Point, passage: int) -> None:
     elif point.target == "postgres:COMMIT":
         _wrap_postgres_commit(trap)
     else:
-        module, _, path = point.target.partition(":")
+        target = point.target.replace("venue:", f"{VENUES[venue].adapter}.", 1)
+        module, _, path = target.partition(":")
         owner: Any = importlib.import_module(module)
         *parents, name = path.split(".")
         for parent in parents:

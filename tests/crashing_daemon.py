@@ -1,4 +1,4 @@
-"""Runs the ordinary daemon, which dies at a named point: `crashing_daemon.py POINT PASSAGE`."""
+"""Runs the ordinary daemon, which dies at a named point: `crashing_daemon.py POINT PASSAGE VENUE`."""
 
 import sys
 from pathlib import Path
@@ -11,8 +11,8 @@ from counterpoise.app.cli import main
 
 def run() -> None:
     """Set the trap and start."""
-    _, name, passage = sys.argv
-    crash_points.set_trap(crash_points.POINTS[name], int(passage))
+    _, name, passage, venue = sys.argv
+    crash_points.set_trap(crash_points.POINTS[name], int(passage), venue)
     sys.argv = ["counterpoise", "run"]
     main.main()
 

@@ -19,9 +19,13 @@ import preloaded
 from counterpoise.ledger.postgres import open_for_cli
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.simulator import client
+from crash_venues import VENUES
 
 T = TypeVar("T")
 
+#: Whose protocol and rules the built-in venue has where a test does not say: the acceptance tests
+#: are carried out on each of COUNTERPOISE_TEST_VENUES.
+venue_played = "okx"
 #: Longest wait for anything a daemon should do soon, seconds; machines are shared and slow.
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -51,6 +55,7 @@ class Daemon:
             "cycle_seconds": "5",
             # The test machine's other tests delay frames; staleness has tests of its own.
             "latency_ms_max": "5000",
+            "simulator_venue": venue_played,
             **{name: str(value) for name, value in variables.items()},
         }
         self.process: preloaded.Process | None = None
@@ -182,6 +187,17 @@ class Daemon:
     def simulator_dir(self) -> Path:
         """Where the built-in venue keeps its state."""
         return self.state_dir / "simulator"
+
+    def open_venue(self, **options: Any) -> None:
+        """Start the built-in venue before the daemon does, with options of `ensure_running`."""
+        client.ensure_running(
+            self.simulator_dir, venue=self.variables["simulator_venue"], **{"seed": 7, **options}
+        )
+
+    @property
+    def order_path(self) -> str:
+        """Path of the venue's order entry."""
+        return VENUES[self.variables["simulator_venue"]].order_path
 
     def venue(self) -> dict[str, Any]:
         """Return the built-in venue's truth."""

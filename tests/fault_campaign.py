@@ -1,6 +1,7 @@
 """Plays seeded days and audits them: `fault_campaign.py --seeds 1-1000 --jobs 2`."""
 
 import argparse
+import functools
 import multiprocessing
 import resource
 import sys
@@ -15,6 +16,7 @@ import virtual_audit
 import virtual_loop
 import virtual_world
 from counterpoise.domain import records
+from counterpoise.simulator.venues import VenueName
 from memory_record import MemoryReader
 
 #: A day that takes longer than this is a finding by itself, CPU seconds.
@@ -26,6 +28,7 @@ class Day:
     """What came of a seed."""
 
     seed: int
+    venue: str
     findings: tuple[str, ...]
     story: tuple[str, ...]
     lives: int
@@ -36,13 +39,14 @@ class Day:
     cpu_seconds: float
 
 
-def play(seed: int) -> Day:
-    """Play and audit one seed."""
+def play(seed: int, venue: VenueName | None = None) -> Day:
+    """Play and audit one seed, at its venue or at another one."""
     began = time.process_time()
-    world = virtual_loop.run(virtual_world.live_through(seed))
+    world = virtual_loop.run(virtual_world.live_through(seed, venue))
     reader = MemoryReader(world.kept)
     return Day(
         seed=seed,
+        venue=world.name.value,
         findings=tuple(virtual_audit.audit(world)),
         story=tuple(world.story),
         lives=world.lives,
@@ -71,23 +75,29 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--seeds", default="1-100")
     asked.add_argument("--jobs", type=int, default=2)
+    asked.add_argument("--venue", choices=list(VenueName), help="default: the seed's own")
     options = asked.parse_args()
     seeds = seeds_of(options.seeds)
+    forced = None if options.venue is None else VenueName(options.venue)
+    again = "" if forced is None else f" VENUE={forced.value}"
     began = time.monotonic()
     days: list[Day] = []
     with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=100) as pool:
-        for day in pool.imap_unordered(play, seeds):
+        for day in pool.imap_unordered(functools.partial(play, venue=forced), seeds):
             days.append(day)
             if day.findings:
-                say(f"seed {day.seed}: {len(day.findings)} findings")
+                say(f"seed {day.seed} at {day.venue}: {len(day.findings)} findings")
                 for finding in day.findings[:6]:
                     say(f"    {finding[:400]}")
-                say(f"    repeat: make sim SEEDS={day.seed}")
+                say(f"    repeat: make sim SEEDS={day.seed}{again}")
             if len(days) % 100 == 0:
                 say(f"{len(days)} days, {sum(bool(d.findings) for d in days)} with findings")
     if len(seeds) == 1:
         for line in days[0].story:
             say(f"  {line}")
+    for name, count in sorted(Counter(d.venue for d in days).items()):
+        clean = sum(d.venue == name and not d.findings for d in days)
+        say(f"{name:7} {count} days, {clean} clean")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     failed = sorted(d.seed for d in days if d.findings)
     lives = Counter(d.lives for d in days)

@@ -70,18 +70,23 @@ def audit_fills(recorded: Iterable[Row], at_venue: Iterable[Row]) -> list[str]:
     """Return where the ledger's executions are not the venue's, to the last digit."""
     fields = ("client_order_id", "side", "quantity", "price", "fee")
 
+    findings: list[str] = []
+
     def keyed(rows: Iterable[Row]) -> dict[tuple[str, str], list[str]]:
         found: dict[tuple[str, str], list[str]] = {}
         for row in rows:
             key = (row["instrument_id"], str(row["fill_id"]))
-            assert key not in found, f"execution {key} twice in one list"
+            if key in found:
+                findings.append(f"execution {key} twice in one list")
             found[key] = [
                 str(Decimal(row[f]).normalize()) if f in fields[2:] else str(row[f]) for f in fields
             ]
         return found
 
     ours, theirs = keyed(recorded), keyed(at_venue)
-    findings = [f"execution {k} of the venue is not in the ledger" for k in theirs if k not in ours]
+    findings += [
+        f"execution {k} of the venue is not in the ledger" for k in theirs if k not in ours
+    ]
     findings += [f"execution {k} of the ledger never happened" for k in ours if k not in theirs]
     findings += [
         f"execution {key}: ledger {ours[key]}, venue {theirs[key]}"

@@ -13,8 +13,8 @@ from counterpoise.domain import records
 from counterpoise.exchange.accounts import BillKind
 from counterpoise.exchange.orders import OrderCategory
 from crash_run import INCIDENTS_REFUSED, planned
+from crash_venues import VENUES
 from memory_record import MemoryReader
-from modelled_venue import ACCOUNT
 from virtual_world import CASH_START, World
 
 #: The daemon's equity is never above the venue's last figure and lags a step behind; fraction.
@@ -30,29 +30,20 @@ _OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
 
 def audit(world: World) -> list[str]:
     """Return everything that is not as it must be."""
-    reader, venue, exchange = MemoryReader(world.kept), world.venue, world.exchange
+    reader, venue = MemoryReader(world.kept), world.venue
     rows = {kind: [asdict(row) for row in reader.all(kind)] for kind in _KINDS}
     intents, fills = rows[records.IntentWritten], rows[records.FillSeen]
-    # What a stop sends is on record under the stop's id.
-    sent = {o.order_id: venue.name_of(o) for o in venue.accepted.values() if o.trigger}
-    at_venue = [
-        asdict(fill)
-        | {
-            "fill_id": str(fill.trade_sequence),
-            "client_order_id": sent.get(fill.order_id, fill.client_order_id),
-        }
-        for fill in exchange.fills(ACCOUNT, 0)
-    ]
+    sent = _sent_by_stops(world)
+    at_venue = _told(world, sent)
     ended = {row["decision_id"] for row in rows[records.DecisionEnded]}
     decisions = rows[records.DecisionMade]
     found = list(world.broken)
     found += _twice(rows)
-    found += naive_auditor.audit_fills(fills, at_venue)
+    found += naive_auditor.audit_fills(_unnamed(fills, at_venue), at_venue)
     # What the venue seized is no order of anybody's; its executions are compared like any other.
+    accepted = venue.wire.running.accepted_orders(world.venue.account_id)
     taken = [
-        asdict(o)
-        for o in venue.accepted.values()
-        if o.category is OrderCategory.NORMAL and o.order_id not in sent
+        asdict(o) for o in accepted if o.category is OrderCategory.NORMAL and o.order_id not in sent
     ]
     found += naive_auditor.audit_orders(intents, taken)
     events = rows[records.OrderEventSeen]
@@ -97,16 +88,18 @@ def _stops(world: World) -> list[dict[str, Any]]:
     # Every stop the venue ever took, as it stands.
     return [
         asdict(each.terms) | {"state": each.state.value}
-        for each in world.exchange.trigger_orders(ACCOUNT)
+        for each in world.exchange.trigger_orders(world.venue.account_id)
     ]
 
 
 def _floor(world: World, resting: set[str]) -> list[str]:
     # After the quiet each held leg has exactly one stop, for about all of it and no more.
-    live = [t.terms for t in world.exchange.trigger_orders(ACCOUNT) if t.live]
+    live = [t.terms for t in world.exchange.trigger_orders(world.venue.account_id) if t.live]
     found = [f"stop {t.client_order_id} rests unknown" for t in live
              if t.client_order_id not in resting]  # fmt: skip
-    held = {n: p.quantity for n, p in world.exchange.account(ACCOUNT).positions.items()}
+    held = {
+        n: p.quantity for n, p in world.exchange.account(world.venue.account_id).positions.items()
+    }
     for name, quantity in sorted(held.items()):
         if quantity == 0:
             continue
@@ -115,6 +108,32 @@ def _floor(world: World, resting: set[str]) -> list[str]:
         if len(parts) != 1 or not STOP_PART_MIN <= parts[0] <= 1:
             found.append(f"{name}: {quantity} held, stops for {parts} of it")
     return found
+
+
+def _sent_by_stops(world: World) -> dict[str, str | None]:
+    # What a stop sends is on record under the stop's id, whatever the venue names it.
+    accepted = world.venue.wire.running.accepted_orders(world.venue.account_id)
+    return {o.order_id: o.trigger.client_order_id for o in accepted if o.trigger}
+
+
+def _told(world: World, sent: dict[str, str | None]) -> list[dict[str, Any]]:
+    # Executions under the ids the venue gives them.
+    fill_id = VENUES[world.name.value].fill_id
+    rows = [asdict(fill) for fill in world.exchange.fills(world.venue.account_id, 0)]
+    return [
+        row
+        | {
+            "fill_id": fill_id(row),
+            "client_order_id": sent.get(row["order_id"], row["client_order_id"]),
+        }
+        for row in rows
+    ]
+
+
+def _unnamed(fills: list[dict[str, Any]], at_venue: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # Binance gives orders of its own a name; the model has none for them.
+    seized = {fill["fill_id"] for fill in at_venue if fill["trade_sequence"] < 0}
+    return [f | {"client_order_id": None} if f["fill_id"] in seized else f for f in fills]
 
 
 def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:
@@ -149,13 +168,13 @@ def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:
 
 
 def _other_cash(world: World, until_ns: int) -> Decimal:
-    bills = [b for b in world.exchange.bills(ACCOUNT, 0) if b.event_ns <= until_ns]
+    bills = [b for b in world.exchange.bills(world.venue.account_id, 0) if b.event_ns <= until_ns]
     moved = sum((b.change for b in bills if b.kind in _OTHER_CASH), Decimal(0))
     return moved - CASH_START
 
 
 def _books(world: World, reader: MemoryReader, at_venue: list[dict[str, Any]]) -> list[str]:
-    state = world.exchange.account(ACCOUNT)
+    state = world.exchange.account(world.venue.account_id)
     truth = {
         "positions": {
             name: {"quantity": held.quantity, "mark": held.mark}

@@ -25,17 +25,22 @@ from counterpoise.engine.run import Run
 from counterpoise.engine.state import State
 from counterpoise.exchange.exchange import Exchange
 from counterpoise.exchange.orders import OrderRefused
-from counterpoise.exchange.parameters import ExchangeParameters, demo_parameters
+from counterpoise.exchange.parameters import ExchangeParameters
 from counterpoise.execution.performer import Performer
 from counterpoise.signals.state import Signals
+from counterpoise.simulator.venues import VenueName
+from counterpoise.simulator.venues import parameters as venue_parameters
 from memory_record import CrashableJournal, MemoryReader
-from modelled_venue import ACCOUNT, ModelledVenue, Trouble
+from modelled_venue import ModelledVenue, Trouble
 from virtual_loop import VirtualClock
+from virtual_wire import key_of
 
 #: The instruments of the world, core first.
 NAMES: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 CASH_START: Final = Decimal(10_000)
-OPENED_NS: Final = 1_790_000_000 * NS_PER_SECOND
+#: Every day meets a funding in the midst of its trouble.
+FUNDING_NS: Final = 62_153 * 8 * 3_600 * NS_PER_SECOND
+OPENED_NS: Final = FUNDING_NS - 135 * NS_PER_SECOND
 #: Days of candles the signals are warmed with.
 WARM_DAYS: Final = 4
 #: Virtual seconds from one step of the market to the next.
@@ -85,6 +90,7 @@ class World:
     """What one seed made of the day."""
 
     seed: int
+    name: VenueName
     exchange: Exchange
     venue: ModelledVenue
     clock: VirtualClock
@@ -124,7 +130,7 @@ class VirtualDaemon:
 
     def kill(self) -> None:
         """End as by kill -9: what was not synced is gone, what was sent is on its way."""
-        self._world.venue.feed = None
+        self._world.venue.forget()
         for task in self._tasks:
             task.cancel()
         if self._performer is not None:
@@ -154,8 +160,10 @@ class VirtualDaemon:
         world, reader = self._world, MemoryReader(self._world.kept)
         settings = self._settings
         memory = boot.restore_memory(reader.memory_last())
-        instruments = world.exchange.instruments()
-        state = boot.new_state(settings, run_of(self._epoch, settings), instruments, memory)
+        venue = await world.venue.adapter()
+        followed = (settings.core_instrument, *settings.hedge_candidates)
+        instruments = await venue.instruments(followed)
+        state = boot.new_state(settings, run_of(self._epoch, settings, world), instruments, memory)
         state.causes |= boot.restore_causes(reader.trading_state_last())
         boot.take_up_positions(state, reader.positions())
         boot.take_up_intents(state, reader.open_intents())
@@ -163,7 +171,7 @@ class VirtualDaemon:
         state.signals = copy.deepcopy(SIGNALS[world.seed % len(SIGNALS)])
         runner = Runner(state, world.clock)
         performer = Performer(
-            venue=world.venue,
+            venue=venue,
             journal=self.journal,
             permit=self.permit,
             clock=world.clock,
@@ -172,7 +180,7 @@ class VirtualDaemon:
             on_broken=runner.break_off,
         )
         runner.attach(performer)
-        for ended in boot.take_up_decisions(state, reader, ACCOUNT, world.clock):  # type: ignore[arg-type]
+        for ended in boot.take_up_decisions(state, reader, world.venue.account_id, world.clock):  # type: ignore[arg-type]
             self.journal.append(ended)
         self._remember(state, reader)
         performer.reconciler.since(boot.asked_from_ns(*reader.asked_from_ns(), world.clock))
@@ -184,12 +192,13 @@ class VirtualDaemon:
         except VenueError:
             self.runner = self._performer = None
             raise
-        world.venue.listen(runner.feed)
+        symbols = {i: (venue.venue_symbol(i), venue.contract_size(i)) for i in followed}
+        self._begin(world.venue.listen(runner.feed, symbols).run())
         self._begin(runner.tick())
         self._begin(runner.schedule())
         self._begin(runner.mind_health(Shipping(self.journal), self.journal, self.permit))  # type: ignore[arg-type]
         self._begin(self._mind(runner))
-        self._begin(listing_watch.watch(world.venue, runner, world.clock))
+        self._begin(listing_watch.watch(venue, runner, world.clock))
 
     def _remember(self, state: State, reader: MemoryReader) -> None:
         from counterpoise.domain import records
@@ -207,19 +216,19 @@ class VirtualDaemon:
         self._world.broken.append(f"stopped by itself: {action.reason}")
 
 
-def run_of(epoch: int, settings: Settings) -> Run:
+def run_of(epoch: int, settings: Settings, world: World) -> Run:
     """Return what a life works by."""
     return Run(
         run_id=f"run{epoch}",
-        account_id=ACCOUNT,
-        venue="modelled",
+        account_id=world.venue.account_id,
+        venue=world.name.value,
         epoch=epoch,
         observe=False,
         cycle_seconds=CYCLE_SECONDS,
         slippage_bps_increase=settings.slippage_bps_increase,
         slippage_bps_reduction=settings.slippage_bps_reduction,
         leverage_ceiling=parameters.leverage_ceiling(settings),
-        taker_fee_bps=Decimal(5),
+        taker_fee_bps=world.exchange.parameters.taker_fee_bps,
         flatten_on_stop=False,
         account_age_ms_max=settings.account_ms_max,
         clock_offset_ms=0.0,
@@ -233,24 +242,38 @@ def run_of(epoch: int, settings: Settings) -> Run:
 # -- the day ---------------------------------------------------------------------------------
 
 
-async def live_through(seed: int) -> World:
-    """Play a seed's day to its quiet end."""
+def venue_of(seed: int) -> VenueName:
+    """Return the venue a seed's day is at."""
+    return random.Random(f"venue {seed}").choice(list(VenueName))
+
+
+async def live_through(seed: int, name: VenueName | None = None) -> World:
+    """Play a seed's day to its quiet end, at its venue or at another one."""
     draw = random.Random(seed)
     loop = asyncio.get_running_loop()
-    exchange = Exchange.create(market(seed % len(SIGNALS)), OPENED_NS)
-    exchange.open_account(ACCOUNT, CASH_START)
-    for name in NAMES:
-        exchange.set_leverage(ACCOUNT, name, Decimal(3))
+    name = name or venue_of(seed)
+    exchange = Exchange.create(market(name, seed % len(SIGNALS)), OPENED_NS)
+    account_id = key_of(name).account_id
+    exchange.open_account(account_id, CASH_START)
+    for instrument_id in NAMES:
+        exchange.set_leverage(account_id, instrument_id, Decimal(3))
     # The deposit lies so far back that no start asks for it.
     exchange.advance(OPENED_NS + 90 * NS_PER_SECOND)
     clock = VirtualClock(loop, exchange.now_ns)
-    venue = ModelledVenue(exchange, clock, random.Random(seed + 1))
-    world = World(seed=seed, exchange=exchange, venue=venue, clock=clock, kept=[])
+    venue = ModelledVenue(name, exchange, clock, random.Random(seed + 1))
+    world = World(seed=seed, name=name, exchange=exchange, venue=venue, clock=clock, kept=[])
+    with venue.in_virtual_time():
+        await _live(world, draw)
+    return world
+
+
+async def _live(world: World, draw: random.Random) -> None:
+    venue, clock, loop = world.venue, world.clock, asyncio.get_running_loop()
     venue.watchers.append(lambda: _watch(world))
     market_task = loop.create_task(venue.run(STEP_SECONDS))
     daemon = _next_life(world, SETTINGS[0])
     venue.trouble = trouble(draw)
-    world.story.append(f"trouble {venue.trouble}")
+    world.story.append(f"{world.name.value}, trouble {venue.trouble}")
     end = loop.time() + TROUBLE_SECONDS
     while loop.time() < end:
         await asyncio.sleep(draw.uniform(0.5, 9.0))
@@ -265,11 +288,11 @@ async def live_through(seed: int) -> World:
     venue.advance()
     if daemon.runner is not None and daemon.runner.broken.done():
         world.broken.append(repr(daemon.runner.broken.exception()))
-    return world
+    daemon.kill()
 
 
 def _watch(world: World) -> None:
-    state = world.exchange.account(ACCOUNT)
+    state = world.exchange.account(world.venue.account_id)
     gross = sum((abs(p.quantity) * p.mark for p in state.positions.values()), Decimal(0))
     leverage = gross / state.equity if state.equity > 0 else Decimal(99)
     world.leverage_max = max(world.leverage_max, leverage)
@@ -310,7 +333,9 @@ async def _befall(world: World, daemon: VirtualDaemon, draw: random.Random) -> V
             daemon.permit.held = True
         case "transfer":
             world.venue.advance()
-            world.venue._tell(world.exchange.transfer(ACCOUNT, Decimal(draw.randint(50, 500))))
+            world.venue.tell(
+                world.exchange.transfer(world.venue.account_id, Decimal(draw.randint(50, 500)))
+            )
     return daemon
 
 
@@ -322,16 +347,16 @@ def _seized(world: World, what: str, draw: random.Random) -> None:
     # What the venue does to the account by itself, or its owner behind the daemon's back.
     exchange = world.exchange
     world.venue.advance()
-    held = sorted(exchange.account(ACCOUNT).positions.items())
+    held = sorted(exchange.account(world.venue.account_id).positions.items())
     if what == "withdrawal":
         # Never so much that it alone carried the book past the guard.
-        account = exchange.account(ACCOUNT)
+        account = exchange.account(world.venue.account_id)
         gross = sum((abs(p.quantity) * p.mark for _, p in held), Decimal(0))
         room = account.equity - gross / WITHDRAWAL_LEVERAGE
         change = min(Decimal(draw.randint(50, 400)), room.quantize(Decimal("0.01")))
         if change > 0:
             with contextlib.suppress(OrderRefused):
-                world.venue._tell(exchange.transfer(ACCOUNT, -change))
+                world.venue.tell(exchange.transfer(world.venue.account_id, -change))
     elif what == "market ends":
         # Announced first; the core's announcement is taken back, a hedge's is not.
         name = draw.choice(NAMES[1:]) if draw.random() < HEDGES_END else NAMES[0]
@@ -346,9 +371,9 @@ def _seized(world: World, what: str, draw: random.Random) -> None:
         lot = exchange.instrument(name).lot_size
         part = Decimal(repr(round(draw.uniform(0.1, 1.0), 2)))
         quantity = max(lot, rounding.quantize_toward_zero(abs(position.quantity) * part, lot))
-        world.venue._tell(exchange.force_reduce(ACCOUNT, name, quantity=quantity))
+        world.venue.tell(exchange.force_reduce(world.venue.account_id, name, quantity=quantity))
     elif held:
-        world.venue._tell(exchange.force_liquidate(ACCOUNT))
+        world.venue.tell(exchange.force_liquidate(world.venue.account_id))
 
 
 def _end_of_market(world: World, name: str) -> None:
@@ -357,7 +382,7 @@ def _end_of_market(world: World, name: str) -> None:
     if name == NAMES[0]:
         world.exchange.set_instrument_state(name, InstrumentState.LIVE)
     else:
-        world.venue._tell(world.exchange.delist(name))
+        world.venue.tell(world.exchange.delist(name))
 
 
 def trouble(draw: random.Random) -> Trouble:
@@ -367,11 +392,12 @@ def trouble(draw: random.Random) -> Trouble:
         "request_lost": 0.3,
         "answer_lost": 0.3,
         "request_late": 0.3,
-        "answer_nameless": 0.2,
+        "answer_empty": 0.2,
+        "answer_unknown": 0.3,
         "unreachable": 0.3,
         "refused": 0.2,
         "partial": 0.6,
-        "read_failed": 0.3,
+        "read_failed": 0.15,
         "slow": 0.3,
         "listed_late_seconds": 2.0,
         "push_lost": 0.3,
@@ -384,12 +410,12 @@ def trouble(draw: random.Random) -> Trouble:
     return mixed
 
 
-def market(number: int) -> ExchangeParameters:
-    """Return the venue's markets, cheap to step: three of them, once a second."""
-    demo = demo_parameters(number + 1)
+def market(name: VenueName, number: int) -> ExchangeParameters:
+    """Return a venue's markets under its own rules, cheap to step: three, once a second."""
+    whole = venue_parameters(name, demo=False)(number + 1)
     return replace(
-        demo,
-        instruments=tuple(e for e in demo.instruments if e.instrument.instrument_id in NAMES),
+        whole,
+        instruments=tuple(e for e in whole.instruments if e.instrument.instrument_id in NAMES),
         step_ms=int(STEP_SECONDS * 1_000),
         history_days=WARM_DAYS,
         book_levels=10,
@@ -398,11 +424,17 @@ def market(number: int) -> ExchangeParameters:
 
 def warmed(number: int) -> Signals:
     """Return signals that have seen a market's history."""
-    exchange = Exchange.create(market(number), OPENED_NS)
-    state = boot.new_state(
-        SETTINGS[0], run_of(0, SETTINGS[0]), exchange.instruments(), boot.restore_memory(None)
+    # Every venue's markets move alike.
+    exchange = Exchange.create(market(VenueName.OKX, number), OPENED_NS)
+    settings = SETTINGS[0]
+    strategy = parameters.strategy_parameters(settings)
+    signals = Signals(
+        strategy.core_instrument,
+        strategy.side,
+        NAMES,
+        parameters.signal_parameters(settings),
     )
-    state.signals.warm(
+    signals.warm(
         {
             name: [
                 (row.open_ns, 300, float(row.close))
@@ -418,7 +450,7 @@ def warmed(number: int) -> Signals:
             for name in NAMES
         }
     )
-    return state.signals
+    return signals
 
 
 def _settings(core_allocation: float) -> Settings:

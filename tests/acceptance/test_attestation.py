@@ -8,10 +8,12 @@ import pytest
 from counterpoise.simulator import client
 from daemon_process import daemon
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("venue")]
 
 
-def test_the_attestation_is_in_the_runs_row_and_a_stolen_kind_of_key_is_refused() -> None:
+def test_the_attestation_is_in_the_runs_row_and_a_stolen_kind_of_key_is_refused(
+    venue: str,
+) -> None:
     with daemon() as running:
         running.patience_seconds = 120
         running.start()
@@ -29,7 +31,7 @@ def test_the_attestation_is_in_the_runs_row_and_a_stolen_kind_of_key_is_refused(
         assert facts["permissions"] == "read_only,trade"
         assert facts["position_mode"] == "one_way"
         assert facts["BTCUSDT.leverage_setting"] == "3"
-        assert facts["BTCUSDT.contract_size"] == "0.01"
+        assert facts["BTCUSDT.contract_size"] == ("0.01" if venue == "okx" else "1")
         client.fault(
             running.simulator_dir, "key_permission", value="withdraw", duration_seconds=600
         )

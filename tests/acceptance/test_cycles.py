@@ -11,11 +11,11 @@ import pytest
 
 from daemon_process import Daemon, daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Daemon]:
+def running(venue: str) -> Iterator[Daemon]:
     with daemon(first_start=True) as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")

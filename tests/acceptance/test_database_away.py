@@ -14,7 +14,7 @@ from counterpoise.ledger.reader import LedgerReader
 from counterpoise.simulator import client
 from daemon_process import daemon, wait_until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("venue")]
 
 
 @pytest.fixture

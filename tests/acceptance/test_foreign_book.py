@@ -5,20 +5,19 @@ from decimal import Decimal
 
 import pytest
 
-from counterpoise.simulator import client
 from daemon_process import Daemon, daemon, wait_until
 from other_client import close, rest_an_order, trade
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 #: Not among the configured instruments.
-FOREIGN, SYMBOL = "XRPUSDT", "XRP-USDT-SWAP"
+FOREIGN = "XRPUSDT"
 NOTIONAL = 3_000
 CONFIGURED = {"hedge_candidates": "ETHUSDT,SOLUSDT", "cycle_seconds": 15}
 
 
-def contracts_held(made: Daemon) -> Decimal:
-    return abs(Decimal(str(made.venue()["positions"][FOREIGN]["contracts"])))
+def foreign_held(made: Daemon) -> Decimal:
+    return abs(made.venue_positions()[FOREIGN])
 
 
 def foreign_orders_sent(made: Daemon, after: int = 0) -> list[dict[str, object]]:
@@ -33,8 +32,8 @@ def causes_now(made: Daemon) -> set[str]:
 
 def test_what_a_start_finds_is_refused_left_alone_or_wound_down() -> None:
     with daemon(**CONFIGURED) as made:
-        client.ensure_running(made.simulator_dir, seed=7, wallet=Decimal(10_000))
-        trade(made, SYMBOL, "buy", NOTIONAL)
+        made.open_venue(wallet=Decimal(10_000))
+        trade(made, FOREIGN, "buy", NOTIONAL)
         theirs = made.venue_positions()
         assert set(theirs) == {FOREIGN}
 
@@ -86,7 +85,7 @@ def test_a_position_that_appears_holds_back_until_it_is_gone() -> None:
         made.start()
         made.wait_for("decision.ended", outcome="done")
         mark = made.log_size()
-        trade(made, SYMBOL, "sell", NOTIONAL)
+        trade(made, FOREIGN, "sell", NOTIONAL)
         # Nobody follows its mark: it holds back under every setting.
         made.wait_for("incident.opened", after=mark, kind="account.foreign")
         assert "foreign" in causes_now(made)
@@ -95,6 +94,6 @@ def test_a_position_that_appears_holds_back_until_it_is_gone() -> None:
         assert decided["state"] == "reducing"
         assert all(order["reduce_only"] for order in made.events("order.sent", after=held_back))
         assert foreign_orders_sent(made, mark) == []
-        close(made, SYMBOL, "buy", contracts_held(made))
+        close(made, FOREIGN, "buy", foreign_held(made))
         wait_until("it to be active again", lambda: "foreign" not in causes_now(made))
         assert made.cli("replay", "--all").returncode == 0

@@ -7,7 +7,7 @@ import pytest
 from counterpoise.simulator import client
 from daemon_process import daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 HEDGES = ("ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "LTCUSDT")
 

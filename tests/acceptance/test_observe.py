@@ -7,7 +7,7 @@ import pytest
 
 from daemon_process import daemon, wait_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("venue")]
 
 
 def test_observing_decides_and_sends_nothing() -> None:

@@ -6,10 +6,11 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.simulator import client
+from crash_venues import VENUES
 from daemon_process import Daemon, daemon, wait_until
 from resting_stops import in_step, live_stops, venue_state
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("venue")]
 
 #: Longer than two placings of one leg are apart.
 SETTLED_SECONDS = 5.0
@@ -29,7 +30,8 @@ def settle(made: Daemon) -> None:
 def explained(made: Daemon) -> bool:
     """Tell whether the record has every execution, each of an order of ours, some of a stop."""
     theirs = {
-        (each["instrument_id"], str(each["trade_sequence"])) for each in venue_state(made)["fills"]
+        (each["instrument_id"], VENUES[made.variables["simulator_venue"]].fill_id(each))
+        for each in venue_state(made)["fills"]
     }
     with made.reader() as reader:
         rows = reader.fills(limit=10_000)

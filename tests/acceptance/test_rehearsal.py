@@ -11,7 +11,7 @@ import pytest
 from counterpoise.simulator import client
 from daemon_process import Daemon, daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 #: Cycles the trouble lasts.
 CYCLES = 4
@@ -19,7 +19,7 @@ CYCLES = 4
 
 def test_a_squeeze_on_a_venue_that_misbehaves() -> None:
     with daemon(cycle_seconds=5) as made:
-        client.ensure_running(made.simulator_dir, seed=7)
+        made.open_venue()
         misbehave(made)
         made.start()
         for name in ("ETHUSDT", "SOLUSDT", "XRPUSDT"):
@@ -61,9 +61,9 @@ def misbehave(made: Daemon) -> None:
         ("lose_private", {"probability": 0.15, **lasting}),
         ("reorder_private", {"probability": 0.15, **lasting}),
         # The venue has the order; the daemon hears 5xx, an empty answer, or nothing in time.
-        ("unavailable", {"path_contains": "/trade/order", "method": "POST", "stage": "answer"}),
-        ("http_200_empty", {"path_contains": "/trade/order", "method": "POST"}),
-        ("drop_after_read", {"path_contains": "/trade/order", "method": "POST"}),
+        ("unavailable", {"path_contains": made.order_path, "method": "POST", "stage": "answer"}),
+        ("http_200_empty", {"path_contains": made.order_path, "method": "POST"}),
+        ("drop_after_read", {"path_contains": made.order_path, "method": "POST"}),
     ):
         client.fault(made.simulator_dir, kind, **more)
 

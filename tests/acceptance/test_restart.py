@@ -8,7 +8,7 @@ import pytest
 from counterpoise.simulator import client
 from daemon_process import Daemon, daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 
 @pytest.mark.parametrize("stage", ["request", "answer"])
@@ -16,12 +16,12 @@ def test_kill_in_mid_cycle_then_start_again(stage: str) -> None:
     with daemon() as made:
         # The orders of the first cycle are on their way, not yet carried out ("request") or
         # carried out but not yet answered ("answer"), when the daemon dies.
-        client.ensure_running(made.simulator_dir, seed=7)
+        made.open_venue()
         client.fault(
             made.simulator_dir,
             "delay",
             method="POST",
-            path_contains="/trade/order",
+            path_contains=made.order_path,
             count=3,
             seconds=1.5,
             stage=stage,

@@ -8,18 +8,18 @@ from counterpoise.simulator import client
 from counterpoise.strategy.parameters import STRATEGY_VERSION
 from daemon_process import daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 
 @pytest.mark.parametrize("policy", ["hold", "flatten"])
 def test_a_stop_in_mid_cycle_ends_clean_and_the_record_explains_what_is_held(policy: str) -> None:
     with daemon(stop_policy=policy) as made:
-        client.ensure_running(made.simulator_dir, seed=7)
+        made.open_venue()
         client.fault(
             made.simulator_dir,
             "delay",
             method="POST",
-            path_contains="/trade/order",
+            path_contains=made.order_path,
             count=3,
             seconds=1.5,
             stage="answer",
@@ -49,7 +49,11 @@ def test_a_flatten_goes_on_through_refusals_and_asking_twice_changes_nothing() -
         made.start()
         made.wait_for("decision.ended", outcome="done")
         client.fault(
-            made.simulator_dir, "rate_limited", method="POST", path_contains="/trade/order", count=2
+            made.simulator_dir,
+            "rate_limited",
+            method="POST",
+            path_contains=made.order_path,
+            count=2,
         )
         for _ in range(2):
             flat = made.cli("flatten")

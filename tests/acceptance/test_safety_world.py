@@ -9,7 +9,7 @@ from counterpoise.simulator import client
 from daemon_process import Daemon, daemon, wait_until
 from other_client import rest_an_order
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 
 def causes(made: Daemon, cause: str, *, after: int = 0) -> bool:
@@ -77,18 +77,29 @@ def test_a_venue_clock_that_jumps_lets_nothing_increase_until_it_is_back() -> No
         assert "clock.offset" in kinds
 
 
-def test_feeds_that_freeze_on_living_sockets_are_asked_for_anew() -> None:
+#: How long the account may say nothing, and what the marks' end is called; OKX tells the account
+#: every few seconds, the others only what changes.
+_SILENCES = {
+    "okx": ("no account for 20 s", "no mark-price "),
+    "binance": (None, "no "),
+    "bybit": (None, "no "),
+}
+
+
+def test_feeds_that_freeze_on_living_sockets_are_asked_for_anew(venue: str) -> None:
     with daemon() as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
         mark = made.log_size()
         # Pings are answered; only what a new subscription is greeted with still comes.
         client.fault(made.simulator_dir, "silent_streams", duration_seconds=45)
-        wait_cause(made, "account", after=mark)
+        of_account, of_marks = _SILENCES[venue]
+        if of_account is not None:
+            wait_cause(made, "account", after=mark)
         made.wait_for("stream.down", after=mark, stream="marks")
         reasons = {e["stream"]: e["reason"] for e in made.events("stream.down", after=mark)}
-        assert reasons["account"] == "no account for 20 s"
-        assert reasons["marks"].startswith("no mark-price ")
+        assert reasons.get("account") == of_account
+        assert reasons["marks"].startswith(of_marks)
         wait_active(made, after=mark)
         down = made.log_size()
         made.wait_for("decision.made", after=down)
@@ -137,7 +148,9 @@ def test_a_core_whose_end_is_announced_is_closed_and_not_opened_again() -> None:
         assert made.cli("replay", "--all").returncode == 0
 
 
-def test_a_reduction_rests_where_only_post_only_orders_are_taken() -> None:
+def test_a_reduction_rests_where_only_post_only_orders_are_taken(venue: str) -> None:
+    if venue == "binance":
+        pytest.skip("Binance has no market that takes resting orders only")
     with daemon() as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
@@ -156,7 +169,9 @@ def test_a_reduction_rests_where_only_post_only_orders_are_taken() -> None:
         wait_until("nothing held", lambda: made.venue_positions() == {})
 
 
-def test_a_killed_daemon_s_resting_order_is_canceled_by_the_venue() -> None:
+def test_a_killed_daemon_s_resting_order_is_canceled_by_the_venue(venue: str) -> None:
+    if venue == "bybit":
+        pytest.skip("Bybit has no such switch for an account like ours")
     with daemon(dead_man_seconds=10, foreign="ignore", cycle_seconds=60) as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
@@ -189,9 +204,11 @@ def test_an_order_of_somebody_else_holds_back_or_not_as_configured() -> None:
         assert len(made.venue()["open_orders"]) == 1, "left alone"
 
 
-def test_real_money_needs_the_account_named_as_the_venue_reports_it() -> None:
+def test_real_money_needs_the_account_named_as_the_venue_reports_it(venue: str) -> None:
+    if venue != "okx":
+        pytest.skip("the addresses are OKX's; what is armed is decided before any venue's part")
     with daemon() as made:
-        port = client.ensure_running(made.simulator_dir, seed=7)
+        port = made.open_venue()
         key = client.credentials(made.simulator_dir)
         streams = f"ws://127.0.0.1:{port}/ws/v5"
         made.variables |= {

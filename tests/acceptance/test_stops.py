@@ -6,7 +6,7 @@ import pytest
 
 from daemon_process import daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 
 def test_sigquit_flattens_and_stops() -> None:

@@ -8,7 +8,7 @@ import pytest
 from counterpoise.ledger.postgres import open_for_cli
 from daemon_process import Daemon, daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
 
 #: Days beyond those the venue remembers executions for: nothing it says proves anything.
 AGE_DAYS = 100

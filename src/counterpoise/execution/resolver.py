@@ -4,6 +4,9 @@ A timeout is unknown, never failed. The evidence is asked for in order: the orde
 open orders, the orders that ended, the executions, the position. "Not found" counts only when the
 request can no longer be carried out and every piece of the evidence agrees; evidence that
 contradicts itself, or lies beyond what the venue remembers, leaves the order Unresolved.
+
+A market that is gone is a piece of evidence, too: the venue answers no question about its orders any
+more, and none of them can still be carried out.
 """
 
 from decimal import Decimal
@@ -12,7 +15,7 @@ from typing import Final
 import structlog
 
 from counterpoise.domain.account import AccountSnapshot
-from counterpoise.domain.errors import VenueError
+from counterpoise.domain.errors import VenueError, VenueRejected
 from counterpoise.domain.events import (
     FillReported,
     OrderAbsent,
@@ -20,6 +23,7 @@ from counterpoise.domain.events import (
     OrderUpdate,
     UpdateSource,
 )
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions as engine_actions
@@ -35,6 +39,12 @@ CLOCKS_APART_NS: Final = 2 * NS_PER_SECOND
 #: A moved position is evidence for this long after an approval's end: by then the venue lists the
 #: execution that moved it, or something else did.
 POSITION_SPEAKS_NS: Final = 300 * NS_PER_SECOND
+
+
+async def is_gone(venue: Venue, instrument_id: str) -> bool:
+    """Tell whether a market is listed no more; a refused question alone does not say so."""
+    states = await venue.instrument_states((instrument_id,))
+    return states.get(instrument_id) is InstrumentState.DELISTED
 
 
 class Resolver:
@@ -61,14 +71,20 @@ class Resolver:
             self._asking.discard(action.client_order_id)
 
     async def _ask(self, action: engine_actions.Resolve) -> None:
+        gone = False
         try:
-            found = await self._venue.find_order(action.instrument_id, action.client_order_id)
+            try:
+                found = await self._venue.find_order(action.instrument_id, action.client_order_id)
+            except VenueRejected:
+                if not await is_gone(self._venue, action.instrument_id):
+                    raise
+                found, gone = None, True
             if found is not None:
                 await self._found(action, found)
                 return
             if self._clock.now_ns() < action.expires_ns + SETTLE_NS:
                 return
-            await self._prove_absent(action)
+            await (self._end_with_market(action) if gone else self._prove_absent(action))
         except VenueError as error:
             log.warning("order.unanswered", order=action.client_order_id, error=str(error))
 
@@ -116,6 +132,28 @@ class Resolver:
                         f"asked by id twice: not found; not among open orders; {asked}; no "
                         "execution since it was made; the position did not move by it; the "
                         "approval had ended"
+                    ),
+                    received_ns=self._clock.now_ns(),
+                )
+            )
+
+    async def _end_with_market(self, action: engine_actions.Resolve) -> None:
+        snapshot = await self._venue.account()
+        filled = await self._fills(action)
+        if any(o.client_order_id == action.client_order_id for o in snapshot.open_orders):
+            self._unresolved(action, "listed as open in a market that is not listed")
+        elif filled > action.quantity:
+            self._unresolved(action, f"executions of {filled} for an order of {action.quantity}")
+        elif filled > 0:
+            self._feed(self._ended(action, filled))
+        else:
+            # What the venue closed with the market moved the position: it is no evidence here.
+            self._feed(
+                OrderAbsent(
+                    client_order_id=action.client_order_id,
+                    evidence=(
+                        "its market is not listed any more; not among open orders; no execution "
+                        "since it was made; the approval had ended"
                     ),
                     received_ns=self._clock.now_ns(),
                 )

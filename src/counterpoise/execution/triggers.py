@@ -2,10 +2,10 @@
 
 import structlog
 
-from counterpoise.domain.errors import VenueError
-from counterpoise.domain.events import OrderAbsent, TriggersListed
+from counterpoise.domain.errors import VenueError, VenueRejected
+from counterpoise.domain.events import OrderAbsent, OrderUpdate, TriggersListed
 from counterpoise.engine import actions as engine_actions
-from counterpoise.execution.resolver import SETTLE_NS
+from counterpoise.execution.resolver import SETTLE_NS, is_gone
 from counterpoise.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class TriggerDesk:
             return
         self._asking.add(client_order_id)
         try:
-            found = await self._venue.find_trigger(instrument_id, client_order_id)
+            found = await self._find(instrument_id, client_order_id)
         except VenueError as error:
             log.warning("trigger.unanswered", order=client_order_id, error=str(error))
             return
@@ -76,3 +76,12 @@ class TriggerDesk:
                     received_ns=self._clock.now_ns(),
                 )
             )
+
+    async def _find(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
+        # Nothing is held back in a market that is gone, and no question about it is answered.
+        try:
+            return await self._venue.find_trigger(instrument_id, client_order_id)
+        except VenueRejected:
+            if not await is_gone(self._venue, instrument_id):
+                raise
+            return None

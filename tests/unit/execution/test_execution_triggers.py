@@ -4,6 +4,7 @@ import pytest
 
 from counterpoise.domain.errors import PriceRefused, VenueRejected, VenueUnreachable
 from counterpoise.domain.events import Event, OrderAbsent, OrderUpdate, TriggersListed
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState
 from counterpoise.domain.records import IntentWritten
 from counterpoise.engine import actions
@@ -124,3 +125,14 @@ async def test_a_venue_that_does_not_answer_proves_nothing() -> None:
 async def test_a_list_carries_the_moment_it_was_asked_for() -> None:
     (told,) = await Desk().perform(actions.ListTriggers())
     assert told == TriggersListed(triggers=(), asked_ns=START_NS, received_ns=START_NS)
+
+
+async def test_a_stop_ends_with_its_market_and_with_nothing_less() -> None:
+    desk = Desk()
+    desk.clock.ns += SETTLE_NS
+    desk.venue.trigger = VenueRejected("lists no BTCUSDT", code="INSTRUMENT_UNKNOWN")
+    assert await desk.perform(resolve()) == []
+    desk.venue.states = {"BTCUSDT": InstrumentState.DELISTED}
+    (absent,) = await desk.perform(resolve())
+    assert isinstance(absent, OrderAbsent)
+    assert absent.client_order_id == KEY

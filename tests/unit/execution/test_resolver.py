@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.domain.account import OpenOrder, Position
-from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.events import (
     Event,
     FillReported,
@@ -13,6 +13,7 @@ from counterpoise.domain.events import (
     OrderUnresolved,
     OrderUpdate,
 )
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.engine import actions
 from counterpoise.execution.resolver import POSITION_SPEAKS_NS, SETTLE_NS, Resolver
@@ -28,6 +29,18 @@ ASK = actions.Resolve(
     quantity=Decimal("0.5"),
     sign=-1,
     position_before=Decimal("0.5"),
+)
+
+RESTING = OpenOrder(
+    client_order_id=KEY,
+    venue_order_id="v1",
+    instrument_id="BTCUSDT",
+    side=Side.SELL,
+    quantity=Decimal(1),
+    filled_quantity=Decimal(0),
+    price_limit=None,
+    reduce_only=True,
+    state=OrderState.ACCEPTED,
 )
 
 
@@ -96,19 +109,7 @@ async def test_an_order_that_turns_up_on_the_second_look_is_found() -> None:
 async def test_a_contradiction_stays_unresolved() -> None:
     desk = Desk(late=True)
     desk.venue.found = [None, None]
-    desk.venue.open_orders = (
-        OpenOrder(
-            client_order_id=KEY,
-            venue_order_id="v1",
-            instrument_id="BTCUSDT",
-            side=Side.SELL,
-            quantity=Decimal(1),
-            filled_quantity=Decimal(0),
-            price_limit=None,
-            reduce_only=True,
-            state=OrderState.ACCEPTED,
-        ),
-    )
+    desk.venue.open_orders = (RESTING,)
     await desk.resolver.resolve(ASK)
     assert "listed as open" in unresolved(desk)
 
@@ -193,3 +194,58 @@ async def test_a_venue_that_does_not_answer_proves_nothing(*, late: bool) -> Non
     desk.venue.account_error = VenueUnreachable("away")
     await desk.resolver.resolve(ASK)
     assert desk.fed == []
+
+
+NOT_LISTED = VenueRejected("lists no BTCUSDT", code="INSTRUMENT_UNKNOWN")
+
+
+async def test_an_order_ends_with_its_market_whatever_moved_the_position() -> None:
+    desk = Desk(late=True)
+    desk.venue.found = [NOT_LISTED]
+    desk.venue.states = {"BTCUSDT": InstrumentState.DELISTED}
+    desk.venue.positions = ()
+    await desk.resolver.resolve(ASK)
+    (absent,) = desk.fed
+    assert isinstance(absent, OrderAbsent)
+    assert "not listed any more" in absent.evidence
+
+
+async def test_an_order_of_a_market_that_is_gone_keeps_what_it_executed() -> None:
+    desk = Desk(late=True)
+    desk.venue.found = [NOT_LISTED]
+    desk.venue.states = {"BTCUSDT": InstrumentState.DELISTED}
+    desk.venue.fills = (a_fill(KEY, "0.2"),)
+    await desk.resolver.resolve(ASK)
+    assert isinstance(desk.fed[0], FillReported)
+    last = desk.fed[-1]
+    assert isinstance(last, OrderUpdate)
+    assert (last.state, last.filled_quantity) == (OrderState.CANCELED, Decimal("0.2"))
+    desk.venue.found = [NOT_LISTED]
+    desk.venue.fills = (a_fill(KEY, "0.6"),)
+    await desk.resolver.resolve(ASK)
+    assert "executions of 0.6 for an order of 0.5" in unresolved(desk)
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_refused_question_about_a_listed_market_says_nothing(*, late: bool) -> None:
+    desk = Desk(late=late)
+    desk.venue.found = [NOT_LISTED]
+    await desk.resolver.resolve(ASK)
+    assert desk.fed == []
+
+
+async def test_an_order_of_a_market_that_is_gone_is_not_over_while_it_may_be_under_way() -> None:
+    desk = Desk(late=False)
+    desk.venue.found = [NOT_LISTED]
+    desk.venue.states = {"BTCUSDT": InstrumentState.DELISTED}
+    await desk.resolver.resolve(ASK)
+    assert desk.fed == []
+
+
+async def test_an_order_listed_as_open_in_a_market_that_is_gone_stays_unresolved() -> None:
+    desk = Desk(late=True)
+    desk.venue.found = [NOT_LISTED]
+    desk.venue.states = {"BTCUSDT": InstrumentState.DELISTED}
+    desk.venue.open_orders = (RESTING,)
+    await desk.resolver.resolve(ASK)
+    assert "not listed" in unresolved(desk)

@@ -76,6 +76,9 @@ KEY_REMEDIES: Final[Mapping[str, str]] = {
 #: A cancel that finds the order already over or never placed.
 ALREADY_OVER: Final = frozenset({"-2011"})
 
+#: A market that is not listed, or not any more.
+SYMBOL_UNKNOWN: Final = "-1121"
+
 #: A query that finds no order.
 NOT_FOUND: Final = frozenset({"-2013"})
 

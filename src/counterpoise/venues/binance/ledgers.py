@@ -5,15 +5,20 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Final
 
+import structlog
+
+from counterpoise.domain.errors import VenueRejected
 from counterpoise.domain.events import FundingPaid, Transferred
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
 from counterpoise.ports import Clock
-from counterpoise.venues.binance import rows
+from counterpoise.venues.binance import errors, rows
 from counterpoise.venues.binance.frames import IncomeRow, OrderRow, TradeRow
 from counterpoise.venues.binance.reads import PAGE_ROWS, PAGES_MAX, orders_since, read, spans
 from counterpoise.venues.binance.session import BinanceSession
 from counterpoise.venues.figures import ns_from_ms
+
+_log = structlog.get_logger(__name__)
 
 #: fapi/v1/userTrades goes back six months, ns.
 EXECUTIONS_NS: Final = 180 * NS_PER_DAY
@@ -76,9 +81,17 @@ async def fills_since(
 async def _fills_of(
     session: BinanceSession, symbol: str, names: OrderNames, since_ms: int, clock: Clock
 ) -> list[Fill]:
-    answer = await spans(session, "fapiPrivateGetUserTrades", symbol, "id", since_ms, clock)
-    trades = read(answer, TradeRow)
-    await _learn(session, symbol, names, trades, since_ms, clock)
+    try:
+        answer = await spans(session, "fapiPrivateGetUserTrades", symbol, "id", since_ms, clock)
+        trades = read(answer, TradeRow)
+        await _learn(session, symbol, names, trades, since_ms, clock)
+    except VenueRejected as error:
+        if error.code != errors.SYMBOL_UNKNOWN:
+            raise
+        # The market ended, and the rest of the account must not be hidden by it. What it moved last
+        # is in positions and cash all the same, and is told as a difference where it is one.
+        _log.warning("market.not_listed", instrument=symbol)
+        return []
     received_ns = clock.now_ns()
     return [rows.fill(row, names.get(row.order_id), received_ns) for row in trades]
 

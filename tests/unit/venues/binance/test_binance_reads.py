@@ -5,6 +5,7 @@ import time
 from decimal import Decimal
 
 import pytest
+from aiohttp import web
 
 from counterpoise.domain.errors import StartRefused, VenueRejected, VenueUnreachable
 from counterpoise.domain.instruments import InstrumentState
@@ -74,6 +75,28 @@ async def test_executions_of_followed_and_of_other_markets_come_with_their_names
     await venue.fills_since((now_ms - 1_000) * NS_PER_MS)
     # A name once learnt, or known to be lost, is not asked for again.
     assert len(stub.sent(ALL_ORDERS)) == asked
+
+
+async def test_a_market_that_ended_does_not_hide_the_executions_of_the_others(venue, stub):
+    now_ms = time.time_ns() // NS_PER_MS
+    venue.venue_symbol("BTCUSDT")
+    stub.answers[INCOME] = lambda fields: (
+        [income_row("COMMISSION", "-0.1", now_ms, 1, "LTCUSDT")]
+        if fields["incomeType"] == "COMMISSION"
+        else []
+    )
+    refusals = iter(["-1121", "-1121", "-2015"])
+    stub.answers[ALL_ORDERS] = [order_row(70, "cpours")]
+    stub.answers[TRADES] = lambda fields: (
+        [trade_row(9, 70, now_ms - 6)]
+        if fields["symbol"] == "BTCUSDT"
+        else web.json_response({"code": int(next(refusals)), "msg": "no"}, status=400)
+    )
+    for _ in range(2):
+        (fill,) = await venue.fills_since((now_ms - 1_000) * NS_PER_MS)
+        assert (fill.instrument_id, fill.client_order_id) == ("BTCUSDT", "cpours")
+    with pytest.raises(VenueRejected, match="-2015"):
+        await venue.fills_since((now_ms - 1_000) * NS_PER_MS)
 
 
 async def test_a_long_time_is_asked_for_week_by_week(venue, stub):

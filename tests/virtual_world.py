@@ -282,6 +282,9 @@ async def _live(world: World, draw: random.Random) -> None:
     world.quiet_ns = clock.now_ns()
     daemon.journal.available = daemon.permit.held = True
     await asyncio.sleep(QUIET_SECONDS)
+    # Not in the middle of a cycle: what it trades needs a moment, and so do the stops after it.
+    into_slot = clock.now_ns() / NS_PER_SECOND % CYCLE_SECONDS
+    await asyncio.sleep((CYCLE_SECONDS - 2 - into_slot) % CYCLE_SECONDS)
     market_task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await market_task

@@ -277,3 +277,19 @@ def test_wrong_orders_for_trouble_are_refused(venue):
         assert refused.value.code == 400
         assert json.loads(refused.value.read())["error"]
         refused.value.close()
+
+
+async def test_a_stop_is_still_told_of_when_its_market_has_ended(okx, venue):
+    # The last test of its process: the market does not come back.
+    symbol = "LTC/USDT:USDT"
+    await okx.create_order(symbol, "market", "buy", 1)
+    stop = {
+        "stopLossPrice": "60",
+        "slTriggerPxType": "mark",
+        "reduceOnly": True,
+        "algoClOrdId": "cpstop1",
+    }
+    await okx.create_order(symbol, "conditional", "sell", 1, None, stop)
+    venue.fault("instrument_state", symbol="LTCUSDT", value="delisted")
+    (row,) = (await okx.private_get_trade_order_algo({"algoClOrdId": "cpstop1"}))["data"]
+    assert (row["state"], row["instId"], row["lever"]) == ("canceled", "LTC-USDT-SWAP", "3")

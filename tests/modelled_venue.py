@@ -34,7 +34,7 @@ from counterpoise.exchange.events import (
     OrderChanged,
 )
 from counterpoise.exchange.exchange import Exchange
-from counterpoise.exchange.orders import ExchangeFill
+from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
 from counterpoise.ports import Clock, Venue
 from counterpoise.simulator.faults import Fault, FaultKind
 from counterpoise.simulator.venues import VenueName
@@ -46,8 +46,11 @@ from virtual_wire import PORT, Request, VirtualWire, in_virtual_time, key_of, re
 ANSWER_SECONDS: Final = 5.0
 #: Levels of a book that are told.
 LEVELS: Final = 8
-#: What lists executions, on any venue.
+#: What lists executions, and what lists orders, on any venue.
 _LISTS: Final = frozenset({"/api/v5/trade/fills", "/fapi/v1/userTrades", "/v5/execution/list"})
+_ORDER_LISTS: Final = frozenset(
+    {"/api/v5/trade/orders-history", "/fapi/v1/allOrders", "/v5/order/history"}
+)
 #: Parts of an immediate order that fill where it fills in part.
 _PARTS: Final = ("0", "0.25", "0.5", "0.8")
 #: Streams that are told from the exchange model directly; the account's is `PrivateStream`.
@@ -78,7 +81,7 @@ class Trouble:
     read_failed: float = 0.0
     #: An answer takes a second or more.
     slow: float = 0.0
-    #: Executions are listed this late at most, seconds.
+    #: Executions, and orders that ended, are listed this late at most, seconds, each for itself.
     listed_late_seconds: float = 0.0
     #: A private push is lost, comes twice, or comes late.
     push_lost: float = 0.0
@@ -115,6 +118,7 @@ class ModelledVenue:
         self._credentials = self._adapters.credentials(key.api_key, key.secret, key.passphrase)
         self._calm = False
         self._down_until: dict[StreamName, int] = {}
+        # When it is listed, ns: an execution by its bill, an order by its id.
         self._listed_after: dict[str, int] = {}
         self._lists_lag()
 
@@ -269,38 +273,46 @@ class ModelledVenue:
     def _heard(self, happened: Sequence[ExchangeEvent]) -> None:
         for event in happened:
             if isinstance(event, OrderChanged | Liquidated | Deleveraged):
+                self._late(f"order {event.order.order_id}", event.event_ns)
                 if event.fill is not None:
-                    self._late_in_lists(event.fill)
+                    self._late(f"bill {event.fill.bill_id}", event.fill.event_ns)
             elif isinstance(event, FundingRateChanged) and self._feed is not None:
                 self._tell_funding(event.instrument_id, self._clock.now_ns())
 
     # -- lists that lag --------------------------------------------------------------------------
 
-    def _late_in_lists(self, fill: ExchangeFill) -> None:
+    def _late(self, name: str, happened_ns: int) -> None:
         late_ns = round(self._draw.uniform(0, self.trouble.listed_late_seconds) * NS_PER_SECOND)
-        self._listed_after[fill.bill_id] = fill.event_ns + late_ns
+        self._listed_after.setdefault(name, happened_ns + late_ns)
+
+    def _is_listed(self, name: str) -> bool:
+        return self._listed_after.get(name, 0) <= self.exchange.now_ns
 
     def _lists_lag(self) -> None:
-        # Only the lists of executions: what is pushed and asked by id is as new as ever.
-        executed, self._listing = self.exchange.fills, False
+        # Only the lists: what is pushed and asked by id is as new as ever.
+        executed, ordered, self._serving = self.exchange.fills, self.exchange.orders, ""
 
-        def listed(account_id: str, since_ns: int) -> tuple[ExchangeFill, ...]:
+        def fills(account_id: str, since_ns: int) -> tuple[ExchangeFill, ...]:
             found = executed(account_id, since_ns)
-            if not self._listing:
-                return found
-            now_ns = self.exchange.now_ns
-            return tuple(f for f in found if self._listed_after.get(f.bill_id, 0) <= now_ns)
+            late = self._serving in _LISTS
+            return tuple(f for f in found if not late or self._is_listed(f"bill {f.bill_id}"))
 
-        self.exchange.fills = listed  # type: ignore[method-assign]
+        def orders(account_id: str) -> tuple[ExchangeOrder, ...]:
+            found = ordered(account_id)
+            late = self._serving in _ORDER_LISTS
+            return tuple(o for o in found if not late or self._is_listed(f"order {o.order_id}"))
+
+        self.exchange.fills = fills  # type: ignore[method-assign]
+        self.exchange.orders = orders  # type: ignore[method-assign]
 
     # -- what becomes of a request ------------------------------------------------------------------
 
     async def _serve(self, request: Request) -> web.StreamResponse:
-        self._listing = request.path in _LISTS
+        self._serving = request.path
         try:
             return await self.wire.serve(request)
         finally:
-            self._listing = False
+            self._serving = ""
 
     async def _fate(self, request: Request) -> web.StreamResponse:
         if self._calm:

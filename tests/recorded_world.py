@@ -11,17 +11,16 @@ from counterpoise.domain.records import Record
 from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ledger.spool import Spool
-from modelled_venue import ACCOUNT
 from virtual_world import World
 
-CHAIN = f"simulator:{ACCOUNT}"
+CHAIN = "simulator:day"
 
 
 def runs_of(world: World) -> list[Record]:
     """Return a start for each life, which a virtual daemon does not write itself."""
     return [
         replace(
-            ledger_samples.run_started(f"run{epoch}", ACCOUNT),
+            ledger_samples.run_started(f"run{epoch}", world.venue.account_id),
             epoch=epoch,
             started_ns=world.kept[0].decided_ns if hasattr(world.kept[0], "decided_ns") else 1,
         )

@@ -12,6 +12,7 @@ from counterpoise.app import replay
 from counterpoise.domain import records
 from counterpoise.exchange.accounts import BillKind
 from counterpoise.exchange.orders import OrderCategory
+from counterpoise.simulator.venues import VenueName
 from crash_run import INCIDENTS_REFUSED, planned
 from crash_venues import VENUES
 from memory_record import MemoryReader
@@ -39,7 +40,8 @@ def audit(world: World) -> list[str]:
     decisions = rows[records.DecisionMade]
     found = list(world.broken)
     found += _twice(rows)
-    found += naive_auditor.audit_fills(_unnamed(fills, at_venue), at_venue)
+    listed = _without_forgotten(world, fills, at_venue)
+    found += naive_auditor.audit_fills(_unnamed(fills, at_venue), listed)
     # What the venue seized is no order of anybody's; its executions are compared like any other.
     accepted = venue.wire.running.accepted_orders(world.venue.account_id)
     taken = [
@@ -134,6 +136,24 @@ def _unnamed(fills: list[dict[str, Any]], at_venue: list[dict[str, Any]]) -> lis
     # Binance gives orders of its own a name; the model has none for them.
     seized = {fill["fill_id"] for fill in at_venue if fill["trade_sequence"] < 0}
     return [f | {"client_order_id": None} if f["fill_id"] in seized else f for f in fills]
+
+
+def _without_forgotten(
+    world: World, fills: list[dict[str, Any]], at_venue: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    # What a venue settles as a market ends is on record if it was told in time: afterwards Binance
+    # lists no executions of it, and OKX no size of its contracts.
+    if world.name is VenueName.BYBIT:
+        return at_venue
+    open_now = {each.instrument_id for each in world.exchange.instruments()}
+    known = {(fill["instrument_id"], fill["fill_id"]) for fill in fills}
+    return [
+        fill
+        for fill in at_venue
+        if fill["trade_sequence"] > 0
+        or fill["instrument_id"] in open_now
+        or (fill["instrument_id"], fill["fill_id"]) in known
+    ]
 
 
 def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:

@@ -5,19 +5,20 @@ import pytest
 import crash_matrix
 import crash_run
 from crash_points import POINTS
+from crash_venues import FAULTS, VENUES
 
 pytestmark = pytest.mark.timeout(400)
 
-#: One point of each part of the path, each with another trouble at the venue.
+#: One point of each part of the path, each with another trouble at the venue, each venue in turn.
 SAMPLE = (
-    ("pair_opened", "late"),
-    ("commit_before", "twice"),
-    ("stamp_after", "partial"),
-    ("sent", "silence"),
-    ("answered", "partial"),
-    ("pair_half_filled", "late"),
-    ("reduction_sent", "none"),
-    ("again_decisions_adopted", "lost"),
+    ("pair_opened", "late", "okx"),
+    ("commit_before", "twice", "binance"),
+    ("stamp_after", "partial", "bybit"),
+    ("sent", "silence", "binance"),
+    ("answered", "partial", "okx"),
+    ("pair_half_filled", "late", "bybit"),
+    ("reduction_sent", "none", "binance"),
+    ("again_decisions_adopted", "lost", "bybit"),
 )
 GROUPS = 4
 #: Runs side by side in one group: much of a run is waiting.
@@ -28,8 +29,10 @@ JOBS = 2
 def test_a_daemon_that_died_anywhere_is_understood_by_the_next(group, postgres_server) -> None:
     cases = [
         # Numbers from 0 on: all of them on the shared server.
-        crash_run.Case(number=number, point=point, fault=fault, seed=700 + group * 100 + number)
-        for number, (point, fault) in enumerate(SAMPLE[group::GROUPS])
+        crash_run.Case(
+            number=number, point=point, fault=fault, seed=700 + group * 100 + number, venue=venue
+        )
+        for number, (point, fault, venue) in enumerate(SAMPLE[group::GROUPS])
     ]
     outcomes = crash_matrix.run_all(cases, postgres_server, jobs=JOBS, verbose=False)
     found = [
@@ -43,8 +46,8 @@ def test_a_daemon_that_died_anywhere_is_understood_by_the_next(group, postgres_s
 
 
 def test_the_matrix_visits_every_point_and_every_pair_in_time() -> None:
-    cases = crash_run.cases(runs=10 * (len(POINTS) + 1), seed=1)
-    pairs = {(case.point, case.fault) for case in cases}
+    cases = crash_run.cases(runs=len(VENUES) * 10 * (len(POINTS) + 1), seed=1)
+    pairs = {(case.point, case.fault, case.venue) for case in cases}
     assert {case.point for case in cases} == {*POINTS, crash_run.RANDOM}
-    assert len(pairs) == (len(POINTS) + 1) * len(crash_run.FAULTS)
+    assert len(pairs) == (len(POINTS) + 1) * len(FAULTS) * len(VENUES)
     assert len(POINTS) >= 25

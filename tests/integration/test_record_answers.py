@@ -25,7 +25,6 @@ from counterpoise.domain import records
 from counterpoise.domain.errors import SettingsError, StartRefused
 from counterpoise.ledger.reader import LedgerReader
 from memory_record import MemoryReader
-from modelled_venue import ACCOUNT
 from virtual_world import World
 
 pytestmark = pytest.mark.timeout(180)
@@ -91,15 +90,15 @@ def rows(dsn: str, statement: str, *values: object) -> list[dict[str, Any]]:
 
 def test_the_books_are_those_of_the_venue(run: Any, dsn: str, world: World) -> None:
     told = json.loads(run("books", "--json"))
-    assert [one["account_id"] for one in told] == [ACCOUNT]
+    assert [one["account_id"] for one in told] == [world.venue.account_id]
     books = told[0]
-    venue = world.exchange.account(ACCOUNT)
+    venue = world.exchange.account(world.venue.account_id)
     assert Decimal(books["proof"]["assets"]) == venue.wallet_balance
     assert abs(Decimal(books["proof"]["difference"])) < Decimal("1e-20")
     balances = {
         (row["book"], row["commodity"]): Decimal(row["balance"]) for row in books["balances"]
     }
-    fills = world.exchange.fills(ACCOUNT, 0)
+    fills = world.exchange.fills(world.venue.account_id, 0)
     held: dict[str, Decimal] = {}
     for fill in fills:
         name = fill.instrument_id

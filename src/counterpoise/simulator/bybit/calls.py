@@ -84,6 +84,12 @@ class Call:
             if base in (None, each.base)
         ]
 
+    def past(self, desk: Desk) -> list[str]:
+        """Return the instruments a list of the past is about; unnamed, those that ended as well."""
+        if not self.linear or {"symbol", "baseCoin"} & self.query.keys():
+            return self.wanted(desk)
+        return list(desk.listed)
+
     def one(self, desk: Desk) -> str:
         """Return the one instrument the query must name; WireError 10001."""
         symbol = self.query.get("symbol")

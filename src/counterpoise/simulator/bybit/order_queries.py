@@ -51,7 +51,7 @@ def _passes(call: Call, order: _Shown) -> bool:
 
 def _asked(desk: Desk, call: Call, orders: Sequence[_Shown]) -> list[_Shown]:
     # What `symbol`, `baseCoin`, `settleCoin`, `orderId` or `orderLinkId` leave.
-    wanted = set(call.wanted(desk))
+    wanted = set(call.past(desk))
     settle = call.query.get("settleCoin", CURRENCY)
     order_id, client_order_id = call.query.get("orderId"), call.query.get("orderLinkId")
     return [
@@ -199,7 +199,7 @@ def _all_executions(desk: Desk, start_ns: int) -> list[tuple[int, Row]]:
 
 def _executions(desk: Desk, call: Call) -> Row:
     start_ns, end_ns = call.span(desk.venue.exchange.now_ns)
-    wanted = set(call.wanted(desk))
+    wanted = set(call.past(desk))
     names = {
         name: call.query[name]
         for name in ("orderId", "orderLinkId", "execType")

@@ -7,10 +7,10 @@ from typing import Final
 
 import structlog
 
-from counterpoise.domain.errors import VenueRejected
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.events import FundingPaid, Transferred
 from counterpoise.domain.orders import Fill
-from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
+from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS, NS_PER_SECOND
 from counterpoise.ports import Clock
 from counterpoise.venues.binance import errors, rows
 from counterpoise.venues.binance.frames import IncomeRow, OrderRow, TradeRow
@@ -22,6 +22,9 @@ _log = structlog.get_logger(__name__)
 
 #: fapi/v1/userTrades goes back six months, ns.
 EXECUTIONS_NS: Final = 180 * NS_PER_DAY
+
+#: An execution may be listed before its order is; a name that is missing for longer is lost, ns.
+LISTED_WITHIN_NS: Final = 10 * NS_PER_SECOND
 
 #: Names of orders that are remembered not to be asked about again.
 NAMES_REMEMBERED_MAX: Final = 5_000
@@ -109,14 +112,21 @@ async def _learn(
         for order in await orders_since(session, symbol, since_ms, clock):
             names.keep(order.order_id, order.client_order_id)
     # One that is older than its execution's span; executed orders are kept for 90 days.
+    newest_ms = {row.order_id: row.time for row in trades}
     for order_id in sorted(names.missing(wanted)):
-        names.keep(order_id, await _name_of(session, symbol, order_id))
+        name = await _name_of(session, symbol, order_id)
+        if name is None and clock.now_ns() - ns_from_ms(newest_ms[order_id]) < LISTED_WITHIN_NS:
+            # Without its name it would be taken for somebody else's, for good.
+            raise VenueUnreachable(
+                f"Binance lists an execution of order {order_id} in {symbol}, not yet the order"
+            )
+        names.keep(order_id, name or "")
 
 
-async def _name_of(session: BinanceSession, symbol: str, order_id: int) -> str:
+async def _name_of(session: BinanceSession, symbol: str, order_id: int) -> str | None:
     answer = await session.rows("fapiPrivateGetAllOrders", symbol=symbol, orderId=order_id, limit=1)
     found: Mapping[int, OrderRow] = {row.order_id: row for row in read(answer, OrderRow)}
-    return found[order_id].client_order_id if order_id in found else ""
+    return found[order_id].client_order_id if order_id in found else None
 
 
 async def funding_since(

@@ -6,6 +6,7 @@ import ccxt
 import pytest
 
 from counterpoise.domain.orders import OrderState
+from counterpoise.simulator import commands
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 LIMIT_ONLY = {"acknowledged": True}
@@ -267,3 +268,18 @@ async def test_pages_of_orders_join_without_gap(rehearsal, bybit):
             break
         cursor = f"&cursor={body['result']['nextPageCursor']}"
     assert found == placed[::-1]
+
+
+async def test_the_past_of_a_market_that_ended_is_still_listed(rehearsal, bybit):
+    order = await bybit.create_order("LTC/USDT:USDT", "market", "buy", 1)
+    rehearsal.floor.venue.do(commands.Delist("LTCUSDT"))
+    answer = await bybit.privateGetV5ExecutionList({"category": "linear", "limit": 100})
+    ours = [row for row in answer["result"]["list"] if row["symbol"] == "LTCUSDT"]
+    assert {(row["execType"], row["side"]) for row in ours} == {
+        ("Trade", "Buy"),
+        ("Settle", "Sell"),
+    }
+    orders = await bybit.privateGetV5OrderHistory({"category": "linear"})
+    assert order["id"] in {row["orderId"] for row in orders["result"]["list"]}
+    with pytest.raises(ccxt.BadRequest, match="symbol invalid"):
+        await bybit.privateGetV5ExecutionList({"category": "linear", "symbol": "LTCUSDT"})

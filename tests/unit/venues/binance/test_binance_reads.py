@@ -53,7 +53,7 @@ async def test_executions_of_followed_and_of_other_markets_come_with_their_names
     stub.answers[TRADES] = lambda fields: (
         [trade_row(8, 71, now_ms - 5), trade_row(9, 70, now_ms - 6)]
         if fields["symbol"] == "BTCUSDT"
-        else [trade_row(3, 90, now_ms - 7, "ETHUSDT")]
+        else [trade_row(3, 90, now_ms - 11_000, "ETHUSDT")]
     )
 
     def orders(fields):
@@ -64,7 +64,7 @@ async def test_executions_of_followed_and_of_other_markets_come_with_their_names
         return [order_row(70, "cpnewer")]
 
     stub.answers[ALL_ORDERS] = orders
-    fills = await venue.fills_since((now_ms - 1_000) * NS_PER_MS)
+    fills = await venue.fills_since((now_ms - 20_000) * NS_PER_MS)
     assert [(fill.instrument_id, fill.fill_id, fill.client_order_id) for fill in fills] == [
         ("ETHUSDT", "3", None),
         ("BTCUSDT", "9", "cpnewer"),
@@ -72,9 +72,21 @@ async def test_executions_of_followed_and_of_other_markets_come_with_their_names
     ]
     assert (fills[0].fee, fills[0].side) == (Decimal("0.05"), Side.BUY)
     asked = len(stub.sent(ALL_ORDERS))
-    await venue.fills_since((now_ms - 1_000) * NS_PER_MS)
+    await venue.fills_since((now_ms - 20_000) * NS_PER_MS)
     # A name once learnt, or known to be lost, is not asked for again.
     assert len(stub.sent(ALL_ORDERS)) == asked
+
+
+async def test_an_execution_whose_order_is_not_listed_yet_is_not_told_without_its_name(venue, stub):
+    now_ms = time.time_ns() // NS_PER_MS
+    venue.venue_symbol("BTCUSDT")
+    stub.answers[TRADES] = lambda _fields: [trade_row(9, 70, now_ms - 50)]
+    stub.answers[ALL_ORDERS] = []
+    with pytest.raises(VenueUnreachable, match="order 70 in BTCUSDT"):
+        await venue.fills_since((now_ms - 1_000) * NS_PER_MS)
+    stub.answers[ALL_ORDERS] = [order_row(70, "cpours")]
+    (fill,) = await venue.fills_since((now_ms - 1_000) * NS_PER_MS)
+    assert fill.client_order_id == "cpours"
 
 
 async def test_a_market_that_ended_does_not_hide_the_executions_of_the_others(venue, stub):

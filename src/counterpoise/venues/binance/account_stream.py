@@ -31,7 +31,7 @@ from counterpoise.venues.binance.books import Symbols
 from counterpoise.venues.binance.convert import ORDER_STATES
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession
-from counterpoise.venues.binance.throttle import STREAM_LIMITS
+from counterpoise.venues.binance.throttle import Allowance
 from counterpoise.venues.connection import (
     MALFORMED,
     Conversation,
@@ -232,7 +232,7 @@ class BinanceAccountStream:
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled. Raises StartRefused if the key is refused at first."""
         self._session = BinanceSession(
-            self._endpoints, self._credentials, STREAM_LIMITS, timeout_ms=TIMEOUT_MS
+            self._endpoints, self._credentials, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
         )
 
         def watched(event: Event) -> None:
@@ -245,6 +245,7 @@ class BinanceAccountStream:
                 group.create_task(self._socket.run(watched))
                 group.create_task(self._keep_key())
                 group.create_task(self._tell_balance(feed))
+                group.create_task(reads.follow_limits(self._session))
         except BaseExceptionGroup as failed:
             # One of them ended all; it speaks for itself, as where there is no group.
             raise failed.exceptions[0] from None

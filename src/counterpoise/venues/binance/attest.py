@@ -1,12 +1,13 @@
 """What kind of account a key opens, and the venue's rules: asked before anything trades."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.account import Attestation
-from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
 from counterpoise.ports import Clock
@@ -69,11 +70,12 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         session.rows("fapiPublicGetFundingInfo"),
         session.rows("fapiPrivateV3GetPositionRisk"),
     )
-    offset_ns, alias, (permissions, bound), fees = await asyncio.gather(
+    offset_ns, alias, (permissions, bound), fees, _ = await asyncio.gather(
         clock_offset_ns(session, clock),
         account_id(session),
         _permissions(session, account),
         _fees(session, listings),
+        _order_limits(session),
     )
     hours = {str(row.get("symbol")): row.get("fundingIntervalHours") for row in intervals}
     several = bool(multi.get("multiAssetsMargin"))
@@ -107,6 +109,13 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
             each.symbol: Decimal(str(hours.get(each.symbol) or _USUAL_HOURS)) for each in listings
         },
     )
+
+
+async def _order_limits(session: BinanceSession) -> None:
+    # The account's own limits of orders, which may be far above those of exchangeInfo. Not every
+    # environment answers; then exchangeInfo's count.
+    with contextlib.suppress(VenueRejected):
+        session.allow(await session.rows("fapiPrivateGetRateLimitOrder"))
 
 
 async def instrument(session: BinanceSession, listing: Listing) -> Instrument:

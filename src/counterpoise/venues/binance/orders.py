@@ -22,7 +22,7 @@ from counterpoise.venues.binance import attest, candles, convert, errors, ledger
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession, receive_window_ms
-from counterpoise.venues.binance.throttle import VENUE_LIMITS, WEIGHTS
+from counterpoise.venues.binance.throttle import WEIGHTS, Allowance
 from counterpoise.venues.session import Row
 
 #: How long one request may take before its outcome counts as unknown, ms.
@@ -71,7 +71,7 @@ class BinanceVenue:
         self._session = BinanceSession(
             self._endpoints,
             self._credentials,
-            VENUE_LIMITS,
+            Allowance.account_lanes,
             timeout_ms=self._timeout_ms,
             places_orders=True,
         )

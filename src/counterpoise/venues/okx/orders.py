@@ -93,6 +93,7 @@ class OkxVenue:
                 raise
             raise refusal from error
         self._offset_ns = round(attestation.clock_offset_ms * NS_PER_MS)
+        self._opened.allow(await attest.order_limit(self._opened))
         return attestation
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:

@@ -374,6 +374,10 @@ class ModelledVenue:
         await self._asked()
         self._tell(self.exchange.set_leverage(ACCOUNT, instrument_id, leverage))
 
+    async def set_modes(self) -> None:
+        """Keep the only modes there are."""
+        await self._asked()
+
     async def account(self) -> AccountSnapshot:
         """Return balance and, a moment later, positions and orders, as two answers."""
         await self._asked()

@@ -197,8 +197,8 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     ),
     FaultKind.ACCOUNT_MODE: Rule(
         place=Place.LASTING,
-        words="the account is said to be in another mode",
-        value="OKX's acctLv, Bybit's marginMode, multi_asset at Binance",
+        words="the account is said to be in another mode, until the client sets it right",
+        value="OKX's acctLv, Bybit's marginMode, multi_asset or isolated at Binance",
     ),
     FaultKind.FEE: Rule(
         place=Place.LASTING, words="the account is said to pay another taker fee", value="bps"

@@ -12,6 +12,7 @@ from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues import clock_offset
+from counterpoise.venues.binance import errors
 from counterpoise.venues.binance.convert import Listing, margin_tier
 from counterpoise.venues.binance.session import BinanceSession
 
@@ -103,12 +104,30 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         clock_offset_ms=offset_ns / NS_PER_MS,
         account_mode="multi-assets" if several else "single-asset",
         account_mode_fault=_SEVERAL_ASSETS if several else "",
+        account_mode_settable=several,
         multi_asset=several,
         ip_bound=bound,
         funding_interval_hours={
             each.symbol: Decimal(str(hours.get(each.symbol) or _USUAL_HOURS)) for each in listings
         },
     )
+
+
+async def set_modes(session: BinanceSession) -> None:
+    """Set one-way positions and single-asset margin. Raises VenueRejected, if it may not be now.
+
+    Sources: positionSide/dual (-4067 orders, -4068 positions), multiAssetsMargin (-4170, -4171).
+    """
+    await _set(session, "fapiPrivatePostPositionSideDual", dualSidePosition="false")
+    await _set(session, "fapiPrivatePostMultiAssetsMargin", multiAssetsMargin="false")
+
+
+async def _set(session: BinanceSession, method: str, **fields: str) -> None:
+    try:
+        await session.change(lambda: getattr(session.reads, method)(fields))
+    except VenueRejected as error:
+        if error.code not in errors.UNCHANGED:
+            raise
 
 
 async def _order_limits(session: BinanceSession) -> None:

@@ -137,6 +137,10 @@ class BinanceVenue:
         body = {"symbol": symbol, "leverage": figures.plain(leverage)}
         await session.change(lambda: session.reads.fapiPrivatePostLeverage(body))
 
+    async def set_modes(self) -> None:
+        """Set one-way positions and single-asset margin; a market's cross margin is its own."""
+        await attest.set_modes(self._opened)
+
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""
         return await reads.account(

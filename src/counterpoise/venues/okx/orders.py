@@ -123,6 +123,11 @@ class OkxVenue:
         session = self._opened
         await session.change(lambda: session.reads.privatePostAccountSetLeverage(body))
 
+    async def set_modes(self) -> None:
+        """Set net positions; the account mode is the account holder's, and margin the order's."""
+        session, body = self._opened, {"posMode": "net_mode"}
+        await session.change(lambda: session.reads.privatePostAccountSetPositionMode(body))
+
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""
         return await reads.account(

@@ -44,6 +44,7 @@ class FaultKind(StrEnum):
     FEE = "fee"
     CONTRACT_SIZE = "contract_size"
     CUT_STREAMS = "cut_streams"
+    LOSE_SUBSCRIPTION = "lose_subscription"
     UPGRADE_NOTICE = "upgrade_notice"
     FORCE_REDUCE = "force_reduce"
     LIQUIDATE = "liquidate"
@@ -156,6 +157,11 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     FaultKind.LOSE_PRIVATE: Rule(place=Place.PRIVATE_PUSH, words="a private event is lost"),
     FaultKind.SILENT_STREAMS: Rule(
         place=Place.LASTING, words="no pushes, while pings are answered"
+    ),
+    FaultKind.LOSE_SUBSCRIPTION: Rule(
+        place=Place.ACT,
+        words="private subscriptions are forgotten without a word, while pings are answered;"
+        " `path_contains` narrows the channel, at Binance it is the whole stream of the key",
     ),
     FaultKind.HALF_OPEN: Rule(
         place=Place.ACT,

@@ -127,6 +127,10 @@ class ScriptedVenue:
         """Not asked for here."""
         raise NotImplementedError(instrument_id, leverage)
 
+    async def set_modes(self) -> None:
+        """Not asked for here."""
+        raise NotImplementedError
+
     async def account(self) -> AccountSnapshot:
         """Return an account with the open orders set."""
         if self.account_error is not None:

@@ -104,6 +104,14 @@ class Venue(Protocol):
         """Set the leverage setting and cross margin; only while nothing is held or open in it."""
         ...
 
+    async def set_modes(self) -> None:
+        """Set one-way positions, cross margin and margin of the settlement currency alone.
+
+        Only on an account that holds nothing and has nothing open. What is so already is no
+        error; what the venue has no switch for stays as it is. VenueRejected: it may not be now.
+        """
+        ...
+
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""
         ...

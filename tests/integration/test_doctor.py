@@ -106,8 +106,8 @@ EVERYWHERE = (
     Case("key address", WARNING, "every address", "bind it", {"kind": "key_unbound"}),
     Case(
         "position mode",
-        FAILED,
-        "apart",
+        WARNING,
+        "apart: the start sets it otherwise",
         "net (one-way)",
         {"kind": "position_mode", "value": "hedge"},
     ),
@@ -205,8 +205,8 @@ VENUES = {
             *EVERYWHERE,
             Case(
                 "account mode",
-                FAILED,
-                "multi-assets mode is on",
+                WARNING,
+                "count as margin at a haircut: the start sets it otherwise",
                 "single-asset",
                 {"kind": "account_mode", "value": "multi_asset"},
             ),
@@ -220,7 +220,7 @@ VENUES = {
             *EVERYWHERE,
             Case(
                 "margin mode",
-                FAILED,
+                WARNING,
                 "margin of their own",
                 "cross margin",
                 {"kind": "account_mode", "value": "ISOLATED_MARGIN"},

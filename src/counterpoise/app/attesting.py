@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
+import structlog
+
 from counterpoise.domain.account import (
     AccountSnapshot,
     Attestation,
     AttestedDifference,
 )
-from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.errors import StartRefused, VenueRejected
 from counterpoise.domain.instruments import InstrumentTerms
 from counterpoise.ledger import codec
 from counterpoise.ports import Venue
@@ -25,8 +27,17 @@ _MOVES_MONEY: Final = ("withdraw", "transfer")
 #: Fact of something the venue does not tell.
 NOT_TOLD: Final = "not told"
 
-#: What is wrong with a margin mode that is not cross.
+#: What is wrong with modes; on a flat account the daemon sets the ones that can be set.
 MARGIN_MODE: Final = "margin mode"
+POSITION_MODE: Final = "position mode"
+ACCOUNT_MODE: Final = "account mode"
+
+_log = structlog.get_logger(__name__)
+
+#: How such a remedy ends.
+_BY_THE_START: Final = (
+    "; once nothing is held and no order is open, stops included, the start sets it itself"
+)
 
 Facts = Mapping[str, str]
 
@@ -41,6 +52,8 @@ class Fault:
     found: str
     #: What ends it.
     remedy: str
+    #: Whether the daemon ends it itself on an account without positions and orders.
+    settable: bool = False
 
     @property
     def words(self) -> str:
@@ -93,12 +106,12 @@ def check(
 ) -> None:
     """Refuse an account that is not set up as the daemon needs it; says how to mend it.
 
-    Before preparing, the margin mode does not count: the daemon may still set it.
+    Before preparing, modes that the daemon may still set do not count.
     """
     found = [
         fault
         for fault in faults(attestation, clock_offset_ms_max)
-        if not (before_preparing and fault.what == MARGIN_MODE)
+        if not (before_preparing and fault.settable)
     ]
     if found:
         raise StartRefused("\n".join(fault.words for fault in found))
@@ -107,21 +120,36 @@ def check(
 async def prepare(
     venue: Venue, attestation: Attestation, snapshot: AccountSnapshot, setting: Decimal
 ) -> tuple[bool, list[str]]:
-    """Make the leverage setting the ceiling and the margin cross, where nothing stands in the way.
+    """Make modes as they must be and the leverage setting the ceiling, where nothing is in the way.
 
     Returns whether anything was set, and the instruments that kept a setting of their own because
-    a position or an open order is in them: changing it could move their margin under them.
+    a position or an open order is in them: changing it could move their margin under them. Modes
+    are the account's: one position or order anywhere leaves them, and the start is then refused.
     """
     busy = {held.instrument_id for held in snapshot.positions}
     busy |= {order.instrument_id for order in snapshot.open_orders}
+    modes = not busy and await _set_modes(venue, attestation)
     settings = attestation.leverage_settings
-    # Setting the leverage sets cross margin as well; on an account that is not flat neither is.
-    isolated = not attestation.cross_margin and not busy
-    wrong = [i for i, now in settings.items() if now != setting or isolated]
+    # Another mode may bring leverage settings of its own.
+    wrong = [i for i, now in settings.items() if now != setting or modes]
     for instrument_id in wrong:
         if instrument_id not in busy:
             await venue.set_leverage(instrument_id, setting)
-    return any(i not in busy for i in wrong), [i for i in wrong if i in busy]
+    return modes or any(i not in busy for i in wrong), [i for i in wrong if i in busy]
+
+
+async def _set_modes(venue: Venue, attestation: Attestation) -> bool:
+    # Returns whether they were set; a venue that refuses leaves the fault, with its remedy.
+    wrong = [fault.what for fault in _mode_faults(attestation) if fault.settable]
+    if not wrong:
+        return False
+    try:
+        await venue.set_modes()
+    except VenueRejected as error:
+        _log.warning("modes.not_set", wrong=wrong, error=str(error))
+        return False
+    _log.info("modes.set", changed=wrong)
+    return True
 
 
 def facts(attestation: Attestation) -> dict[str, str]:
@@ -186,18 +214,26 @@ def _key_faults(attestation: Attestation) -> Iterator[Fault]:
 def _mode_faults(attestation: Attestation) -> Iterator[Fault]:
     if attestation.account_mode_fault:
         words, _, remedy = attestation.account_mode_fault.partition("; ")
-        yield Fault(what="account mode", found=words, remedy=remedy)
+        settable = attestation.account_mode_settable
+        yield Fault(
+            what=ACCOUNT_MODE,
+            found=words,
+            remedy=f"{remedy}{_BY_THE_START if settable else ''}",
+            settable=settable,
+        )
     if not attestation.one_way:
         yield Fault(
-            what="position mode",
+            what=POSITION_MODE,
             found="the account keeps long and short positions apart",
-            remedy="set position mode to net (one-way)",
+            remedy=f"set position mode to net (one-way){_BY_THE_START}",
+            settable=True,
         )
     if not attestation.cross_margin:
         yield Fault(
             what=MARGIN_MODE,
             found="positions have margin of their own instead of cross margin",
-            remedy="close them and switch their instruments to cross margin",
+            remedy=f"close them and switch their instruments to cross margin{_BY_THE_START}",
+            settable=True,
         )
 
 

@@ -160,6 +160,8 @@ class Attestation:
     account_mode: str = ""
     #: Why that mode cannot carry a hedged book, and the remedy; "" = it can.
     account_mode_fault: str = ""
+    #: True = `Venue.set_modes` ends that fault on a flat account.
+    account_mode_settable: bool = False
     #: True = other assets than the settlement currency count as margin; None = not reported.
     multi_asset: bool | None = None
     #: True = the key works from named addresses only; None = not reported.

@@ -34,6 +34,7 @@ class Acts:
         self._wire = wire
         self._by_kind: dict[FaultKind, Callable[[Fault, str], dict[str, object]]] = {
             FaultKind.CUT_STREAMS: self._cut_streams,
+            FaultKind.LOSE_SUBSCRIPTION: self._lose_subscription,
             FaultKind.HALF_OPEN: self._half_open,
             FaultKind.UPGRADE_NOTICE: self._notice,
             FaultKind.FORCE_REDUCE: self._force_reduce,
@@ -58,6 +59,9 @@ class Acts:
 
     def _cut_streams(self, _fault: Fault, _instrument_id: str) -> dict[str, object]:
         return {"cut": self._floor.links.cut_all()}
+
+    def _lose_subscription(self, fault: Fault, _instrument_id: str) -> dict[str, object]:
+        return {"forgotten": self._wire.forget(fault.path_contains)}
 
     def _half_open(self, fault: Fault, _instrument_id: str) -> dict[str, object]:
         seconds = LASTING_SECONDS if fault.duration_seconds is None else fault.duration_seconds

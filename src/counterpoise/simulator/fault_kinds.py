@@ -44,6 +44,7 @@ class FaultKind(StrEnum):
     FEE = "fee"
     CONTRACT_SIZE = "contract_size"
     CUT_STREAMS = "cut_streams"
+    LOSE_SUBSCRIPTION = "lose_subscription"
     UPGRADE_NOTICE = "upgrade_notice"
     FORCE_REDUCE = "force_reduce"
     LIQUIDATE = "liquidate"
@@ -157,6 +158,11 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     FaultKind.SILENT_STREAMS: Rule(
         place=Place.LASTING, words="no pushes, while pings are answered"
     ),
+    FaultKind.LOSE_SUBSCRIPTION: Rule(
+        place=Place.ACT,
+        words="private subscriptions are forgotten without a word, while pings are answered;"
+        " `path_contains` narrows the channel, at Binance it is the whole stream of the key",
+    ),
     FaultKind.HALF_OPEN: Rule(
         place=Place.ACT,
         words="open sockets stay open, nothing is read or written, not even pongs; cut at the end",
@@ -197,8 +203,8 @@ RULES: Final[Mapping[FaultKind, Rule]] = {
     ),
     FaultKind.ACCOUNT_MODE: Rule(
         place=Place.LASTING,
-        words="the account is said to be in another mode",
-        value="OKX's acctLv, Bybit's marginMode, multi_asset at Binance",
+        words="the account is said to be in another mode, until the client sets it right",
+        value="OKX's acctLv, Bybit's marginMode, multi_asset or isolated at Binance",
     ),
     FaultKind.FEE: Rule(
         place=Place.LASTING, words="the account is said to pay another taker fee", value="bps"

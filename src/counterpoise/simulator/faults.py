@@ -164,6 +164,11 @@ class FaultPlan:
         self._armed.clear()
         self._changed(ordered=True)
 
+    def end(self, kind: FaultKind) -> None:
+        """Forget those of a kind: a client has set right what they said."""
+        self._armed = [each for each in self._armed if each.fault.kind is not kind]
+        self._changed()
+
     def save(self) -> bytes:
         """Return what waits, is armed or lasts and how many draws were made, as JSON."""
         return msgspec.json.encode(_Saved(draws=self._draws, armed=self._armed))

@@ -90,6 +90,10 @@ class Wire(Protocol):
         """Tell sockets that they will be closed soon, where the venue does so (OKX 64008)."""
         ...
 
+    def forget(self, channel: str) -> int:
+        """Lose the private subscriptions whose channel has this in it; return how many."""
+        ...
+
     def instrument_of(self, name: str) -> str | None:
         """Return our id for the venue's or our spelling of an instrument; None = not listed."""
         ...

@@ -18,6 +18,9 @@ UNLIMITED: Final[Mapping[str, Any]] = {"enableRateLimit": False}
 Row = Mapping[str, Any]
 Call = Callable[[dict[str, Any]], Awaitable[Any]]
 
+#: Is shown the address, status, headers and body of an answer.
+Listener = Callable[[str, int, Mapping[str, str], str], None]
+
 
 class RestSession:
     """Opens, signs and closes; knows no meaning of any endpoint. A venue derives its own."""
@@ -79,3 +82,22 @@ def without_retries(client: Any) -> Any:
     client.has["fetchCurrencies"] = False
     client.timeout_on_exit = 0
     return client
+
+
+def heard_by(client: Any, listener: Listener) -> None:
+    """Show a listener every answer of a client, before ccxt makes anything of it."""
+    usual = client.on_rest_response
+
+    def hear(
+        code: int,
+        reason: str,
+        url: str,
+        method: str,
+        response_headers: Mapping[str, str],
+        response_body: str,
+        *rest: Any,
+    ) -> Any:
+        listener(url, code, response_headers, response_body)
+        return usual(code, reason, url, method, response_headers, response_body, *rest)
+
+    client.on_rest_response = hear

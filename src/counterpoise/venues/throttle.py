@@ -6,12 +6,26 @@ of orders, the sockets of the client, and our own queue, which a reduction does 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from asyncio_throttle import Throttler
+
+from counterpoise.domain.errors import VenueUnreachable
+
+
+class Lane(Enum):
+    """Kinds of requests that are counted; a reduction is of none."""
+
+    READS = "reads"
+    CANDLES = "candles"
+    INCREASES = "increases"
+    CANCELS = "cancels"
+    SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,53 +58,123 @@ LOOPBACK_LIMITS: Final = LaneLimits(
 IN_FLIGHT_MAX: Final = 30
 
 
+#: A lane the venue has closed for longer than this refuses at once; shorter ones are waited for.
+WAIT_SECONDS_MAX: Final = 60.0
+
+#: What a venue says of closing is believed for this long at most; then one request asks anew.
+CLOSED_SECONDS_MAX: Final = 600.0
+
+
 class Lanes:
     """One limiter per kind of request; a reduction has none and never waits.
 
     Where a venue counts weight instead of requests, a request takes its lane as often as it
-    weighs.
+    weighs. What the venue tells while it runs, new limits and a count that others share, is taken
+    by `allow` and `close`.
     """
 
     def __init__(self, limits: LaneLimits) -> None:
-        period = limits.period_seconds
-        self._reads = Throttler(limits.reads, period=period)
-        self._candles = Throttler(limits.candles, period=period)
-        order_period = limits.order_period_seconds or period
-        self._increases = Throttler(limits.increases, period=order_period)
-        self._cancels = Throttler(limits.cancels, period=order_period)
-        self._snapshots = Throttler(max(limits.snapshots, 1), period=period)
+        #: What the lanes allow now.
+        self.limits = limits
+        order_period = limits.order_period_seconds or limits.period_seconds
+        self._lanes: Mapping[Lane, _Throttle] = {
+            lane: _Throttle(
+                most,
+                order_period if lane in {Lane.INCREASES, Lane.CANCELS} else limits.period_seconds,
+            )
+            for lane, most in _by_lane(limits).items()
+        }
         self._increases_at_work = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._cancels_at_work = asyncio.Semaphore(IN_FLIGHT_MAX)
 
+    def allow(self, limits: LaneLimits) -> None:
+        """Count by other limits from now on; their windows are as long as before."""
+        assert limits.period_seconds == self.limits.period_seconds, "a window keeps its length"
+        assert limits.order_period_seconds == self.limits.order_period_seconds, "and this one"
+        self.limits = limits
+        for lane, most in _by_lane(limits).items():
+            self._lanes[lane].most = most
+
+    def close(self, seconds: float, *lanes: Lane) -> None:
+        """Let nothing into these lanes for a time the venue named, seconds."""
+        until = time.monotonic() + min(seconds, CLOSED_SECONDS_MAX)
+        for lane in lanes:
+            throttle = self._lanes[lane]
+            throttle.closed_until = max(throttle.closed_until, until)
+
+    def closed_seconds(self, lane: Lane) -> float:
+        """Return for how long a lane is closed yet, seconds; 0 = it is open."""
+        return max(self._lanes[lane].closed_until - time.monotonic(), 0.0)
+
     def read(self, weight: int = 1) -> AbstractAsyncContextManager[None]:
-        """Return the lane of reads."""
-        return _weighed(self._reads, weight)
+        """Return the lane of reads; entering raises VenueUnreachable while it is closed for long."""
+        return _weighed(self._lanes[Lane.READS], weight)
 
     def candle(self, weight: int = 1) -> AbstractAsyncContextManager[None]:
         """Return the lane of candles."""
-        return _weighed(self._candles, weight)
+        return _weighed(self._lanes[Lane.CANDLES], weight)
 
     def snapshot(self, weight: int = 1) -> AbstractAsyncContextManager[None]:
         """Return the lane of books asked for by REST."""
-        return _weighed(self._snapshots, weight)
+        return _weighed(self._lanes[Lane.SNAPSHOTS], weight)
 
     def order(self, *, reduce_only: bool) -> AbstractAsyncContextManager[None]:
         """Return the lane of an order; a reduction passes at once."""
-        return nullcontext() if reduce_only else _both(self._increases_at_work, self._increases)
+        if reduce_only:
+            return nullcontext()
+        return _both(self._increases_at_work, self._lanes[Lane.INCREASES])
 
     def cancel(self) -> AbstractAsyncContextManager[None]:
         """Return the lane of a cancel."""
-        return _both(self._cancels_at_work, self._cancels)
+        return _both(self._cancels_at_work, self._lanes[Lane.CANCELS])
+
+
+class _Throttle:
+    # One lane: so many in a window, and none at all while the venue has closed it.
+
+    def __init__(self, most: int, period_seconds: float) -> None:
+        self._throttler = Throttler(most, period=period_seconds)
+        #: Until when nothing enters, monotonic seconds.
+        self.closed_until = 0.0
+
+    @property
+    def most(self) -> int:
+        rate: int = self._throttler.rate_limit
+        return rate
+
+    @most.setter
+    def most(self, most: int) -> None:
+        self._throttler.rate_limit = most
+
+    async def enter(self) -> None:
+        while (left := self.closed_until - time.monotonic()) > 0:
+            if left > WAIT_SECONDS_MAX:
+                raise VenueUnreachable(
+                    f"the venue takes no such requests for another {left:.0f} s; nothing was sent"
+                )
+            await asyncio.sleep(left)
+        await self._throttler.acquire()
+
+
+def _by_lane(limits: LaneLimits) -> dict[Lane, int]:
+    return {
+        Lane.READS: limits.reads,
+        Lane.CANDLES: limits.candles,
+        Lane.INCREASES: limits.increases,
+        Lane.CANCELS: limits.cancels,
+        Lane.SNAPSHOTS: max(limits.snapshots, 1),
+    }
 
 
 @asynccontextmanager
-async def _weighed(throttler: Throttler, weight: int) -> AsyncIterator[None]:
+async def _weighed(throttle: _Throttle, weight: int) -> AsyncIterator[None]:
     for _ in range(weight):
-        await throttler.acquire()
+        await throttle.enter()
     yield
 
 
 @asynccontextmanager
-async def _both(at_work: asyncio.Semaphore, throttler: Throttler) -> AsyncIterator[None]:
-    async with at_work, throttler:
+async def _both(at_work: asyncio.Semaphore, throttle: _Throttle) -> AsyncIterator[None]:
+    async with at_work:
+        await throttle.enter()
         yield

@@ -119,6 +119,19 @@ async def test_every_connection_is_cut_once(desk: FaultDesk) -> None:
         assert await socket.is_answering()
 
 
+async def test_a_subscription_is_lost_without_a_word(desk: FaultDesk) -> None:
+    async with desk.orders() as socket:
+        found = desk.fault("lose_subscription", path_contains=desk.faulty.orders_channel)
+        assert found["forgotten"] == 1
+        client_id = await bid(desk)
+        assert await socket.orders() == []
+        assert await socket.is_answering()
+        async with desk.orders() as another:
+            await desk.cancel(BTC, client_id)
+            assert await another.orders(1) == [(client_id, desk.faulty.states[1])]
+        assert await socket.orders() == []
+
+
 async def test_sockets_are_told_of_an_upgrade_where_the_venue_does_so(desk: FaultDesk) -> None:
     if desk.faulty.notice is None:
         status, answer = desk.process.attempt("/_control", {"kind": "upgrade_notice"})

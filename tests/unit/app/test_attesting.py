@@ -8,7 +8,7 @@ import pytest
 
 from counterpoise.app import attesting
 from counterpoise.domain.account import Attestation, AttestedDifference
-from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.errors import StartRefused, VenueRejected
 from counterpoise.domain.instruments import InstrumentTerms
 from engine_world import INSTRUMENTS
 
@@ -66,9 +66,16 @@ def test_every_fault_is_told_at_once_and_the_margin_mode_may_still_be_set() -> N
     with pytest.raises(StartRefused) as refusal:
         attesting.check(wrong, 500)
     assert len(str(refusal.value).splitlines()) == 2
-    attesting.check(attestation(cross_margin=False), 500, before_preparing=True)
-    with pytest.raises(StartRefused, match="one-way"):
-        attesting.check(wrong, 500, before_preparing=True)
+    # Both may still be set by the start; a mode that is the account holder's may not.
+    attesting.check(wrong, 500, before_preparing=True)
+    spot = attestation(one_way=False, account_mode_fault="mode 1 has no swaps; switch it")
+    with pytest.raises(StartRefused, match="switch it") as refusal:
+        attesting.check(spot, 500, before_preparing=True)
+    assert len(str(refusal.value).splitlines()) == 1
+    several = attestation(account_mode_fault="other coins count; off", account_mode_settable=True)
+    attesting.check(several, 500, before_preparing=True)
+    with pytest.raises(StartRefused, match="the start sets it itself"):
+        attesting.check(several, 500)
 
 
 def test_the_facts_are_text_by_field() -> None:
@@ -147,9 +154,16 @@ class Settable:
 
     def __init__(self) -> None:
         self.set: list[tuple[str, Decimal]] = []
+        self.modes = 0
+        self.refusal: VenueRejected | None = None
 
     async def set_leverage(self, instrument_id: str, leverage: Decimal) -> None:
         self.set.append((instrument_id, leverage))
+
+    async def set_modes(self) -> None:
+        self.modes += 1
+        if self.refusal is not None:
+            raise self.refusal
 
 
 def account(positions: tuple[str, ...] = (), orders: tuple[str, ...] = ()) -> SimpleNamespace:
@@ -171,13 +185,36 @@ async def test_the_leverage_setting_is_set_only_where_nothing_is_held_or_open() 
     assert done == (False, [])
 
 
-async def test_cross_margin_is_set_only_on_a_flat_account() -> None:
+WRONG_MODES: dict[str, dict[str, object]] = {
+    "margin": {"cross_margin": False},
+    "position": {"one_way": False},
+    "assets": {"account_mode_fault": "coins count; switch off", "account_mode_settable": True},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_MODES)
+async def test_modes_are_set_only_on_a_flat_account(wrong: str) -> None:
     venue, three = Settable(), Decimal(3)
-    isolated = attestation(cross_margin=False)
-    done = await attesting.prepare(venue, isolated, account(), three)  # type: ignore[arg-type]
+    found = attestation(**WRONG_MODES[wrong])
+    done = await attesting.prepare(venue, found, account(), three)  # type: ignore[arg-type]
     assert done == (True, [])
+    assert venue.modes == 1
+    # Another mode may bring leverage settings of its own.
     assert [name for name, _ in venue.set] == ["BTCUSDT", "ETHUSDT"]
     venue.set.clear()
-    held = account(("ETHUSDT",))
-    done = await attesting.prepare(venue, isolated, held, three)  # type: ignore[arg-type]
-    assert (done, venue.set) == ((False, []), [])
+    # One of a stranger, in a market we do not follow, is enough.
+    for snapshot in (account(("XUSDT",)), account(orders=("ETHUSDT",))):
+        done = await attesting.prepare(venue, found, snapshot, three)  # type: ignore[arg-type]
+        assert (done, venue.set, venue.modes) == ((False, []), [], 1)
+
+
+async def test_a_venue_that_refuses_to_set_modes_leaves_the_fault_to_the_check() -> None:
+    venue, three = Settable(), Decimal(3)
+    venue.refusal = VenueRejected("Binance -4067: open orders", code="-4067")
+    hedge = attestation(one_way=False)
+    done = await attesting.prepare(venue, hedge, account(), three)  # type: ignore[arg-type]
+    assert (done, venue.set, venue.modes) == ((False, []), [], 1)
+    fine = attestation(account_mode_fault="mode 1; switch it")
+    await attesting.prepare(venue, fine, account(), three)  # type: ignore[arg-type]
+    # What the daemon cannot set is not tried.
+    assert venue.modes == 1

@@ -1,6 +1,6 @@
 """The account, its key and the chosen instruments, as the venue attests them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -27,8 +27,8 @@ CHECKS: Final = (
 #: Line -> what `attesting.Fault.what` it judges.
 _FAULTS: Final = {
     "key permissions": "permissions",
-    "account mode": "account mode",
-    "position mode": "position mode",
+    "account mode": attesting.ACCOUNT_MODE,
+    "position mode": attesting.POSITION_MODE,
     "margin mode": attesting.MARGIN_MODE,
     "clock": "clock",
 }
@@ -45,13 +45,14 @@ def lines(
         "margin mode": "cross",
         "clock": f"{attestation.clock_offset_ms:.0f} ms from the venue's",
     }
+    flat = not snapshot.positions and not snapshot.open_orders
+    sets = flat and settings.mode == "trade"
     wrong: dict[str, list[attesting.Fault]] = {}
     for fault in attesting.faults(attestation, settings.clock_offset_ms_max):
         wrong.setdefault(fault.what, []).append(fault)
     for check, what in _FAULTS.items():
         if what in wrong:
-            found = "; ".join(fault.found for fault in wrong[what])
-            yield findings.failed(check, found, "; ".join(each.remedy for each in wrong[what]))
+            yield _wrong(check, wrong[what], sets=sets)
         else:
             yield findings.ok(check, said[check])
     yield _address(attestation)
@@ -60,6 +61,15 @@ def lines(
     yield _fees(attestation, settings)
     for terms in attestation.instruments:
         yield _instrument(attestation, terms, settings)
+
+
+def _wrong(check: str, faults: Sequence[attesting.Fault], *, sets: bool) -> Finding:
+    # `sets`: a start would mend what can be set.
+    found = "; ".join(fault.found for fault in faults)
+    remedy = "; ".join(fault.remedy for fault in faults)
+    if sets and all(fault.settable for fault in faults):
+        return findings.warning(check, f"{found}: the start sets it otherwise", remedy)
+    return findings.failed(check, found, remedy)
 
 
 def _address(attestation: Attestation) -> Finding:

@@ -75,6 +75,9 @@ class Code(IntEnum):
     ISOLATED_LEVERAGE = -4161
     NOTIONAL_MIN = -4164
     ISOLATED = -4168
+    ASSETS_MODE_BALANCE = -4169
+    ASSETS_MODE_ORDERS = -4170
+    ASSETS_MODE_SAME = -4171
     NEEDS_POSITION = -4509
     FOK = -5021
     POST_ONLY = -5022
@@ -142,6 +145,12 @@ MESSAGES: Final[dict[Code, str]] = {
     Code.NOTIONAL_MIN: "Order's notional must be no smaller than the minimum"
     " (unless you choose reduce only).",
     Code.ISOLATED: "Unable to adjust to isolated-margin mode under the Multi-Assets mode.",
+    Code.ASSETS_MODE_BALANCE: "Unable to adjust Multi-Assets Mode with insufficient margin balance"
+    " in USDⓈ-M Futures.",
+    Code.ASSETS_MODE_ORDERS: "Unable to adjust Multi-Assets Mode with open orders in USDⓈ-M"
+    " Futures.",
+    Code.ASSETS_MODE_SAME: "Adjusted asset mode is currently set and does not need to be adjusted"
+    " repeatedly.",
     Code.FOK: "Due to the order could not be filled immediately, the FOK order has been rejected.",
     Code.POST_ONLY: "Due to the order could not be executed as maker, the Post Only order will be"
     " rejected.",

@@ -70,10 +70,11 @@ def notional_max(desk: Desk, instrument_id: str) -> Decimal:
 
 
 def _symbol_config(desk: Desk, call: Call) -> object:
+    margin_type = "ISOLATED" if _said(desk, "isolated") else "CROSSED"
     return [
         {
             "symbol": each,
-            "marginType": "CROSSED",
+            "marginType": margin_type,
             "isAutoAddMargin": False,
             "leverage": int(desk.venue.exchange.leverage_setting(desk.account_id, each)),
             "maxNotionalValue": text(notional_max(desk, each)),
@@ -121,10 +122,18 @@ def _set_leverage(desk: Desk, call: Call) -> object:
 
 
 def _set_margin_type(desk: Desk, call: Call) -> object:
-    instrument_of(desk, call)
+    instrument_id = instrument_of(desk, call)
     kind = call.text("marginType")
     if kind == "CROSSED":
-        raise WireError(Code.MARGIN_TYPE_SAME)
+        if not _said(desk, "isolated"):
+            raise WireError(Code.MARGIN_TYPE_SAME)
+        account = desk.venue.exchange.account(desk.account_id)
+        if any(each.instrument_id == instrument_id for each in account.open_orders):
+            raise WireError(Code.MARGIN_TYPE_ORDERS)
+        if any(each.instrument_id == instrument_id for each in account.positions.values()):
+            raise WireError(Code.MARGIN_TYPE_POSITION)
+        desk.floor.faults.end(FaultKind.ACCOUNT_MODE)
+        return _SUCCESS
     if kind != "ISOLATED":
         raise missing("marginType")
     # The model has cross margin only.
@@ -155,8 +164,28 @@ def _set_position_mode(desk: Desk, call: Call) -> object:
 
 
 def _multi_assets(desk: Desk, _call: Call) -> Row:
+    return {"multiAssetsMargin": _said(desk, "multi_asset")}
+
+
+def _said(desk: Desk, mode: str) -> bool:
+    # Whether a fault has the account said to be in a mode that the model has not.
     said = desk.floor.faults.takes(FaultKind.ACCOUNT_MODE)
-    return {"multiAssetsMargin": said is not None and said.value == "multi_asset"}
+    return said is not None and said.value == mode
+
+
+def _set_multi_assets(desk: Desk, call: Call) -> object:
+    several = call.flag("multiAssetsMargin")
+    if several is None:
+        raise missing("multiAssetsMargin")
+    if several is _said(desk, "multi_asset"):
+        raise WireError(Code.ASSETS_MODE_SAME)
+    if desk.venue.exchange.account(desk.account_id).open_orders:
+        raise WireError(Code.ASSETS_MODE_ORDERS)
+    if several:
+        # The model has one currency, so nothing else could be margin.
+        raise WireError(Code.ASSETS_MODE_BALANCE)
+    desk.floor.faults.end(FaultKind.ACCOUNT_MODE)
+    return _SUCCESS
 
 
 def _commission_rate(desk: Desk, call: Call) -> object:
@@ -229,6 +258,7 @@ ROUTES: Final[Routes] = {
     ("GET", "/fapi/v1/multiAssetsMargin"): Route(
         handler=_multi_assets, security=_SIGNED, weight=30
     ),
+    ("POST", "/fapi/v1/multiAssetsMargin"): Route(handler=_set_multi_assets, security=_SIGNED),
     ("GET", "/fapi/v1/commissionRate"): Route(
         handler=_commission_rate, security=_SIGNED, weight=20
     ),

@@ -141,6 +141,18 @@ class Sessions:
                 body = {"stream": name, "data": payload} if session.combined else payload
                 session.link.push(_ENCODER.encode(body), topic=kind, private=True)
 
+    def forget(self, _channel: str) -> int:
+        """Lose the streams of listen keys, whose events are not subscribed one by one."""
+        lost = [
+            (session, name)
+            for session in self._sessions
+            if session.plane == "private"
+            for name in session.names
+        ]
+        for session, name in lost:
+            self._leave(session, name)
+        return len(lost)
+
     @property
     def has_users(self) -> bool:
         """Whether anybody listens to user events."""

@@ -90,6 +90,10 @@ class BinanceWire:
     def notify_upgrade(self) -> None:
         """Binance closes without a word."""
 
+    def forget(self, channel: str) -> int:
+        """Lose private subscriptions without a word; return how many."""
+        return self._sessions.forget(channel)
+
     def instrument_of(self, name: str) -> str | None:
         """Return our id of a symbol in either case; None = not listed."""
         return name.upper() if name.upper() in self._desk.listed else None

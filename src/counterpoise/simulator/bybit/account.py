@@ -72,10 +72,11 @@ def _info(desk: Desk, _call: Call) -> Row:
     }
 
 
-def _set_margin_mode(_desk: Desk, call: Call) -> Row:
+def _set_margin_mode(desk: Desk, call: Call) -> Row:
     # Cross margin is what there is; Bybit takes a repetition silently.
     mode = call.body.get("setMarginMode")
     if mode == "REGULAR_MARGIN":
+        desk.faults.end(FaultKind.ACCOUNT_MODE)
         return {"reasons": []}
     if mode in ("ISOLATED_MARGIN", "PORTFOLIO_MARGIN"):
         raise WireError(Code.MARGIN_MODE, f"Set margin mode failed: {mode} is not simulated")

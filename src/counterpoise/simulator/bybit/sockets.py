@@ -93,6 +93,18 @@ class Sessions:
         for session in tuple(self._subscribers.get(topic, ())):
             session.link.push(frame, topic=topic.channel, private=private)
 
+    def forget(self, channel: str) -> int:
+        """Lose private subscriptions of such a topic; return how many."""
+        lost = [
+            (session, topic)
+            for session in self._sessions
+            for topic in session.topics
+            if session.link.path == PRIVATE_PATH and channel in topic.name
+        ]
+        for session, topic in lost:
+            self._leave(session, topic)
+        return len(lost)
+
     def close_idle(self) -> None:
         """Close the sessions without traffic."""
         now = time.monotonic()

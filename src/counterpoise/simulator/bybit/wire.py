@@ -95,6 +95,10 @@ class BybitWire:
     def notify_upgrade(self) -> None:
         """Do nothing: Bybit closes its sockets without a word."""
 
+    def forget(self, channel: str) -> int:
+        """Lose private subscriptions without a word; return how many."""
+        return self._sessions.forget(channel)
+
     def instrument_of(self, name: str) -> str | None:
         """Return our id; Bybit's symbols are the same."""
         return name if name in self._listed else None

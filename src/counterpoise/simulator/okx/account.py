@@ -20,6 +20,7 @@ from counterpoise.simulator.okx.calls import (
     within,
 )
 from counterpoise.simulator.okx.errors import Code, Row, WireError
+from counterpoise.simulator.okx.limits import ACCOUNT_MAX
 from counterpoise.simulator.okx.public import instrument_row
 from counterpoise.simulator.okx.symbols import (
     BY_INSTRUMENT,
@@ -100,6 +101,19 @@ def _permissions(desk: Desk) -> str:
         return "read_only,trade"
     # OKX knows no permission to transfer apart from the one to withdraw.
     return "read_only" if said.value == "read_only" else "read_only,trade,withdraw"
+
+
+def _order_limit(desk: Desk, _call: Call) -> Answer:
+    # The account's tier is low: no ratio of fills is counted, and what OKX allows at first holds.
+    return [
+        {
+            "accRateLimit": str(ACCOUNT_MAX),
+            "fillRatio": "0",
+            "mainFillRatio": "0",
+            "nextAccRateLimit": str(ACCOUNT_MAX),
+            "ts": milliseconds(desk.venue.clock.told_ns()),
+        }
+    ]
 
 
 def _config(desk: Desk, _call: Call) -> Answer:
@@ -296,6 +310,7 @@ READS: Final[dict[str, Handler]] = {
     "/api/v5/account/bills": _bills,
     "/api/v5/account/bills-archive": _bills_archive,
     "/api/v5/account/instruments": _instruments,
+    "/api/v5/trade/account-rate-limit": _order_limit,
     "/api/v5/asset/currencies": _currencies,
 }
 

@@ -121,6 +121,18 @@ class Sessions:
         for session in tuple(self._subscribers.get(topic, ())):
             session.link.push(frame, topic=topic.channel, private=private)
 
+    def forget(self, channel: str) -> int:
+        """Lose private subscriptions of such a channel; return how many."""
+        lost = [
+            (session, topic)
+            for session in self._sessions
+            for topic in session.topics
+            if topic.path == "private" and channel in topic.channel
+        ]
+        for session, topic in lost:
+            self._leave(session, topic)
+        return len(lost)
+
     def notify_upgrade(self) -> None:
         """Tell every session that it is about to be closed (OKX's 64008)."""
         for session in self._sessions:

@@ -104,6 +104,10 @@ class OkxWire:
         """Push OKX's 64008 notice to every session."""
         self._sessions.notify_upgrade()
 
+    def forget(self, channel: str) -> int:
+        """Lose private subscriptions without a word; return how many."""
+        return self._sessions.forget(channel)
+
     def instrument_of(self, name: str) -> str | None:
         """Return our id for either spelling."""
         found = symbols.instrument_of(name)

@@ -31,7 +31,7 @@ from counterpoise.venues.binance.books import Symbols
 from counterpoise.venues.binance.convert import ORDER_STATES
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession
-from counterpoise.venues.binance.throttle import STREAM_LIMITS
+from counterpoise.venues.binance.throttle import Allowance
 from counterpoise.venues.connection import (
     MALFORMED,
     Conversation,
@@ -40,6 +40,7 @@ from counterpoise.venues.connection import (
     StreamSocket,
     Timing,
 )
+from counterpoise.venues.hearing import CashWatch
 from counterpoise.venues.silence import Rhythm
 
 _log = structlog.get_logger(__name__)
@@ -54,8 +55,8 @@ BALANCE_SECONDS_MIN: Final = 1.0
 #: A balance is told only while the stream beside it was alive within this, ns.
 ALIVE_WITHIN_NS: Final = 10 * NS_PER_SECOND
 
-#: Cash that REST has must be told by the stream within this, ns.
-TOLD_WITHIN_NS: Final = 5 * NS_PER_SECOND
+#: Cash that REST has must be told by the stream within this.
+TOLD_WITHIN_SECONDS: Final = 5.0
 
 #: How often the listen key is kept alive, seconds; Binance ends one after an hour.
 KEY_SECONDS: Final = 60.0
@@ -91,10 +92,7 @@ class AccountConversation:
         self._settle = settle
         self._key = ""
         self._end: Dropped | None = None
-        #: Cash as the stream told it last, or as it was before it told any; None = not known.
-        self._told_cash: Decimal | None = None
-        #: Since when REST has other cash than the stream told, our clock, ns; None = it has not.
-        self._untold_since_ns: int | None = None
+        self._cash = CashWatch(TOLD_WITHIN_SECONDS)
 
     @property
     def complete(self) -> bool:
@@ -109,7 +107,7 @@ class AccountConversation:
         """Listen; the key was granted before."""
         self.established = True
         self._end = None
-        self._told_cash = self._untold_since_ns = None
+        self._cash.begin()
 
     def hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
         """Return what changed."""
@@ -122,9 +120,12 @@ class AccountConversation:
         """Give up on a connection whose key is gone or that does not tell what happened."""
         if self._end is not None:
             raise self._end
-        since_ns = self._untold_since_ns
-        if since_ns is not None and now_ns - since_ns > TOLD_WITHIN_NS:
-            raise Dropped("cash changed and the stream did not tell", at_once=True)
+        self._cash.look(now_ns)
+
+    def keep_key(self, key: str) -> None:
+        """Take the key Binance says it kept alive; another one ends the connection."""
+        if key and key != self._key:
+            self.lose_key()
 
     def lose_key(self) -> None:
         """End the connection: Binance knows its key no more."""
@@ -132,13 +133,7 @@ class AccountConversation:
 
     def compare(self, cash: Decimal, now_ns: int) -> None:
         """Take the account's cash by REST, quote; a difference is looked at again soon."""
-        if self._told_cash is None:
-            self._told_cash = cash
-        elif cash == self._told_cash:
-            self._untold_since_ns = None
-        else:
-            # An event on its way, or an answer older than one: either is settled in a moment.
-            self._untold_since_ns = self._untold_since_ns or now_ns
+        if self._cash.compare(cash, now_ns):
             self._changed()
 
     def _hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
@@ -176,7 +171,7 @@ class AccountConversation:
         self._changed()
         for asset in message.account.balances:
             if asset.asset == self._settle:
-                self._told_cash, self._untold_since_ns = Decimal(asset.wallet), None
+                self._cash.tell(Decimal(asset.wallet))
         events: list[Event] = []
         for row in message.account.positions:
             if row.symbol not in self._instruments:
@@ -232,7 +227,7 @@ class BinanceAccountStream:
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled. Raises StartRefused if the key is refused at first."""
         self._session = BinanceSession(
-            self._endpoints, self._credentials, STREAM_LIMITS, timeout_ms=TIMEOUT_MS
+            self._endpoints, self._credentials, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
         )
 
         def watched(event: Event) -> None:
@@ -245,6 +240,7 @@ class BinanceAccountStream:
                 group.create_task(self._socket.run(watched))
                 group.create_task(self._keep_key())
                 group.create_task(self._tell_balance(feed))
+                group.create_task(reads.follow_limits(self._session))
         except BaseExceptionGroup as failed:
             # One of them ended all; it speaks for itself, as where there is no group.
             raise failed.exceptions[0] from None
@@ -289,7 +285,8 @@ class BinanceAccountStream:
         while True:
             await asyncio.sleep(KEY_SECONDS)
             try:
-                await session.change(lambda: session.reads.fapiPrivatePutListenKey({}))
+                kept = await session.change(lambda: session.reads.fapiPrivatePutListenKey({}))
+                self._present.keep_key(str(kept.get("listenKey") or ""))
             except VenueError as error:
                 if error.code == errors.LISTEN_KEY_GONE:
                     self._present.lose_key()

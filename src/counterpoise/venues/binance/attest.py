@@ -1,16 +1,18 @@
 """What kind of account a key opens, and the venue's rules: asked before anything trades."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.account import Attestation
-from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues import clock_offset
+from counterpoise.venues.binance import errors
 from counterpoise.venues.binance.convert import Listing, margin_tier
 from counterpoise.venues.binance.session import BinanceSession
 
@@ -69,11 +71,12 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         session.rows("fapiPublicGetFundingInfo"),
         session.rows("fapiPrivateV3GetPositionRisk"),
     )
-    offset_ns, alias, (permissions, bound), fees = await asyncio.gather(
+    offset_ns, alias, (permissions, bound), fees, _ = await asyncio.gather(
         clock_offset_ns(session, clock),
         account_id(session),
         _permissions(session, account),
         _fees(session, listings),
+        _order_limits(session),
     )
     hours = {str(row.get("symbol")): row.get("fundingIntervalHours") for row in intervals}
     several = bool(multi.get("multiAssetsMargin"))
@@ -101,12 +104,37 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         clock_offset_ms=offset_ns / NS_PER_MS,
         account_mode="multi-assets" if several else "single-asset",
         account_mode_fault=_SEVERAL_ASSETS if several else "",
+        account_mode_settable=several,
         multi_asset=several,
         ip_bound=bound,
         funding_interval_hours={
             each.symbol: Decimal(str(hours.get(each.symbol) or _USUAL_HOURS)) for each in listings
         },
     )
+
+
+async def set_modes(session: BinanceSession) -> None:
+    """Set one-way positions and single-asset margin. Raises VenueRejected, if it may not be now.
+
+    Sources: positionSide/dual (-4067 orders, -4068 positions), multiAssetsMargin (-4170, -4171).
+    """
+    await _set(session, "fapiPrivatePostPositionSideDual", dualSidePosition="false")
+    await _set(session, "fapiPrivatePostMultiAssetsMargin", multiAssetsMargin="false")
+
+
+async def _set(session: BinanceSession, method: str, **fields: str) -> None:
+    try:
+        await session.change(lambda: getattr(session.reads, method)(fields))
+    except VenueRejected as error:
+        if error.code not in errors.UNCHANGED:
+            raise
+
+
+async def _order_limits(session: BinanceSession) -> None:
+    # The account's own limits of orders, which may be far above those of exchangeInfo. Not every
+    # environment answers; then exchangeInfo's count.
+    with contextlib.suppress(VenueRejected):
+        session.allow(await session.rows("fapiPrivateGetRateLimitOrder"))
 
 
 async def instrument(session: BinanceSession, listing: Listing) -> Instrument:

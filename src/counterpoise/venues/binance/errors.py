@@ -89,7 +89,7 @@ TOO_FREQUENT: Final = frozenset({"-1003", "-1008", "-1015"})
 STAMP_REFUSED: Final = "-1021"
 
 #: A setting that already is as asked.
-UNCHANGED: Final = frozenset({"-4046", "-4059"})
+UNCHANGED: Final = frozenset({"-4046", "-4059", "-4171"})
 
 #: A listen key that is no more.
 LISTEN_KEY_GONE: Final = "-1125"

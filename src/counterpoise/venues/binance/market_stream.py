@@ -18,12 +18,12 @@ from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
 from counterpoise.venues import capture
-from counterpoise.venues.binance import frames
+from counterpoise.venues.binance import frames, reads
 from counterpoise.venues.binance.books import BookConversation, PublicConversation, Symbols
 from counterpoise.venues.binance.endpoints import BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession
 from counterpoise.venues.binance.snapshots import SnapshotDesk, funding_intervals
-from counterpoise.venues.binance.throttle import STREAM_LIMITS
+from counterpoise.venues.binance.throttle import Allowance
 from counterpoise.venues.connection import Conversation, StreamSocket, Timing
 from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_decimal
 from counterpoise.venues.sharding import ShardedStream, shards
@@ -206,7 +206,9 @@ class BinanceMarketStream:
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled."""
-        session = BinanceSession(self._endpoints, None, STREAM_LIMITS, timeout_ms=TIMEOUT_MS)
+        session = BinanceSession(
+            self._endpoints, None, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
+        )
         symbols = [symbol for symbol, _ in self._symbols.values()]
         desk = SnapshotDesk(session, self._books, self._clock, books=len(symbols), tap=self._tap)
         try:
@@ -215,5 +217,6 @@ class BinanceMarketStream:
                     group.create_task(stream.run(feed))
                 group.create_task(desk.run())
                 group.create_task(funding_intervals(session, symbols, self._intervals))
+                group.create_task(reads.follow_limits(session))
         finally:
             await session.close()

@@ -22,7 +22,7 @@ from counterpoise.venues.binance import attest, candles, convert, errors, ledger
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession, receive_window_ms
-from counterpoise.venues.binance.throttle import VENUE_LIMITS, WEIGHTS
+from counterpoise.venues.binance.throttle import WEIGHTS, Allowance
 from counterpoise.venues.session import Row
 
 #: How long one request may take before its outcome counts as unknown, ms.
@@ -71,7 +71,7 @@ class BinanceVenue:
         self._session = BinanceSession(
             self._endpoints,
             self._credentials,
-            VENUE_LIMITS,
+            Allowance.account_lanes,
             timeout_ms=self._timeout_ms,
             places_orders=True,
         )
@@ -136,6 +136,10 @@ class BinanceVenue:
                 raise
         body = {"symbol": symbol, "leverage": figures.plain(leverage)}
         await session.change(lambda: session.reads.fapiPrivatePostLeverage(body))
+
+    async def set_modes(self) -> None:
+        """Set one-way positions and single-asset margin; a market's cross margin is its own."""
+        await attest.set_modes(self._opened)
 
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""

@@ -6,9 +6,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
 
 from counterpoise.domain.account import AccountSnapshot, Balance, OpenOrder, Position
-from counterpoise.domain.errors import VenueRejected, VenueUnreachable
+from counterpoise.domain.errors import VenueError, VenueRejected, VenueUnreachable
 from counterpoise.domain.events import OrderUpdate
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import TERMINAL
@@ -30,6 +31,12 @@ HISTORY_NS: Final = 3 * NS_PER_DAY
 
 #: Longest span one answer about orders or executions covers, ms.
 SPAN_MS: Final = 7 * NS_PER_DAY // NS_PER_MS
+
+#: Limits are asked for again after this; after a failure sooner, seconds.
+LIMITS_SECONDS: Final = 3_600.0
+LIMITS_RETRY_SECONDS: Final = 60.0
+
+_log = structlog.get_logger(__name__)
 
 Listings = Mapping[str, Listing]
 
@@ -171,12 +178,28 @@ async def instrument_states(
 
 
 async def listed_rows(session: BinanceSession) -> list[Any]:
-    """Return exchangeInfo's contracts. Raises VenueUnreachable for an empty list."""
+    """Return exchangeInfo's contracts, and have the session count by the limits it names.
+
+    Raises VenueUnreachable for an empty list.
+    """
     answer = await session.row("fapiPublicGetExchangeInfo")
+    session.allow(answer.get("rateLimits"))
     found = answer.get("symbols")
     if not isinstance(found, list) or not found:
         raise VenueUnreachable("Binance answered an empty list of contracts")
     return found
+
+
+async def follow_limits(session: BinanceSession) -> None:
+    """Have a session count by Binance's own limits, asked for again each hour, until cancelled."""
+    while True:
+        try:
+            await listed_rows(session)
+        except VenueError as error:
+            _log.warning("limits.not_had", error=str(error))
+            await asyncio.sleep(LIMITS_RETRY_SECONDS)
+        else:
+            await asyncio.sleep(LIMITS_SECONDS)
 
 
 def listed(found: Collection[Any], settle: str) -> dict[str, Listing]:

@@ -1,5 +1,7 @@
 """Binance's REST through ccxt: its signing, its clock, and its deadline of a request."""
 
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ccxt.async_support.binanceusdm import (  # type: ignore[import-untyped,unused-ignore]
@@ -7,12 +9,12 @@ from ccxt.async_support.binanceusdm import (  # type: ignore[import-untyped,unus
 )
 
 from counterpoise.domain.errors import VenueUnreachable
-from counterpoise.domain.units import NS_PER_MS
-from counterpoise.venues.binance import errors
+from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.venues.binance import errors, throttle
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
-from counterpoise.venues.binance.throttle import WEIGHTS
-from counterpoise.venues.session import RestSession, without_retries
-from counterpoise.venues.throttle import LOOPBACK_LIMITS, LaneLimits, Lanes
+from counterpoise.venues.binance.throttle import DOCUMENTED, UNCOUNTED, WEIGHTS, Allowance
+from counterpoise.venues.session import RestSession, heard_by, without_retries
+from counterpoise.venues.throttle import LaneLimits, Lanes
 
 #: Requests are stamped this far behind the venue's clock, because Binance refuses a stamp that is
 #: a second ahead of it; a clock of ours that steps ahead must not silence reductions.
@@ -31,25 +33,41 @@ class BinanceSession(RestSession):
         self,
         endpoints: BinanceEndpoints,
         credentials: BinanceCredentials | None,
-        limits: LaneLimits,
+        shares: Callable[[Allowance], LaneLimits],
         *,
         timeout_ms: int,
         places_orders: bool = False,
     ) -> None:
         """Without a key (None) only what is public can be read.
 
-        `places_orders` = orders get a client, and sockets, of their own.
+        `shares` makes the lanes of what Binance allows; `places_orders` = orders get a client,
+        and sockets, of their own.
         """
         reads = _client(endpoints, credentials, timeout_ms)
+        allowed = UNCOUNTED if endpoints.is_loopback else DOCUMENTED
         super().__init__(
             _client(endpoints, credentials, timeout_ms) if places_orders else reads,
             reads,
-            Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else limits),
+            Lanes(shares(allowed)),
         )
         self.endpoints = endpoints
+        #: What Binance allows, as it told last.
+        self.allowed = allowed
+        self._shares = shares
+        self._ahead_ns = 0
+        for client in {id(each): each for each in (self.orders, self.reads)}.values():
+            heard_by(client, self._heed)
+
+    def allow(self, rate_limits: object) -> None:
+        """Take `rateLimits` rows; what says nothing we can read changes nothing."""
+        if isinstance(rate_limits, Sequence):
+            rows = [row for row in rate_limits if isinstance(row, Mapping)]
+            self.allowed = self.allowed.told(rows)
+            self.lanes.allow(self._shares(self.allowed))
 
     def set_clock_offset(self, offset_ns: int) -> None:
         """Stamp by Binance's clock from now on; `offset_ns` = it minus ours."""
+        self._ahead_ns = offset_ns
         for client in (self.orders, self.reads):
             client.options["timeDifference"] = STAMPED_BEHIND_MS - offset_ns // NS_PER_MS
 
@@ -71,6 +89,10 @@ class BinanceSession(RestSession):
         if not isinstance(answer, dict):
             raise VenueUnreachable(f"Binance answered no object: {str(answer)[:80]!r}")
         return answer
+
+    def _heed(self, _url: str, status: int, headers: Mapping[str, str], body: str) -> None:
+        venue_seconds = (time.time_ns() + self._ahead_ns) / NS_PER_SECOND
+        throttle.heed(self.lanes, self.allowed, status, headers, body, venue_seconds)
 
 
 def receive_window_ms(remaining_ms: int) -> int:

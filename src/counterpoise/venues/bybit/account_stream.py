@@ -1,5 +1,11 @@
-"""Bybit's private stream: orders, executions, positions and the wallet, on one socket."""
+"""Bybit's private stream: orders, executions, positions and the wallet, on one socket.
 
+It says nothing while nothing happens, so three things prove that it lives: its pongs; each topic,
+asked for again, is refused for being subscribed already; and cash by REST that changed is told.
+"""
+
+import asyncio
+import contextlib
 import hashlib
 import hmac
 from collections import OrderedDict
@@ -9,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from counterpoise.domain.errors import OutcomeUnknown, StartRefused
+from counterpoise.domain.errors import OutcomeUnknown, StartRefused, VenueError
 from counterpoise.domain.events import (
     BalanceUpdate,
     Event,
@@ -22,11 +28,14 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues.bybit import convert, errors, frames, rows
+from counterpoise.venues.bybit import attest, convert, errors, frames, reads, rows
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
+from counterpoise.venues.bybit.hearing import PROBE, TopicProbe
 from counterpoise.venues.bybit.market_stream import RHYTHM, Symbols
+from counterpoise.venues.bybit.session import BybitSession
 from counterpoise.venues.connection import MALFORMED, Dropped, Heartbeat, StreamSocket, Timing
 from counterpoise.venues.figures import ns_from_ms
+from counterpoise.venues.hearing import CashWatch
 from counterpoise.venues.silence import Rhythm, SilenceWatch
 
 _log = structlog.get_logger(__name__)
@@ -43,9 +52,20 @@ _LOGIN_TEXT: Final = "GET/realtime"
 #: The account is silent while nothing happens: what proves that it lives is its answer to this.
 HEARTBEAT: Final = Heartbeat(ping='{"op":"ping"}', every_seconds=4.0)
 
+#: Currency of margin and profit.
+SETTLE: Final = "USDT"
+
 TOPICS: Final = ("order", "execution", "position", "wallet")
 #: While an account has it that Bybit protects, losing this topic cancels what rests.
 PROTECTION: Final = "dcp.future"
+
+#: How often cash is compared with REST, and again while it differs, seconds.
+COMPARE_SECONDS: Final = 10.0
+COMPARE_AGAIN_SECONDS: Final = 1.0
+#: Cash that REST has must be told within this; answers may be old when a market moves fast.
+TOLD_WITHIN_SECONDS: Final = 15.0
+#: One request of the stream's own, ms.
+TIMEOUT_MS: Final = 5_000
 
 _ACCOUNT: Final = "account"
 _PROTECTION: Final = "protection"
@@ -116,7 +136,7 @@ class AccountConversation:
         credentials: BybitCredentials,
         symbols: Symbols,
         *,
-        settle: str = "USDT",
+        settle: str = SETTLE,
         rhythm: Rhythm | None = None,
     ) -> None:
         self._rhythm = rhythm or RHYTHM
@@ -130,6 +150,8 @@ class AccountConversation:
         self._settle = settle
         self._instruments = {symbol for symbol, _ in symbols.values()}
         self._orders = ExecutionFirst()
+        self._probe = TopicProbe(TOPICS)
+        self._cash = CashWatch(TOLD_WITHIN_SECONDS)
         self._began_ns = 0
         self._ever_logged_in = False
 
@@ -143,6 +165,8 @@ class AccountConversation:
         self.established = False
         self._began_ns = now_ns
         self._orders.clear()
+        self._probe.begin(now_ns)
+        self._cash.begin()
         self._silence.expect("wallet", [""], self._rhythm.account, now_ns)
         expires = (now_ns + LOGIN_WITHIN_NS) // NS_PER_MS
         digest = hmac.new(
@@ -169,6 +193,13 @@ class AccountConversation:
         if not self.established and now_ns - self._began_ns > GRANTED_WITHIN_NS:
             raise Dropped("Bybit did not grant login and subscriptions in time")
         self._silence.look(now_ns)
+        self._cash.look(now_ns)
+        if self.established:
+            self.requests.extend(self._probe.due(now_ns))
+
+    def compare(self, cash: Decimal, now_ns: int) -> bool:
+        """Take the account's cash by REST, quote; True = it differs from what was told."""
+        return self._cash.compare(cash, now_ns)
 
     def _control(self, message: frames.Frame) -> Sequence[Event] | None:
         if message.op == "auth":
@@ -183,6 +214,8 @@ class AccountConversation:
             self.established = True
             # The grant is the new connection's first sign of life.
             return ()
+        elif message.op == "subscribe" and message.req_id == PROBE:
+            return self._probe.answered(message)
         elif message.op in {"ping", "pong"}:
             return ()
         return None
@@ -251,12 +284,13 @@ class AccountConversation:
     def _wallets(
         self, found: Sequence[frames.WalletRow], event_ns: int, received_ns: int
     ) -> list[Event]:
-        balances = (rows.balance(row, self._settle, event_ns) for row in found)
-        return [
-            BalanceUpdate(balance=balance, received_ns=received_ns)
-            for balance in balances
-            if balance is not None
-        ]
+        events: list[Event] = []
+        for row in found:
+            balance = rows.balance(row, self._settle, event_ns)
+            if balance is not None:
+                self._cash.tell(balance.wallet_balance)
+                events.append(BalanceUpdate(balance=balance, received_ns=received_ns))
+        return events
 
 
 class BybitAccountStream:
@@ -275,8 +309,43 @@ class BybitAccountStream:
         def conversation() -> AccountConversation:
             return AccountConversation(endpoints, credentials, symbols, rhythm=rhythm)
 
+        self._endpoints, self._credentials, self._clock = endpoints, credentials, clock
         self._socket = StreamSocket(conversation(), clock, timing, successor=conversation)
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled. Raises StartRefused if the first login fails for the key."""
-        await self._socket.run(feed)
+        session = BybitSession(self._endpoints, self._credentials, timeout_ms=TIMEOUT_MS)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._socket.run(feed))
+                group.create_task(self._compare(session))
+        except BaseExceptionGroup as failed:
+            # One of them ended all; it speaks for itself, as where there is no group.
+            raise failed.exceptions[0] from None
+        finally:
+            await session.close()
+
+    async def _compare(self, session: BybitSession) -> None:
+        again = COMPARE_SECONDS
+        while True:
+            await asyncio.sleep(again)
+            again = COMPARE_SECONDS
+            if not self._socket.conversation.established:
+                continue
+            try:
+                balance = await reads.current_balance(session, SETTLE, self._clock)
+            except VenueError as error:
+                _log.warning("cash.not_compared", error=str(error))
+                if error.code == errors.OUT_OF_TIME:
+                    await self._correct_clock(session)
+                continue
+            present = self._socket.conversation
+            assert isinstance(present, AccountConversation), "the only kind there is"
+            if present.established and present.compare(
+                balance.wallet_balance, self._clock.now_ns()
+            ):
+                again = COMPARE_AGAIN_SECONDS
+
+    async def _correct_clock(self, session: BybitSession) -> None:
+        with contextlib.suppress(VenueError):
+            session.correct_clock(await attest.clock_offset_ns(session, self._clock))

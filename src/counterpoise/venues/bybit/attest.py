@@ -106,6 +106,26 @@ async def attest(session: BybitSession, listings: Sequence[Listing], clock: Cloc
     )
 
 
+async def set_modes(session: BybitSession, settle: str) -> None:
+    """Set cross margin and one-way positions. Raises VenueRejected, if it may not be now.
+
+    Sources: account/set-margin-mode, position/switch-mode (0 = one-way; 110024 positions, 110028
+    orders in the way).
+    """
+    await change(session, "privatePostV5AccountSetMarginMode", {"setMarginMode": CROSS})
+    one_way = {"category": CATEGORY, "coin": settle, "mode": 0}
+    await change(session, "privatePostV5PositionSwitchMode", one_way)
+
+
+async def change(session: BybitSession, method: str, fields: Mapping[str, Any]) -> None:
+    """Set something; what is so already is no error."""
+    try:
+        await session.send(method, fields)
+    except VenueRejected as error:
+        if error.code not in errors.UNCHANGED:
+            raise
+
+
 def permissions(about_key: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a key may in our words: "read_only", "trade", "transfer", "withdraw"."""
     granted = about_key.get("permissions") or {}

@@ -54,7 +54,6 @@ class BybitVenue:
         self._settle = settle
         self._session: BybitSession | None = None
         self._listings: dict[str, Listing] = {}
-        self._cross_margin = True
         self._account_id = ""
         self._offset_ns = 0
 
@@ -97,7 +96,6 @@ class BybitVenue:
                 raise
             raise refusal from error
         self._take_offset(round(attestation.clock_offset_ms * NS_PER_MS))
-        self._cross_margin = attestation.cross_margin
         return attestation
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
@@ -128,12 +126,8 @@ class BybitVenue:
     async def set_leverage(self, instrument_id: str, leverage: Decimal) -> None:
         """Set the leverage setting of both sides; one that is so already is no error.
 
-        The margin mode is the account's: cross margin is set where it was last attested otherwise.
+        The margin mode is the account's (`set_modes`).
         """
-        if not self._cross_margin:
-            mode = {"setMarginMode": attest.CROSS}
-            await self._opened.send("privatePostV5AccountSetMarginMode", mode)
-            self._cross_margin = True
         figure = plain(leverage)
         fields = {
             "category": CATEGORY,
@@ -141,11 +135,11 @@ class BybitVenue:
             "buyLeverage": figure,
             "sellLeverage": figure,
         }
-        try:
-            await self._opened.send("privatePostV5PositionSetLeverage", fields)
-        except VenueRejected as error:
-            if error.code not in errors.UNCHANGED:
-                raise
+        await attest.change(self._opened, "privatePostV5PositionSetLeverage", fields)
+
+    async def set_modes(self) -> None:
+        """Set cross margin of the account and one-way positions of the settlement currency."""
+        await attest.set_modes(self._opened, self._settle)
 
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""

@@ -62,7 +62,7 @@ async def account(
     Raises VenueRejected FOREIGN_POSITION if the account holds something that is no linear
     perpetual of the settlement currency, since its exposure would be missing.
     """
-    wallet = await session.read("privateGetV5AccountWalletBalance", accountType="UNIFIED")
+    balance = await current_balance(session, settle, clock, offset_ns=offset_ns)
     positions_ns = clock.now_ns() + offset_ns
     held, orders, *elsewhere = await asyncio.gather(
         session.pages(
@@ -76,20 +76,27 @@ async def account(
     )
     for listed in elsewhere:
         _refuse_foreign(read(listed, PositionRow))
-    wallets = read(wallet.rows, WalletRow)
-    if not wallets:
-        raise VenueUnreachable("Bybit answered no wallet")
-    event_ns = wallet.event_ns or positions_ns
-    balance = rows.balance(wallets[0], settle, event_ns) or _no_balance(settle, event_ns)
     return AccountSnapshot(
         account_id=account_id,
         balance=balance,
         positions=_positions(read(held, PositionRow)),
         open_orders=_open_orders(orders),
-        event_ns=event_ns,
+        event_ns=balance.event_ns,
         received_ns=clock.now_ns(),
         positions_ns=positions_ns,
     )
+
+
+async def current_balance(
+    session: BybitSession, settle: str, clock: Clock, *, offset_ns: int = 0
+) -> Balance:
+    """Return cash and margin of the settlement currency; none of it is 0."""
+    wallet = await session.read("privateGetV5AccountWalletBalance", accountType="UNIFIED")
+    wallets = read(wallet.rows, WalletRow)
+    if not wallets:
+        raise VenueUnreachable("Bybit answered no wallet")
+    event_ns = wallet.event_ns or clock.now_ns() + offset_ns
+    return rows.balance(wallets[0], settle, event_ns) or _no_balance(settle, event_ns)
 
 
 async def find_order(

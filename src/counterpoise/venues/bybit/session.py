@@ -1,5 +1,6 @@
 """Bybit's REST through ccxt: its signing, its envelope, its pages and the window of a request."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,10 +9,10 @@ from ccxt.async_support.bybit import bybit  # type: ignore[import-untyped,unused
 
 from counterpoise.domain.errors import OutcomeUnknown, VenueRejected, VenueUnreachable
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
-from counterpoise.venues.bybit import errors
+from counterpoise.venues.bybit import errors, throttle
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.bybit.throttle import VENUE_LIMITS
-from counterpoise.venues.session import RestSession, Row, without_retries
+from counterpoise.venues.session import RestSession, Row, heard_by, without_retries
 from counterpoise.venues.throttle import Lanes
 
 #: Request field that becomes the window of one request: Bybit drops what arrives later, ms.
@@ -59,9 +60,13 @@ class BybitSession(RestSession):
             Lanes(VENUE_LIMITS),
         )
         self.endpoints = endpoints
+        self._ahead_ns = 0
+        for client in (self.orders, self.reads):
+            heard_by(client, self._heed)
 
     def correct_clock(self, offset_ns: int) -> None:
         """Stamp requests with the venue's clock, which is `offset_ns` ahead of ours."""
+        self._ahead_ns = offset_ns
         for client in (self.orders, self.reads):
             client.options["timeDifference"] = -round(offset_ns / NS_PER_MS)
 
@@ -117,6 +122,10 @@ class BybitSession(RestSession):
         if not isinstance(result, dict):
             raise OutcomeUnknown(f"Bybit answered nothing we can read: {str(answer)[:80]!r}")
         return result
+
+    def _heed(self, url: str, status: int, headers: Mapping[str, str], body: str) -> None:
+        venue_ms = (time.time_ns() + self._ahead_ns) / NS_PER_MS
+        throttle.heed(self.lanes, url, status, headers, body, venue_ms)
 
     async def _ask(self, method: str, parameters: dict[str, Any]) -> Result:
         answer = await self.answer(getattr(self.reads, method), parameters)

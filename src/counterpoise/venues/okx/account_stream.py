@@ -23,6 +23,7 @@ from counterpoise.venues.connection import MALFORMED, Dropped, StreamSocket, Tim
 from counterpoise.venues.okx import errors, frames, rows
 from counterpoise.venues.okx.convert import LIQUIDITIES, ORDER_STATES
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
+from counterpoise.venues.okx.hearing import TradeWatch
 from counterpoise.venues.okx.market_stream import HEARTBEAT, NOTICE_UPGRADE, RHYTHM, Symbols
 from counterpoise.venues.silence import Rhythm, SilenceWatch
 
@@ -59,6 +60,7 @@ class AccountConversation:
     ) -> None:
         self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
+        self._trades = TradeWatch()
         self.stream = StreamName.ACCOUNT
         self.heartbeat = HEARTBEAT
         self.url = endpoints.private_url
@@ -85,6 +87,7 @@ class AccountConversation:
         self._granted = set()
         self._began_ns = now_ns
         self._silence.expect("account", [""], self._rhythm.account, now_ns)
+        self._trades.begin(now_ns)
         stamp = str(now_ns // NS_PER_SECOND)
         digest = hmac.new(
             self._credentials.secret.encode(), (stamp + _LOGIN_TEXT).encode(), hashlib.sha256
@@ -108,10 +111,11 @@ class AccountConversation:
             raise Dropped(f"a frame could not be read: {type(error).__name__} {error}") from error
 
     def watch(self, now_ns: int) -> None:
-        """Give up on a connection that does not grant what was asked, or lost the balance."""
+        """Give up on a connection that does not grant what was asked, or lost a channel."""
         if not self.established and now_ns - self._began_ns > GRANTED_WITHIN_NS:
             raise Dropped("OKX did not grant login and subscriptions in time")
         self._silence.look(now_ns)
+        self._trades.look(now_ns)
 
     def _control(self, message: frames.Frame) -> Sequence[Event] | None:
         if message.event == "login" and message.code in {"", "0"}:
@@ -155,6 +159,7 @@ class AccountConversation:
             if row.exec_type in LIQUIDITIES:
                 fill = rows.fill_in_order(row, instrument_id, contract_size, received_ns)
                 if fill is not None:
+                    self._trades.fill(instrument_id, row.trade_id, received_ns)
                     events.append(FillReported(fill=fill, source=UpdateSource.STREAM))
             else:
                 _log.error("fill.type_unknown", type=row.exec_type, order=row.ord_id)
@@ -172,6 +177,7 @@ class AccountConversation:
                 _log.warning("position.not_ours", instrument=row.inst_id, contracts=row.pos)
                 continue
             held = rows.position(row, *self._instruments[row.inst_id])
+            self._trades.position(held.instrument_id, row.trade_id, received_ns)
             events.append(PositionUpdate(position=held, received_ns=received_ns))
         return events
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.account import Attestation
-from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.errors import VenueError, VenueUnreachable
 from counterpoise.domain.instruments import Instrument, MarginTier
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
@@ -90,6 +90,18 @@ async def attest(session: OkxSession, contracts: Sequence[Contract], clock: Cloc
         funding_interval_hours=dict(zip(names, hours, strict=True)),
         tier_quantities=dict(zip(names, bounds, strict=True)),
     )
+
+
+async def order_limit(session: OkxSession) -> int | None:
+    """Return the orders an account may send in two seconds; None = OKX does not tell.
+
+    Source: trade/account-rate-limit, once a second per account.
+    """
+    try:
+        rows = await session.read("privateGetTradeAccountRateLimit")
+        return int(rows[0]["accRateLimit"])
+    except (VenueError, LookupError, TypeError, ValueError):
+        return None
 
 
 async def instrument(session: OkxSession, contract: Contract) -> Instrument:

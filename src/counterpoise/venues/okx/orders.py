@@ -93,6 +93,7 @@ class OkxVenue:
                 raise
             raise refusal from error
         self._offset_ns = round(attestation.clock_offset_ms * NS_PER_MS)
+        self._opened.allow(await attest.order_limit(self._opened))
         return attestation
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
@@ -121,6 +122,11 @@ class OkxVenue:
         }
         session = self._opened
         await session.change(lambda: session.reads.privatePostAccountSetLeverage(body))
+
+    async def set_modes(self) -> None:
+        """Set net positions; the account mode is the account holder's, and margin the order's."""
+        session, body = self._opened, {"posMode": "net_mode"}
+        await session.change(lambda: session.reads.privatePostAccountSetPositionMode(body))
 
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 from ccxt.async_support.okx import okx  # type: ignore[import-untyped,unused-ignore]
 
 from counterpoise.domain.errors import VenueUnreachable
-from counterpoise.venues.okx import errors
+from counterpoise.venues.okx import errors, throttle
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.throttle import VENUE_LIMITS
 from counterpoise.venues.session import Call, RestSession, Row, without_retries
@@ -36,6 +36,11 @@ class OkxSession(RestSession):
         self.endpoints = endpoints
         #: OKX's id of an order without an id of ours -> our id of the stop that made it, or "".
         self.stops_by_order: dict[str, str] = {}
+
+    def allow(self, orders_max: int | None) -> None:
+        """Count by the orders the account may send in two seconds; None = it is not told."""
+        if orders_max:
+            self.lanes.allow(throttle.within_account(self.lanes.limits, orders_max))
 
     def keep_stop(self, ord_id: str, stop_id: str) -> None:
         """Remember our id of the stop that made an order; "" = none of ours did."""

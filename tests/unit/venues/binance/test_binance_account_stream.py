@@ -11,7 +11,7 @@ from aiohttp import web
 
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.events import BalanceUpdate, StreamAlive, StreamDown
-from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.venues.binance import account_stream
 from counterpoise.venues.binance.account_stream import AccountConversation, BinanceAccountStream
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
@@ -169,7 +169,7 @@ async def test_a_quiet_stream_is_alive_tells_the_balance_and_a_deaf_one_is_left(
 ):
     monkeypatch.setattr(account_stream, "BALANCE_SECONDS", 0.1)
     monkeypatch.setattr(account_stream, "BALANCE_SECONDS_MIN", 0.05)
-    monkeypatch.setattr(account_stream, "TOLD_WITHIN_NS", 200 * NS_PER_MS)
+    monkeypatch.setattr(account_stream, "TOLD_WITHIN_SECONDS", 0.2)
     heard = []
     task = asyncio.create_task(stream_of(private).run(heard.append))
     try:

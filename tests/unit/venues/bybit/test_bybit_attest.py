@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from counterpoise.domain.errors import StartRefused
+from counterpoise.domain.errors import StartRefused, VenueRejected
 from counterpoise.domain.instruments import MarginTier
 from counterpoise.venues.bybit.attest import margin_tiers, permissions
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints, is_production
@@ -102,22 +102,33 @@ async def test_hedge_mode_and_isolated_margin_show(venue, set_up):
     assert found.leverage_settings == {"BTCUSDT": Decimal(2)}
 
 
-async def test_cross_margin_is_set_with_the_leverage_where_it_was_attested_otherwise(venue, set_up):
+async def test_modes_are_the_accounts_and_what_is_so_already_is_no_error(venue, set_up):
     set_up.answers["/v5/account/set-margin-mode"] = answered(reasons=[])
+    set_up.answers["/v5/position/switch-mode"] = {
+        "retCode": 110025, "retMsg": "Position mode is not modified", "result": {},
+    }  # fmt: skip
+    await venue.set_modes()
+    assert set_up.sent("/v5/account/set-margin-mode") == [{"setMarginMode": "REGULAR_MARGIN"}]
+    assert set_up.sent("/v5/position/switch-mode") == [
+        {"category": "linear", "coin": "USDT", "mode": 0}
+    ]
+    set_up.answers["/v5/position/switch-mode"] = {
+        "retCode": 110028, "retMsg": "You have existing open orders", "result": {},
+    }  # fmt: skip
+    with pytest.raises(VenueRejected, match="open orders"):
+        await venue.set_modes()
+
+
+async def test_the_leverage_setting_leaves_the_margin_mode_alone(venue, set_up):
     set_up.answers["/v5/position/set-leverage"] = answered()
-    await venue.attest(["BTCUSDT"])
-    await venue.set_leverage("BTCUSDT", Decimal(3))
-    assert set_up.sent("/v5/account/set-margin-mode") == []
     set_up.answers["/v5/account/info"] = answered(
         unifiedMarginStatus=5, marginMode="ISOLATED_MARGIN"
     )
     found = await venue.attest(["BTCUSDT"])
     assert found.account_mode == "ISOLATED_MARGIN"
     await venue.set_leverage("BTCUSDT", Decimal(3))
-    await venue.set_leverage("BTCUSDT", Decimal(3))
-    (body,) = set_up.sent("/v5/account/set-margin-mode")
-    assert body == {"setMarginMode": "REGULAR_MARGIN"}
-    assert len(set_up.sent("/v5/position/set-leverage")) == 3
+    assert set_up.sent("/v5/account/set-margin-mode") == []
+    assert len(set_up.sent("/v5/position/set-leverage")) == 1
 
 
 async def test_a_classic_account_is_refused(venue, set_up):

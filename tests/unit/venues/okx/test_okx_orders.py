@@ -3,6 +3,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -216,8 +217,9 @@ async def test_reductions_never_wait_for_the_lane(venue, stub, journal_order):
     stub.answers[ORDER] = accepted()
     lanes = venue._session.lanes
     # The lane of increases is full for two seconds.
-    lanes._increases.rate_limit = 1
-    await lanes._increases.acquire()
+    lanes.allow(replace(lanes.limits, increases=1))
+    async with lanes.order(reduce_only=False):
+        pass
     order = await journal_order(quantity="1", side=Side.SELL, reduce_only=True)
     await asyncio.wait_for(venue.submit(order), 0.5)
     increase = await journal_order(quantity="1")

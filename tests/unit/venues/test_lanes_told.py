@@ -1,0 +1,59 @@
+"""Lanes as a venue tells them while it runs: other limits, and closed for a time."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.venues.throttle import CLOSED_SECONDS_MAX, Lane, LaneLimits, Lanes
+
+LIMITS = LaneLimits(period_seconds=60.0, reads=2, candles=2, increases=2, cancels=2)
+
+
+async def passes(lane) -> bool:
+    """Whether a lane lets a request in at once."""
+    try:
+        async with asyncio.timeout(0.05):
+            async with lane:
+                return True
+    except TimeoutError:
+        return False
+
+
+async def test_other_limits_count_from_the_next_request_on():
+    lanes = Lanes(LIMITS)
+    assert [await passes(lanes.read()) for _ in range(3)] == [True, True, False]
+    lanes.allow(replace(LIMITS, reads=4))
+    assert [await passes(lanes.read()) for _ in range(3)] == [True, True, False]
+    lanes.allow(replace(LIMITS, reads=4, increases=1))
+    assert [await passes(lanes.order(reduce_only=False)) for _ in range(2)] == [True, False]
+    assert lanes.limits.increases == 1
+
+
+async def test_a_closed_lane_waits_and_the_others_do_not():
+    lanes = Lanes(LIMITS)
+    lanes.close(0.2, Lane.READS, Lane.INCREASES)
+    started = time.monotonic()
+    assert await passes(lanes.candle())
+    assert await passes(lanes.cancel())
+    assert await passes(lanes.order(reduce_only=True))
+    assert not await passes(lanes.order(reduce_only=False))
+    async with lanes.read():
+        assert time.monotonic() - started >= 0.2
+    assert lanes.closed_seconds(Lane.READS) == 0
+
+
+async def test_what_is_closed_for_long_is_refused_at_once_and_reductions_still_pass():
+    lanes = Lanes(LIMITS)
+    lanes.close(120.0, Lane.READS, Lane.INCREASES)
+    # Of two times told the later one counts.
+    lanes.close(1.0, Lane.READS)
+    for lane in (lanes.read(), lanes.order(reduce_only=False)):
+        with pytest.raises(VenueUnreachable, match="another 120 s; nothing was sent"):
+            async with lane:
+                raise AssertionError("let in")
+    assert await passes(lanes.order(reduce_only=True))
+    lanes.close(1e9, Lane.CANDLES)
+    assert lanes.closed_seconds(Lane.CANDLES) <= CLOSED_SECONDS_MAX

@@ -15,7 +15,7 @@ from typing import Final
 
 from asyncio_throttle import Throttler
 
-from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 
 
 class Lane(Enum):
@@ -60,6 +60,10 @@ IN_FLIGHT_MAX: Final = 30
 
 #: A lane the venue has closed for longer than this refuses at once; shorter ones are waited for.
 WAIT_SECONDS_MAX: Final = 60.0
+
+#: An increase that is not let in after this is given up: it was allowed on a look at the lease and
+#: the account that must not be older than a second when the bytes leave.
+INCREASE_WAITS_SECONDS_MAX: Final = 0.5
 
 #: What a venue says of closing is believed for this long at most; then one request asks anew.
 CLOSED_SECONDS_MAX: Final = 600.0
@@ -119,10 +123,13 @@ class Lanes:
         return _weighed(self._lanes[Lane.SNAPSHOTS], weight)
 
     def order(self, *, reduce_only: bool) -> AbstractAsyncContextManager[None]:
-        """Return the lane of an order; a reduction passes at once."""
+        """Return the lane of an order; a reduction passes at once.
+
+        Entering raises VenueRejected LANE_BUSY for an increase that would wait too long.
+        """
         if reduce_only:
             return nullcontext()
-        return _both(self._increases_at_work, self._lanes[Lane.INCREASES])
+        return _soon(self._increases_at_work, self._lanes[Lane.INCREASES])
 
     def cancel(self) -> AbstractAsyncContextManager[None]:
         """Return the lane of a cancel."""
@@ -178,3 +185,25 @@ async def _both(at_work: asyncio.Semaphore, throttle: _Throttle) -> AsyncIterato
     async with at_work:
         await throttle.enter()
         yield
+
+
+@asynccontextmanager
+async def _soon(at_work: asyncio.Semaphore, throttle: _Throttle) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(INCREASE_WAITS_SECONDS_MAX):
+            await at_work.acquire()
+            try:
+                await throttle.enter()
+            except BaseException:
+                at_work.release()
+                raise
+    except TimeoutError:
+        raise VenueRejected(
+            f"our own limit lets no increase in within {INCREASE_WAITS_SECONDS_MAX} s; "
+            "nothing was sent",
+            code="LANE_BUSY",
+        ) from None
+    try:
+        yield
+    finally:
+        at_work.release()

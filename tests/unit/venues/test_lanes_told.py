@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from counterpoise.domain.errors import VenueUnreachable
-from counterpoise.venues.throttle import CLOSED_SECONDS_MAX, Lane, LaneLimits, Lanes
+from counterpoise.domain.errors import VenueRejected, VenueUnreachable
+from counterpoise.venues.throttle import CLOSED_SECONDS_MAX, IN_FLIGHT_MAX, Lane, LaneLimits, Lanes
 
 LIMITS = LaneLimits(period_seconds=60.0, reads=2, candles=2, increases=2, cancels=2)
 
@@ -57,3 +57,23 @@ async def test_what_is_closed_for_long_is_refused_at_once_and_reductions_still_p
     assert await passes(lanes.order(reduce_only=True))
     lanes.close(1e9, Lane.CANDLES)
     assert lanes.closed_seconds(Lane.CANDLES) <= CLOSED_SECONDS_MAX
+
+
+async def test_an_increase_that_is_not_let_in_soon_is_given_up_and_keeps_no_place():
+    lanes = Lanes(LIMITS)
+    for _ in range(LIMITS.increases):
+        assert await passes(lanes.order(reduce_only=False))
+    started = time.monotonic()
+    refused = await asyncio.gather(
+        *(_enter(lanes) for _ in range(2 * IN_FLIGHT_MAX)), return_exceptions=True
+    )
+    assert time.monotonic() - started < 5
+    assert {getattr(error, "code", error) for error in refused} == {"LANE_BUSY"}
+    assert all(isinstance(error, VenueRejected) for error in refused)
+    lanes.allow(replace(LIMITS, increases=2 * LIMITS.increases))
+    assert [await passes(lanes.order(reduce_only=False)) for _ in range(3)] == [True, True, False]
+
+
+async def _enter(lanes: Lanes) -> None:
+    async with lanes.order(reduce_only=False):
+        raise AssertionError("let in")

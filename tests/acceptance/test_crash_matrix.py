@@ -9,18 +9,30 @@ from crash_venues import FAULTS, VENUES
 
 pytestmark = pytest.mark.timeout(400)
 
-#: One point of each part of the path, each with another trouble at the venue, each venue in turn.
+#: Points of every part of the path, with every trouble of the venues, each venue in turn.
 SAMPLE = (
     ("pair_opened", "late", "okx"),
     ("commit_before", "twice", "binance"),
     ("stamp_after", "partial", "bybit"),
+    ("memory_kept", "none", "okx"),
     ("sent", "silence", "binance"),
+    ("ship_after", "unknown", "bybit"),
     ("answered", "partial", "okx"),
+    ("accepted_told", "lost", "binance"),
     ("pair_half_filled", "late", "bybit"),
+    ("fill_spooled", "twice", "okx"),
     ("reduction_sent", "none", "binance"),
     ("again_decisions_adopted", "lost", "bybit"),
+    ("sent", "slow_request", "okx"),
+    ("commit_after", "empty", "binance"),
+    ("position_appended", "cut", "bybit"),
+    ("cancel_sent", "none", "okx"),
+    ("guard_decision", "partial", "binance"),
+    ("outcome_before", "late", "bybit"),
+    ("again_resolver_asked", "silence", "okx"),
+    ("spool_before_fsync", "none", "binance"),
 )
-GROUPS = 4
+GROUPS = 5
 #: Runs side by side in one group: much of a run is waiting.
 JOBS = 2
 

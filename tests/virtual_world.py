@@ -374,6 +374,8 @@ def _seized(world: World, what: str, draw: random.Random) -> None:
 
 
 def _end_of_market(world: World, name: str) -> None:
+    if name not in _listed(world):
+        return
     world.venue.advance()
     world.story.append(f"{world.clock.monotonic():.1f} {name} ends")
     if name == NAMES[0]:

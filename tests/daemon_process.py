@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import made_cluster
+import preloaded
 from counterpoise.ledger.postgres import open_for_cli
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.simulator import client
@@ -57,7 +58,7 @@ class Daemon:
             "simulator_venue": venue_played,
             **{name: str(value) for name, value in variables.items()},
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: preloaded.Process | None = None
         #: Strategy version the next start claims to be; None = its own.
         self.strategy_version: str | None = None
 
@@ -79,13 +80,8 @@ class Daemon:
         assert self.process is None or self.process.poll() is not None, "it runs already"
         mark = self.log_size()
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command(),
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
+            self.process = preloaded.start(
+                self._command(), env=self.environment, stdout=log, stderr=log
             )
         if wait:
             self.wait_for("decision.made", after=mark)
@@ -120,15 +116,8 @@ class Daemon:
 
     def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run another command of the same checkout."""
-        return subprocess.run(
-            [sys.executable, "-m", "counterpoise.app.cli.main", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        command = [sys.executable, "-m", "counterpoise.app.cli.main", *arguments]
+        return preloaded.run(command, env=self.environment, timeout=timeout)
 
     def cli_json(self, *arguments: str) -> Any:
         """Run a command with --json and return what it printed."""

@@ -20,10 +20,12 @@ from counterpoise.domain.records import (
     DecisionMade,
     EquitySeen,
     FillSeen,
+    IncidentOpened,
     IntentWritten,
     MemoryKept,
     OrderDenied,
     OrderEventSeen,
+    PairOpened,
     PositionSeen,
     RunStarted,
     TradingStateChanged,
@@ -312,4 +314,36 @@ def trading_state(number: int, state: str, *causes: str) -> TradingStateChanged:
         trading_state=state,
         causes=causes,
         changed_ns=number,
+    )
+
+
+def incident(number: int, kind: str, **changes: object) -> IncidentOpened:
+    """Return an incident opened at `number`."""
+    return replace(
+        IncidentOpened(
+            incident_id=f"incident-{number}",
+            run_id=RUN,
+            severity="critical",
+            kind=kind,
+            summary="Something to know.",
+            body="{}",
+            opened_ns=number,
+        ),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def pair(number: int, **changes: object) -> PairOpened:
+    """Return the pair of decision `number`, opened at `number`."""
+    return replace(
+        PairOpened(
+            decision_id=f"decision-{number}",
+            run_id=RUN,
+            account_id=ACCOUNT,
+            notional=Decimal(100),
+            naked_leg_seconds=Decimal(20),
+            body="{}",
+            opened_ns=number,
+        ),
+        **changes,  # type: ignore[arg-type]
     )

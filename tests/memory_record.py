@@ -118,9 +118,20 @@ class MemoryReader:
                     "attempt_last": max((row.attempt for row in sent), default=None),
                     "client_order_ids": keys,
                     "orders_filled": len(filled & set(keys)),
+                    "overtaken": self._overtaken(pair),
                 }
             )
         return found
+
+    def losses(self) -> frozenset[str]:
+        """Return the kinds of incidents of positions gone since the last cycle's decision."""
+        cycles = [row.decided_ns for row in self.all(records.DecisionMade) if row.kind == "cycle"]
+        return frozenset(
+            row.kind
+            for row in self.all(records.IncidentOpened)
+            if row.opened_ns > max(cycles, default=0)
+            and row.kind in ("leg.vanished", "core.vanished", "stop.acted")
+        )
 
     def asked_from_ns(self) -> tuple[int | None, int | None]:
         """Return the newest execution's and the newest memory's time."""
@@ -137,6 +148,18 @@ class MemoryReader:
             elif isinstance(row, records.TransferSeen):
                 total += row.transfer
         return total
+
+    def _overtaken(self, pair: records.PairOpened) -> bool:
+        decided = any(
+            row.decided_ns >= pair.opened_ns
+            and row.decision_id != pair.decision_id
+            and row.kind != "protection"
+            for row in self.all(records.DecisionMade)
+        )
+        return decided or any(
+            row.opened_ns >= pair.opened_ns and row.severity == "critical"
+            for row in self.all(records.IncidentOpened)
+        )
 
     def _ended(self) -> set[str]:
         return {row.decision_id for row in self.all(records.DecisionEnded)}

@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import preloaded
+
 #: One administrative request, seconds.
 REQUEST_SECONDS_MAX = 30.0
 #: A simulator that was told to stop is gone after this, seconds.
@@ -32,9 +34,7 @@ class VenueProcess:
             self._command += [f"--{name.replace('_', '-')}", str(value)]
         # A file, so that a wordy simulator never waits for its reader.
         self._log = log_path.open("w+")
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=self._log, text=True
-        )
+        self._process = preloaded.start(self._command, stdout=subprocess.PIPE, stderr=self._log)
         self._ready: dict[str, str] | None = None
 
     @property

@@ -24,6 +24,8 @@ EQUITY_TOLERANCE: Final = Decimal("0.002")
 SETTLED_NS: Final = 30_000_000_000
 #: A seizure may be taken for drift for this long, ns: one cycle, and how late its message may be.
 SEIZED_NS: Final = 20_000_000_000
+#: A stop may lack this much of its position before it is replaced.
+STOP_PART_MIN: Final = Decimal("0.97")
 _OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
 
 
@@ -32,7 +34,8 @@ def audit(world: World) -> list[str]:
     reader, venue = MemoryReader(world.kept), world.venue
     rows = {kind: [asdict(row) for row in reader.all(kind)] for kind in _KINDS}
     intents, fills = rows[records.IntentWritten], rows[records.FillSeen]
-    at_venue = _told(world)
+    sent = _sent_by_stops(world)
+    at_venue = _told(world, sent)
     ended = {row["decision_id"] for row in rows[records.DecisionEnded]}
     decisions = rows[records.DecisionMade]
     found = list(world.broken)
@@ -41,10 +44,16 @@ def audit(world: World) -> list[str]:
     found += naive_auditor.audit_fills(_unnamed(fills, at_venue), listed)
     # What the venue seized is no order of anybody's; its executions are compared like any other.
     accepted = venue.wire.running.accepted_orders(world.venue.account_id)
-    taken = [asdict(o) for o in accepted if o.category is OrderCategory.NORMAL]
+    taken = [
+        asdict(o) for o in accepted if o.category is OrderCategory.NORMAL and o.order_id not in sent
+    ]
     found += naive_auditor.audit_orders(intents, taken)
+    events = rows[records.OrderEventSeen]
+    stop_findings, resting = naive_auditor.audit_stops(intents, events, _stops(world))
+    found += stop_findings
     found += naive_auditor.audit_plans(planned(decisions), intents, fills)
-    found += naive_auditor.audit_ends(intents, rows[records.OrderEventSeen])
+    found += naive_auditor.audit_ends(intents, events, resting)
+    found += _floor(world, resting)
     found += naive_auditor.audit_leverage(rows[records.EquitySeen], "equity row")
     found += naive_auditor.audit_leverage([{"leverage": world.leverage_max}], "venue")
     found += [
@@ -77,11 +86,50 @@ _KINDS: Final[tuple[type[Any], ...]] = (
 )
 
 
-def _told(world: World) -> list[dict[str, Any]]:
+def _stops(world: World) -> list[dict[str, Any]]:
+    # Every stop the venue ever took, as it stands.
+    return [
+        asdict(each.terms) | {"state": each.state.value}
+        for each in world.exchange.trigger_orders(world.venue.account_id)
+    ]
+
+
+def _floor(world: World, resting: set[str]) -> list[str]:
+    # After the quiet each held leg has exactly one stop, for about all of it and no more.
+    live = [t.terms for t in world.exchange.trigger_orders(world.venue.account_id) if t.live]
+    found = [f"stop {t.client_order_id} rests unknown" for t in live
+             if t.client_order_id not in resting]  # fmt: skip
+    held = {
+        n: p.quantity for n, p in world.exchange.account(world.venue.account_id).positions.items()
+    }
+    for name, quantity in sorted(held.items()):
+        if quantity == 0:
+            continue
+        parts = [t.quantity * t.side.sign / -quantity for t in live
+                 if t.instrument_id == name and t.quantity is not None]  # fmt: skip
+        if len(parts) != 1 or not STOP_PART_MIN <= parts[0] <= 1:
+            found.append(f"{name}: {quantity} held, stops for {parts} of it")
+    return found
+
+
+def _sent_by_stops(world: World) -> dict[str, str | None]:
+    # What a stop sends is on record under the stop's id, whatever the venue names it.
+    accepted = world.venue.wire.running.accepted_orders(world.venue.account_id)
+    return {o.order_id: o.trigger.client_order_id for o in accepted if o.trigger}
+
+
+def _told(world: World, sent: dict[str, str | None]) -> list[dict[str, Any]]:
     # Executions under the ids the venue gives them.
     fill_id = VENUES[world.name.value].fill_id
     rows = [asdict(fill) for fill in world.exchange.fills(world.venue.account_id, 0)]
-    return [row | {"fill_id": fill_id(row)} for row in rows]
+    return [
+        row
+        | {
+            "fill_id": fill_id(row),
+            "client_order_id": sent.get(row["order_id"], row["client_order_id"]),
+        }
+        for row in rows
+    ]
 
 
 def _unnamed(fills: list[dict[str, Any]], at_venue: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -167,6 +167,7 @@ class VirtualDaemon:
         state.causes |= boot.restore_causes(reader.trading_state_last())
         boot.take_up_positions(state, reader.positions())
         boot.take_up_intents(state, reader.open_intents())
+        boot.take_up_losses(state, reader.losses())
         state.signals = copy.deepcopy(SIGNALS[world.seed % len(SIGNALS)])
         runner = Runner(state, world.clock)
         performer = Performer(
@@ -233,6 +234,8 @@ def run_of(epoch: int, settings: Settings, world: World) -> Run:
         clock_offset_ms=0.0,
         limits=parameters.risk_limits(settings),
         execution=parameters.execution_parameters(settings),
+        has_triggers=True,
+        protection=parameters.protection_parameters(settings),
     )
 
 
@@ -279,6 +282,9 @@ async def _live(world: World, draw: random.Random) -> None:
     world.quiet_ns = clock.now_ns()
     daemon.journal.available = daemon.permit.held = True
     await asyncio.sleep(QUIET_SECONDS)
+    # Not in the middle of a cycle: what it trades needs a moment, and so do the stops after it.
+    into_slot = clock.now_ns() / NS_PER_SECOND % CYCLE_SECONDS
+    await asyncio.sleep((CYCLE_SECONDS - 2 - into_slot) % CYCLE_SECONDS)
     market_task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await market_task

@@ -1,12 +1,13 @@
 """`counterpoise instruments` on a venue's public market, against the venue's own truth."""
 
 import json
-import subprocess
+import os
 import sys
 from decimal import Decimal
 
 import pytest
 
+import preloaded
 from ccxt_venues import SEED
 from venue_process import venue_process
 
@@ -17,16 +18,14 @@ COMMAND_SECONDS_MAX = 90.0
 @pytest.mark.parametrize("venue", ["okx", "binance", "bybit"])
 def test_candidates_are_ranked_by_what_the_venue_shows(venue, tmp_path):
     with venue_process(venue, tmp_path / "log", speed=0, seed=SEED) as process:
-        done = subprocess.run(
+        done = preloaded.run(
             [
                 sys.executable, "-m", "counterpoise.app.cli.main", "instruments",
                 "--venue", venue, "--address", f"http://127.0.0.1:{process.port}",
                 "--candidates", "DOGEUSDT,ETHUSDT", "--days", "4", "--json",
             ],
-            capture_output=True,
-            text=True,
+            env=os.environ,
             timeout=COMMAND_SECONDS_MAX,
-            check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         truth = process.truth()["markets"]
@@ -53,15 +52,13 @@ def test_candidates_are_ranked_by_what_the_venue_shows(venue, tmp_path):
 
 def test_an_unknown_candidate_is_one_line(tmp_path):
     with venue_process("okx", tmp_path / "log", speed=0, seed=SEED) as process:
-        done = subprocess.run(
+        done = preloaded.run(
             [
                 sys.executable, "-m", "counterpoise.app.cli.main", "instruments",
                 "--address", f"http://127.0.0.1:{process.port}", "--candidates", "NOPEUSDT",
             ],
-            capture_output=True,
-            text=True,
+            env=os.environ,
             timeout=COMMAND_SECONDS_MAX,
-            check=False,
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "error: okx lists no USDT perpetual NOPEUSDT\n"

@@ -22,10 +22,12 @@ from ledger_samples import (
     denial,
     equity,
     fill,
+    incident,
     intent_of,
     memory,
     order_event,
     outcome,
+    pair,
     position,
     run_started,
     trading_state,
@@ -255,3 +257,49 @@ def test_runs_and_the_right_to_read_only(database: str, tmp_path: Path) -> None:
 def test_without_a_database_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnavailable, match="does not answer"):
         LedgerReader(f"postgresql://x@/x?host={tmp_path}")
+
+
+def test_what_the_venue_took_is_answered_after_a_restart_until_a_cycle_decided(
+    database: str, tmp_path: Path
+) -> None:
+    write(
+        database,
+        tmp_path,
+        run_started(),
+        run_started("another", "another"),
+        incident(1, "core.vanished"),
+        decision(2, decided_ns=2),
+        incident(3, "leg.vanished"),
+        incident(4, "account.drift"),
+        decision(5, decided_ns=5, kind="guard"),
+        incident(6, "core.vanished", run_id="another"),
+    )
+    with LedgerReader(database) as reader:
+        assert reader.losses(ACCOUNT) == {"leg.vanished"}
+        assert reader.losses("another") == {"core.vanished"}
+    write(database, tmp_path, decision(7, decided_ns=7))
+    with LedgerReader(database) as reader:
+        assert reader.losses(ACCOUNT) == set()
+
+
+@pytest.mark.parametrize(
+    ("later", "overtaken"),
+    [
+        ((), False),
+        ((incident(4, "stream.down", severity="warning"),), False),
+        ((incident(2, "leg.vanished"),), False),
+        ((incident(4, "leg.vanished"),), True),
+        ((decision(4, decided_ns=4, kind="guard"),), True),
+        ((decision(4, decided_ns=4, kind="protection"),), False),
+        ((decision(4, decided_ns=4, kind="guard", account_id="another"),), False),
+    ],
+)
+def test_a_pair_left_behind_says_whether_it_may_still_grow(
+    database: str, tmp_path: Path, later: tuple[Record, ...], *, overtaken: bool
+) -> None:
+    first = decision(3, decided_ns=3)
+    opened = pair(3, decision_id=first.decision_id)
+    write(database, tmp_path, run_started(), decision(2, decided_ns=2), first, opened, *later)
+    with LedgerReader(database) as reader:
+        (row,) = reader.unfinished_pairs(ACCOUNT)
+        assert (row["decision_id"], row["overtaken"]) == (first.decision_id, overtaken)

@@ -21,6 +21,8 @@ import ccxt.async_support as ccxt
 import pytest
 import websockets
 
+import preloaded
+
 BTC = "BTC/USDT:USDT"
 SYMBOL = "BTC-USDT-SWAP"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -32,12 +34,13 @@ class Venue:
 
     def __init__(self, *arguments):
         command = [sys.executable, "-m", "counterpoise.app.cli.main", "simulator"]
-        self.process = subprocess.Popen(
-            [*command, "--venue", "okx", "--seed", "5", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        )
+        with Path(os.devnull).open("wb") as nowhere:
+            self.process = preloaded.start(
+                [*command, "--venue", "okx", "--seed", "5", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=nowhere,
+                env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            )
         self.card = json.loads(self.process.stdout.readline())
 
     def ask(self, path, body=None):
@@ -274,3 +277,19 @@ def test_wrong_orders_for_trouble_are_refused(venue):
         assert refused.value.code == 400
         assert json.loads(refused.value.read())["error"]
         refused.value.close()
+
+
+async def test_a_stop_is_still_told_of_when_its_market_has_ended(okx, venue):
+    # The last test of its process: the market does not come back.
+    symbol = "LTC/USDT:USDT"
+    await okx.create_order(symbol, "market", "buy", 1)
+    stop = {
+        "stopLossPrice": "60",
+        "slTriggerPxType": "mark",
+        "reduceOnly": True,
+        "algoClOrdId": "cpstop1",
+    }
+    await okx.create_order(symbol, "conditional", "sell", 1, None, stop)
+    venue.fault("instrument_state", symbol="LTCUSDT", value="delisted")
+    (row,) = (await okx.private_get_trade_order_algo({"algoClOrdId": "cpstop1"}))["data"]
+    assert (row["state"], row["instId"], row["lever"]) == ("canceled", "LTC-USDT-SWAP", "3")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import preloaded
 from counterpoise.simulator.fault_kinds import RULES
 from counterpoise.simulator.opening import LOCK_STEP_OPENED_NS
 
@@ -27,9 +28,10 @@ def command(*arguments):
 
 @contextmanager
 def running(*arguments):
-    process = subprocess.Popen(
+    process = preloaded.start(
         command(*arguments),
         stdout=subprocess.PIPE,
+        stderr=sys.stderr.fileno(),
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     try:
@@ -62,7 +64,7 @@ def test_each_venue_prints_one_line_and_ends_on_sigterm(venue):
         assert Decimal(state["equity"]) == 10_000
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
-        assert process.stdout.read() == b""
+        assert process.stdout.read() == ""
 
 
 def test_lock_step_time_passes_only_when_granted_and_repeats_byte_for_byte(tmp_path):

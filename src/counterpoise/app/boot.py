@@ -5,7 +5,7 @@ up orders whose end is not recorded. Nothing is closed or canceled here.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
@@ -210,6 +210,15 @@ def restore_causes(row: Mapping[str, Any] | None) -> set[Cause]:
     return {cause for cause in PERSISTED if cause.value in row["causes"]}
 
 
+def take_up_losses(state: State, kinds: Container[str]) -> None:
+    """Go on answering what the venue took away before the last run ended (`LedgerReader.losses`).
+
+    Either answer ends by itself: a core within its unhedged limit, an account that is flat.
+    """
+    state.leg_vanished = "leg.vanished" in kinds or "stop.acted" in kinds
+    state.core_vanished = "core.vanished" in kinds
+
+
 def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
     """Track orders whose end is not recorded as unknown until the venue says; return how many."""
     count = 0
@@ -280,6 +289,7 @@ def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]], now_ns: int) 
             pair=PairProgress(
                 pair=pair, budget=pair.notional * row["naked_leg_seconds"], resumed=True
             ),
+            reductions_only=row["overtaken"],
         )
         state.plans[plan.decision_id] = plan
         taken.add(plan.decision_id)

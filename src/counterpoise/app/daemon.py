@@ -230,6 +230,7 @@ async def _prepare(
         memory = boot.restore_memory(reader.memory_last(account_id))
         causes = boot.restore_causes(reader.trading_state_last(account_id))
         intents = reader.open_intents(account_id)
+        losses = reader.losses(account_id)
         # A foreign position is on record too; only where we ever ordered is one ours.
         ordered = reader.instruments_ordered(account_id)
     ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
@@ -263,6 +264,7 @@ async def _prepare(
     state.market.set_clock_offset(round(attestation.clock_offset_ms * 1e6))
     boot.take_up_positions(state, recorded)
     boot.take_up_intents(state, intents)
+    boot.take_up_losses(state, losses)
     log.info("warming.started", instruments=len(instrument_ids))
     state.signals.warm(await boot.warm_candles(venue, instrument_ids, clock.now_ns()))
     log.info("warming.done")

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain import identity
+from counterpoise.domain.account import Position
 from counterpoise.domain.events import (
     BalanceUpdate,
     FillReported,
@@ -19,6 +20,7 @@ from counterpoise.engine import (
     protecting,
     recording,
     views,
+    working,
 )
 from counterpoise.engine.foreign_book import foreign, is_strange, tolerated
 from counterpoise.engine.state import State
@@ -31,6 +33,7 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     """Take a position message; write it if the quantity changed."""
     told = event.position
     known = state.account.positions.get(told.instrument_id)
+    told_before = state.account.told.get(told.instrument_id)
     state.account.alive_ns = event.received_ns
     if not state.account.told_position(told):
         return []
@@ -38,12 +41,9 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     held = known.quantity if known else Decimal(0)
     if held != told.quantity:
         done.append(recording.position(state, told, "stream"))
-    shrank = _hedge_shrank(state, told.instrument_id, abs(held))
-    if shrank and not state.orders.at_work(told.instrument_id):
-        done += vanished(state, told.instrument_id, f"from {held} without an order of ours")
-    core = told.instrument_id == state.strategy.core_instrument
-    if core and held != 0 and told.quantity == 0 and not state.orders.at_work(told.instrument_id):
-        done += delisting.core_vanished(state, str(held))
+    shrank = _shrank(state, told.instrument_id, abs(held))
+    if shrank and not _may_be_ours(state, told, told_before):
+        done += vanished(state, told.instrument_id, held, "without an order of ours")
     if told.quantity != 0 and is_strange(state, told.instrument_id):
         done += foreign(
             state,
@@ -53,20 +53,34 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     return done + guarding.watch(state)
 
 
-def vanished(state: State, instrument_id: str, how: str) -> list[actions.Action]:
-    """Say that a hedge went away without us (ADL, liquidation) and cut the core at once."""
+def vanished(state: State, instrument_id: str, before: Decimal, how: str) -> list[actions.Action]:
+    """Say that a position went away without us (ADL, liquidation), and answer it at once.
+
+    The core is cut for a hedge, and the hedges are closed for a core of which nothing is left.
+    Whatever was under way grows nothing more.
+    """
     left = state.account.quantities().get(instrument_id, Decimal(0))
-    words = f"{instrument_id} went to {left} {how}"
-    return [
-        recording.incident(state, "leg.vanished", "critical", words, {}),
-        *guarding.leg_vanished(state),
-    ]
+    core = instrument_id == state.strategy.core_instrument
+    if core and left == 0:
+        return delisting.core_vanished(state, str(before))
+    words = f"{instrument_id} went to {left} from {before} {how}"
+    told = recording.incident(state, "leg.vanished", "critical", words, {})
+    if core:
+        return [told, *working.drop_increases(state, "the venue took a part of the core away")]
+    return [told, *guarding.leg_vanished(state)]
 
 
-def _hedge_shrank(state: State, instrument_id: str, before: Decimal) -> bool:
-    if instrument_id == state.strategy.core_instrument or not state.account.complete:
-        return False
-    if instrument_id in state.run.unmanaged:
+def _may_be_ours(state: State, told: Position, before: Position | None) -> bool:
+    # Two messages of the venue are in order, so that one which tells less than the one before
+    # takes an order against the position. Against our own count of executions any order of ours
+    # may explain it: the message may be of a moment between two of them.
+    if before is not None and abs(told.quantity) < abs(before.quantity):
+        return state.orders.at_work_against(told.instrument_id, before.quantity)
+    return state.orders.at_work(told.instrument_id)
+
+
+def _shrank(state: State, instrument_id: str, before: Decimal) -> bool:
+    if instrument_id in state.run.unmanaged or not state.account.complete:
         return False
     return abs(state.account.quantities().get(instrument_id, Decimal(0))) < before
 
@@ -94,10 +108,9 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     if stop is not None:
         state.protection.orders.executed(fill.instrument_id, key, fill.quantity)
         done += protecting.acted(state, fill.instrument_id, held_before, first=not stop.executed)
-    if ours is None and _hedge_shrank(state, fill.instrument_id, before):
-        done += vanished(
-            state, fill.instrument_id, "by an execution that is not of an order of ours"
-        )
+    if ours is None and _shrank(state, fill.instrument_id, before):
+        how = "by an execution that is not of an order of ours"
+        done += vanished(state, fill.instrument_id, held_before, how)
     held = state.account.positions.get(fill.instrument_id)
     if held is not None:
         done.append(recording.position(state, held, "fill"))

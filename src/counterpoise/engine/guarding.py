@@ -59,10 +59,15 @@ def _gap_ns(state: State) -> int:
 
 
 def leg_vanished(state: State) -> list[actions.Action]:
-    """A hedge shrank without an order of ours (ADL, liquidation): cut the core at once."""
+    """A hedge shrank without an order of ours (ADL, liquidation): cut the core at once.
+
+    A decision under way grows nothing more: what it was sized for is no longer held, and to buy
+    back what the venue took is for the next cycle to decide.
+    """
     measure(state)
     state.leg_vanished = True
-    return [] if state.run.observe else _judge(state, leg_vanished=True)
+    done = working.drop_increases(state, "the venue took a hedge away")
+    return done if state.run.observe else done + _judge(state, leg_vanished=True)
 
 
 def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:

@@ -18,6 +18,9 @@ from counterpoise.engine.actions import Resolve
 
 ZERO: Final = Decimal(0)
 
+#: Code of an end that evidence, not the venue's answer, gave an order.
+PROVEN_ABSENT: Final = "PROVEN_ABSENT"
+
 #: Orders that are over and still answer late messages.
 FINISHED_REMEMBERED_MAX: Final = 2_000
 
@@ -288,6 +291,15 @@ class OrderTracker:
         """Tell whether an order of ours that the venue took may still fill in an instrument."""
         return any(
             o.open_order.instrument_id == instrument_id and o.state is not OrderState.UNKNOWN
+            for o in self.active.values()
+        )
+
+    def at_work_against(self, instrument_id: str, quantity: Decimal) -> bool:
+        """Tell whether such an order may still take something off a signed quantity."""
+        return any(
+            o.open_order.instrument_id == instrument_id
+            and o.open_order.side.sign * quantity < 0
+            and o.state is not OrderState.UNKNOWN
             for o in self.active.values()
         )
 

@@ -5,7 +5,7 @@ from counterpoise.domain.events import OrderAbsent, OrderUnresolved, OrderUpdate
 from counterpoise.domain.orders import OrderState
 from counterpoise.engine import actions, controls, protecting, recording, sending, working
 from counterpoise.engine.foreign_book import foreign
-from counterpoise.engine.order_tracker import IN_BOOK, TrackedOrder
+from counterpoise.engine.order_tracker import IN_BOOK, PROVEN_ABSENT, TrackedOrder
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -75,7 +75,7 @@ def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
             filled_quantity=None,
             average_price=None,
             source=UpdateSource.REST,
-            code="PROVEN_ABSENT",
+            code=PROVEN_ABSENT,
             message=event.evidence,
             order=None,
             event_ns=event.received_ns,

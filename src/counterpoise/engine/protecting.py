@@ -24,7 +24,7 @@ from counterpoise.domain.orders import (
 from counterpoise.domain.records import DecisionEnded, DecisionMade
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions, delisting, foreign_book, guarding, recording, views
-from counterpoise.engine.order_tracker import TrackedOrder
+from counterpoise.engine.order_tracker import PROVEN_ABSENT, TrackedOrder
 from counterpoise.engine.state import State
 from counterpoise.risk import gate, protection
 from counterpoise.risk.guard import GuardParameters
@@ -96,15 +96,21 @@ def told(state: State, event: OrderUpdate) -> list[actions.Action]:
     done: list[actions.Action] = [recording.order_event(state, event)]
     leg = book.leg(event.instrument_id)
     if changed.state is OrderState.ACCEPTED:
-        leg.refusals = leg.unanswered = 0
+        leg.refusals = leg.unanswered = leg.absences = 0
     if changed.state is OrderState.UNKNOWN:
         leg.unanswered += 1
     if not changed.over:
         return done
     book.trigger_prices.pop(key, None)
     if changed.state in {OrderState.REJECTED, OrderState.EXPIRED}:
-        leg.refusals += 1
-        if leg.refusals == 1:
+        if event.code == PROVEN_ABSENT:
+            # It was lost on its way, not refused: nothing of it can rest, and the next one is
+            # not made to wait for it.
+            leg.unanswered = max(0, leg.unanswered - 1)
+            leg.absences += 1
+        else:
+            leg.refusals += 1
+        if leg.refusals + leg.absences == 1:
             words = f"no stop rests for {event.instrument_id}: {event.code} {event.message}".strip()
             done.append(recording.incident(state, "stop.refused", "error", words, {}))
     elif changed.open_order.filled_quantity == 0 and not changed.canceled_ns:

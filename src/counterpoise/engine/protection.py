@@ -21,6 +21,8 @@ class LegStops:
     refusals: int = 0
     #: Placings since the last accepted one whose outcome was not known; any of them may rest.
     unanswered: int = 0
+    #: Placings since the last accepted one that were proven never to have come to the venue.
+    absences: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from counterpoise.engine import (
     actions,
     controls,
     cycling,
-    delisting,
     guarding,
     orders_told,
     protecting,
@@ -136,20 +135,24 @@ def _foreign(state: State) -> list[actions.Action]:
 def _is_quiet(state: State) -> bool:
     # Only without anything under way or just done can a difference be told from a delay.
     settled = state.now_ns - state.account.filled_ns > SETTLE_NS
-    return settled and not state.orders.active and not state.plans
+    return settled and not _under_way(state)
+
+
+def _under_way(state: State) -> bool:
+    # An order that nobody could find explains nothing: if it traded after all, its execution is
+    # told, and without one its position is a difference like any other.
+    return bool(state.plans) or not all(o.unresolved for o in state.orders.active.values())
 
 
 def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
+    # A core of which something is left is drift, and that is judged at a second look.
     done: list[actions.Action] = []
-    core = state.strategy.core_instrument
-    before, after = drift.get(core, (Decimal(0), Decimal(0)))
-    if before != 0 and after == 0 and not state.orders.at_work(core):
-        done += delisting.core_vanished(state, str(before))
     for instrument_id, (ours, theirs) in drift.items():
         managed = instrument_id not in state.run.unmanaged
-        hedge = managed and instrument_id != state.strategy.core_instrument
-        if hedge and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
-            done += vanished(state, instrument_id, f"from {ours} while no stream told of it")
+        if instrument_id == state.strategy.core_instrument:
+            managed = theirs == 0
+        if managed and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
+            done += vanished(state, instrument_id, ours, "while no stream told of it")
     return done
 
 
@@ -204,8 +207,7 @@ def _may_be_explained(state: State, received_ns: int) -> bool:
         return True
     waited_ns = received_ns - state.doubt_ns
     state.doubt_asked = False
-    working = bool(state.orders.active or state.plans)
-    return waited_ns < DOUBT_NS or (working and waited_ns < START_DOUBT_NS_MAX)
+    return waited_ns < DOUBT_NS or (_under_way(state) and waited_ns < START_DOUBT_NS_MAX)
 
 
 def _count_from(state: State, snapshot: AccountSnapshot) -> None:

@@ -34,6 +34,10 @@ class AccountSettings(Operations):
     def leverage_setting(self, account_id: str, instrument_id: str) -> Decimal:
         """Return an account's leverage setting of an instrument. OrderRefused: unknown."""
         self._desk.clearing.instrument(instrument_id)
+        return self.leverage_setting_kept(account_id, instrument_id)
+
+    def leverage_setting_kept(self, account_id: str, instrument_id: str) -> Decimal:
+        """Return it for a market that may have ended; what was never set is the start value."""
         return self._desk.clearing.leverage_setting(account_id, instrument_id)
 
     def leverage_max(self, account_id: str, instrument_id: str) -> Decimal:

@@ -174,11 +174,19 @@ class LedgerReader:
 
         `attempt_last` is the highest number of an order, None = none was sent;
         `client_order_ids` are all of them and `orders_filled` counts those with an execution.
+        `overtaken` is True where something else decided since, or was found that a person must
+        know: then the pair may not grow any more.
         """
         return self.rows(
             """
             SELECT p.*, i.attempt_last, coalesce(i.client_order_ids, '{}') AS client_order_ids,
-              coalesce(i.orders_filled, 0) AS orders_filled
+              coalesce(i.orders_filled, 0) AS orders_filled,
+              EXISTS (SELECT FROM audit.decision d WHERE d.account_id = p.account_id
+                AND d.decided_ns >= p.opened_ns AND d.decision_id <> p.decision_id
+                AND d.kind <> 'protection')
+              OR EXISTS (SELECT FROM audit.incident n JOIN audit.run r USING (run_id)
+                WHERE r.account_id = p.account_id AND n.opened_ns >= p.opened_ns
+                AND n.severity = 'critical') AS overtaken
             FROM audit.pair p
             LEFT JOIN audit.decision_outcome o USING (decision_id)
             LEFT JOIN LATERAL (
@@ -351,6 +359,23 @@ class LedgerReader:
     def incidents(self, limit: int = 20) -> list[Row]:
         """Return incidents, newest first."""
         return self._newest("audit.incident", "opened_ns", limit, None)
+
+    def losses(self, account_id: str) -> frozenset[str]:
+        """Return the kinds of incidents of positions gone since the last cycle's decision.
+
+        Of "leg.vanished", "core.vanished" and "stop.acted": what no decision answered yet.
+        """
+        rows = self.rows(
+            """
+            SELECT DISTINCT n.kind FROM audit.incident n JOIN audit.run r USING (run_id)
+            WHERE r.account_id = %(account)s
+              AND n.kind IN ('leg.vanished', 'core.vanished', 'stop.acted')
+              AND n.opened_ns > coalesce((SELECT max(d.decided_ns) FROM audit.decision d
+                WHERE d.account_id = %(account)s AND d.kind = 'cycle'), 0)
+            """,
+            account=account_id,
+        )
+        return frozenset(row["kind"] for row in rows)
 
     def controls(self, limit: int = 20) -> list[Row]:
         """Return operators' requests with their answers, newest first (view `audit.controls`)."""

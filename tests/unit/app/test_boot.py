@@ -94,6 +94,23 @@ def test_only_what_a_person_or_a_defect_left_survives_a_restart() -> None:
     assert boot.restore_causes(None) == set()
 
 
+@pytest.mark.parametrize(
+    ("kinds", "leg", "core"),
+    [
+        (set(), False, False),
+        ({"leg.vanished"}, True, False),
+        ({"stop.acted"}, True, False),
+        ({"core.vanished", "stop.acted"}, True, True),
+    ],
+)
+def test_what_the_venue_took_is_answered_by_the_next_run_too(
+    kinds: set[str], *, leg: bool, core: bool
+) -> None:
+    state = make_state()
+    boot.take_up_losses(state, kinds)
+    assert (state.leg_vanished, state.core_vanished) == (leg, core)
+
+
 def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:
     state = make_state()
     row = {

@@ -10,6 +10,7 @@ from counterpoise.domain.account import OpenOrder, WaitingTrigger
 from counterpoise.domain.events import (
     ControlAction,
     ControlRequested,
+    OrderAbsent,
     OrderUpdate,
     Tick,
     TriggersListed,
@@ -331,25 +332,38 @@ def test_an_unknown_placing_is_resolved_by_the_list() -> None:
     assert book.orders.active[key].state is OrderState.ACCEPTED
 
 
-def test_a_venue_that_does_not_answer_is_not_given_one_stop_after_the_other() -> None:
-    # Each request may have been carried out: what a hanging venue holds back adds up.
+def unanswered(seconds: int, *, proven_absent: bool) -> World:
+    """Return a world whose venue answered no placing of a stop for so long."""
     world = stop_world().world
     now_ns = world.after(4)
     world.feed(TriggersListed(triggers=(), asked_ns=now_ns, received_ns=now_ns))
-    for _ in range(60):
+    for _ in range(seconds):
         for name in world.state.instruments:
             world.mark(name, world.state.market.mark(name) or Decimal(1))
         for action in world.feed(Tick(now_ns=world.after(1))):
-            if isinstance(action, actions.Submit):
-                intent = action.approved.intent
-                world.order(
-                    intent.client_order_id,
-                    OrderState.UNKNOWN,
-                    name=intent.instrument_id,
-                    venue_order_id=None,
-                )
+            if not isinstance(action, actions.Submit):
+                continue
+            key, name = action.approved.intent.client_order_id, action.approved.intent.instrument_id
+            world.order(key, OrderState.UNKNOWN, name=name, venue_order_id=None)
+            if proven_absent:
+                absent = OrderAbsent(client_order_id=key, evidence="no", received_ns=world.now_ns)
+                world.feed(absent)
+    return world
+
+
+def test_a_venue_that_does_not_answer_is_not_given_one_stop_after_the_other() -> None:
+    # Each request may have been carried out: what a hanging venue holds back adds up.
+    world = unanswered(60, proven_absent=False)
     asked = [a for a in world.submits() if a.intent.instrument_id == "BTCUSDT"]
     assert 3 <= len(asked) <= 5
+
+
+def test_placings_lost_on_their_way_do_not_keep_the_next_one_waiting() -> None:
+    world = unanswered(60, proven_absent=True)
+    asked = [a for a in world.submits() if a.intent.instrument_id == "BTCUSDT"]
+    assert len(asked) == 20, "one every three seconds"
+    told = [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)]
+    assert told == ["stop.refused", "stop.refused"], "once a leg"
 
 
 def test_a_placing_is_computed_again_byte_for_byte() -> None:

@@ -239,6 +239,21 @@ def test_an_unresolved_order_ends_its_decision_and_keeps_counting() -> None:
     assert world.state.orders.active[key].open_order.remaining == world.submits()[0].quantity
 
 
+def test_an_unresolved_order_does_not_keep_drift_from_being_found() -> None:
+    world = opened()
+    key = world.submits()[0].intent.client_order_id
+    world.order(key, OrderState.UNKNOWN, name="ETHUSDT", venue_order_id=None)
+    world.feed(OrderUnresolved(client_order_id=key, evidence="nobody", received_ns=world.now_ns))
+    seconds(world, 17)
+    assert list(world.state.orders.active) == [key]
+    for _ in range(2):
+        world.reconcile("cycle", positions={"BTCUSDT": ("0.2", "50000")})
+        seconds(world, 5)
+    kinds = [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)]
+    assert kinds == ["order.unresolved", "account.drift"]
+    assert world.state.orders.unresolved() == {"ETHUSDT"}
+
+
 def test_the_guard_and_an_unwinding_do_not_take_the_same_thing_off_twice() -> None:
     world = opened()
     hedge = world.submits()[0]
@@ -257,6 +272,55 @@ def test_the_guard_and_an_unwinding_do_not_take_the_same_thing_off_twice() -> No
         Decimal(0),
     )
     assert off <= hedge.quantity
+
+
+def test_a_decision_does_not_buy_back_what_the_venue_took_off_its_hedge() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.fill(hedge)
+    core = world.submits()[1].intent
+    left = Decimal("2.127")
+    assert left < hedge.quantity
+    world.after(0.2)
+    world.position("ETHUSDT", str(-left), MARKS["ETHUSDT"])
+    world.order(core.client_order_id, OrderState.CANCELED, name="BTCUSDT", filled="0")
+    seconds(world, 30)
+    assert [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)] == [
+        "leg.vanished"
+    ]
+    later = [sent.intent for sent in world.submits()[2:]]
+    assert [(i.instrument_id, i.reduce_only, i.quantity) for i in later] == [
+        ("ETHUSDT", True, left)
+    ]
+    world.fill(world.submits()[-1])
+    seconds(world, 1)
+    assert ended(world).outcome == "unwound"
+    assert "BTCUSDT increase dropped: the venue took a hedge away" in ended(world).summary
+
+
+def test_what_the_venue_took_is_seen_while_an_order_that_grows_the_hedge_is_at_work() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.order(hedge.intent.client_order_id, OrderState.ACCEPTED, name="ETHUSDT")
+    world.position("ETHUSDT", "-2", MARKS["ETHUSDT"])
+    assert world.records(IncidentOpened) == []
+    world.after(0.1)
+    world.position("ETHUSDT", "-1", MARKS["ETHUSDT"])
+    (told,) = world.records(IncidentOpened)
+    assert isinstance(told, IncidentOpened)
+    assert told.summary == "ETHUSDT went to -1 from -2 without an order of ours"
+
+
+def test_a_message_between_two_executions_of_an_order_takes_nothing_away() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.order(hedge.intent.client_order_id, OrderState.ACCEPTED, name="ETHUSDT")
+    for _ in range(2):
+        world.fill(hedge, Decimal(1))
+    assert world.state.account.quantities()["ETHUSDT"] == Decimal(-2)
+    world.position("ETHUSDT", "-1", MARKS["ETHUSDT"])
+    world.position("ETHUSDT", "-2", MARKS["ETHUSDT"])
+    assert world.records(IncidentOpened) == []
 
 
 # -- after a restart -------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def row_of(desk: Desk, order: TriggerOrder) -> Row:
     return algo_rows.algo_row(
         order,
         child,
-        leverage=exchange.leverage_setting(desk.account_id, order.instrument_id),
+        leverage=exchange.leverage_setting_kept(desk.account_id, order.instrument_id),
         last=order.last_at_start,
     )
 

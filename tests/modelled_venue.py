@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from bybit_rejections import Rejections
 from counterpoise.app.venue_table import VENUES, Symbols
 from counterpoise.domain.events import (
     BookSnapshot,
@@ -73,7 +74,8 @@ class Trouble:
     answer_unknown: float = 0.0
     #: The connection cannot be opened: surely not placed.
     unreachable: float = 0.0
-    #: Refused for no reason of ours: too many, overload, maintenance, margin, an id that exists.
+    #: Refused for no reason of ours: too many, overload, maintenance, margin, an id that exists; at
+    #: Bybit also after it was answered.
     refused: float = 0.0
     #: An immediate order fills in part.
     partial: float = 0.0
@@ -121,6 +123,7 @@ class ModelledVenue:
         # When it is listed, ns: an execution by its bill, an order by its id.
         self._listed_after: dict[str, int] = {}
         self._lists_lag()
+        self._rejections = Rejections(clock, self._pushed)
 
     @property
     def trouble(self) -> Trouble:
@@ -308,6 +311,12 @@ class ModelledVenue:
     # -- what becomes of a request ------------------------------------------------------------------
 
     async def _serve(self, request: Request) -> web.StreamResponse:
+        if self.name is VenueName.BYBIT:
+            rejected = self._rejections.listed(request)
+            if rejected is not None:
+                return rejected
+            if self._rejections.takes(request) and self._chance(self.trouble.refused / 2):
+                return self._rejections.answer(request)
         self._serving = request.path
         try:
             return await self.wire.serve(request)

@@ -159,7 +159,8 @@ def _without_forgotten(
 def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> bool:
     # An execution that is nobody's order is told as such; the venue's own have a number below 0.
     # A position seized between the questions of one reconciliation, its message under way, is
-    # called drift until the next one: it is of that instrument alone, and of that moment.
+    # called drift until the next one: it is of that instrument alone, and of that moment. The cash
+    # it moved is unexplained as long as its execution is not listed.
     seized = [fill for fill in at_venue if fill["trade_sequence"] < 0]
     figures = json.loads(row["body"])
     if row["kind"] == "account.foreign":
@@ -169,7 +170,8 @@ def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> boo
         for fill in seized
         if 0 <= row["opened_ns"] - fill["event_ns"] < SEIZED_NS
     }
-    return row["kind"] == "account.drift" and set(figures) <= lately
+    explained = lately | {"cash_unexplained"} if lately else lately
+    return row["kind"] == "account.drift" and set(figures) <= explained
 
 
 def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:

@@ -158,7 +158,9 @@ class VirtualDaemon:
 
     async def _open(self) -> None:
         world, reader = self._world, MemoryReader(self._world.kept)
-        settings = self._settings
+        # What is listed no more is taken out of the configuration by whoever starts it again.
+        listed = tuple(name for name in _listed(world) if name != NAMES[0])
+        settings = self._settings.model_copy(update={"hedge_candidates": listed})
         memory = boot.restore_memory(reader.memory_last())
         venue = await world.venue.adapter()
         followed = (settings.core_instrument, *settings.hedge_candidates)
@@ -305,9 +307,6 @@ def _watch(world: World) -> None:
 
 def _next_life(world: World, settings: Settings) -> VirtualDaemon:
     world.lives += 1
-    # What is listed no more is taken out of the configuration by whoever starts it again.
-    listed = tuple(name for name in _listed(world) if name != NAMES[0])
-    settings = settings.model_copy(update={"hedge_candidates": listed})
     daemon = world.daemon = VirtualDaemon(world, world.lives, settings)
     daemon.start()
     return daemon
@@ -380,6 +379,8 @@ def _seized(world: World, what: str, draw: random.Random) -> None:
 
 
 def _end_of_market(world: World, name: str) -> None:
+    if name not in _listed(world):
+        return
     world.venue.advance()
     world.story.append(f"{world.clock.monotonic():.1f} {name} ends")
     if name == NAMES[0]:

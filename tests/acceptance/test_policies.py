@@ -18,7 +18,8 @@ def test_a_static_hedge_is_set_once_and_held() -> None:
         assert set(held) == {"BTCUSDT", "ETHUSDT"}
         assert held["BTCUSDT"] > 0 > held["ETHUSDT"]
         rows = made.cli_json("decisions")
-        assert "POLICY_SET" in rows[-1]["reasons"]
+        # A start on a busy machine may decide before its account stream has spoken.
+        assert sum("POLICY_SET" in row["reasons"] for row in rows) == 1
         assert "POLICY_HELD" in rows[0]["reasons"]
         assert rows[0]["action"] == "unchanged"
         assert Decimal(rows[0]["leverage_max"]) < Decimal("2.7")

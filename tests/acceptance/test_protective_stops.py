@@ -76,8 +76,8 @@ def test_stops_outlive_the_daemon_close_what_crashes_and_are_explained_by_the_ne
         )
         seen = venue_state(made)
         assert Decimal(seen["equity"]) > 0
+        assert [each for each in seen["orders"] if each["trigger_order_id"]]
         nameless = [each for each in seen["orders"] if each["client_order_id"] is None]
-        assert nameless
         assert all(each["trigger_order_id"] for each in nameless), "the venue liquidated"
 
         # The next daemon finds the execution, knows whose it is, and closes what hedged it.

@@ -197,7 +197,9 @@ class Account:
         number = trade_sequence(fill)
         if known is not None and number is not None and known.trade_sequence is not None:
             return number > known.trade_sequence
-        return fill.event_ns > self.base_ns
+        # A slow answer holds what happened after it was asked for.
+        changed_ns = 0 if known is None else known.event_ns
+        return fill.event_ns > max(self.base_ns, changed_ns)
 
     def told_funding(self, payment: Decimal, event_ns: int) -> None:
         """Take a funding payment, positive = received."""

@@ -104,6 +104,10 @@ class Resolver:
 
     async def _prove_absent(self, action: engine_actions.Resolve) -> None:
         key = action.client_order_id
+        if self._clock.now_ns() - action.created_ns > self._venue.executions_ns:
+            # Months of executions would be asked for that can decide nothing any more.
+            self._unresolved(action, "it is older than the executions the venue remembers")
+            return
         snapshot = await self._venue.account()
         listed = any(o.client_order_id == key for o in snapshot.open_orders)
         history_reaches = self._clock.now_ns() - action.created_ns <= self._venue.history_ns
@@ -168,8 +172,6 @@ class Resolver:
         filled: Decimal,
     ) -> str | None:
         # What speaks against every simple end; None = nothing does.
-        if self._clock.now_ns() - action.created_ns > self._venue.executions_ns:
-            return "it is older than the executions the venue remembers"
         if listed:
             return "listed as open, but not found by its id"
         if filled > action.quantity:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from counterpoise.domain.account import Position
+from counterpoise.domain.account import AccountSnapshot, Balance, Position
 from counterpoise.domain.orders import Fill, Side
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine.account import Account, after_fill, flat, realised_pnl
@@ -62,6 +62,36 @@ def account_with(position: Position) -> Account:
     world.market()
     world.reconcile(positions={"BTCUSDT": (str(position.quantity), str(position.entry_price))})
     return world.state.account
+
+
+def test_what_a_slow_answer_already_holds_is_not_added_to_it() -> None:
+    account = Account()
+    asked_ns, seized_ns = START_NS, START_NS + 240 * NS_PER_MS
+    cash = Balance(
+        currency="USDT",
+        wallet_balance=Decimal(10_000),
+        equity=Decimal(10_000),
+        available_margin=None,
+        initial_margin=None,
+        maintenance_margin=None,
+        event_ns=asked_ns,
+    )
+    answer = AccountSnapshot(
+        account_id="acc1",
+        balance=cash,
+        positions=(held("0.03", "50000", ns=seized_ns),),
+        open_orders=(),
+        event_ns=asked_ns,
+        received_ns=START_NS + 900 * NS_PER_MS,
+        positions_ns=asked_ns,
+    )
+    account.reconciled(answer, {"BTCUSDT": Decimal(50_000)})
+    account.count_from(answer)
+    account.told_fill(a_fill(Side.SELL, "0.07", "50000", ns=seized_ns, fill_id="100-1"))
+    assert account.unexplained(answer) == {}
+    later = a_fill(Side.SELL, "0.01", "50000", ns=seized_ns + NS_PER_MS, fill_id="100-2")
+    account.told_fill(later)
+    assert account.unexplained(answer) == {"BTCUSDT": (Decimal("0.02"), Decimal("0.03"))}
 
 
 def test_the_same_fill_told_twice_counts_once() -> None:

@@ -172,7 +172,9 @@ async def test_an_order_older_than_the_list_of_ended_ones_needs_it_not() -> None
 async def test_an_order_older_than_the_venues_memory_stays_unresolved() -> None:
     desk = Desk(late=True)
     desk.clock.ns += desk.venue.executions_ns
-    desk.venue.found = [None, None]
+    desk.venue.found = [None]
+    # Months of executions decide nothing any more and are not asked for.
+    desk.venue.account_error = VenueUnreachable("not to be asked")
     await desk.resolver.resolve(ASK)
     assert "older than the executions" in unresolved(desk)
 

@@ -64,9 +64,16 @@ KEY_SECONDS: Final = 60.0
 #: One request of the stream's own, ms.
 TIMEOUT_MS: Final = 5_000
 
-#: What the stream tells that needs no answer of ours.
+#: What the stream tells that needs no answer of ours. Stops (ALGO_UPDATE) are asked about by REST,
+#: and what one sends is told as any other order.
 _UNUSED: Final = frozenset(
-    {"TRADE_LITE", "STRATEGY_UPDATE", "GRID_UPDATE", "CONDITIONAL_ORDER_TRIGGER_REJECT"}
+    {
+        "ALGO_UPDATE",
+        "CONDITIONAL_ORDER_TRIGGER_REJECT",
+        "GRID_UPDATE",
+        "STRATEGY_UPDATE",
+        "TRADE_LITE",
+    }
 )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
+import structlog
 from aiohttp import web
 
 from counterpoise.domain.errors import StartRefused
@@ -89,6 +90,13 @@ def test_another_keys_end_is_none_of_ours(conversation):
     with pytest.raises(Dropped) as dropped:
         conversation.watch(at(2))
     assert dropped.value.at_once
+
+
+def test_only_what_nobody_documented_is_spoken_of(conversation):
+    with structlog.testing.capture_logs() as said:
+        for event in ("ALGO_UPDATE", "TRADE_LITE", "SOMETHING_NEW"):
+            assert conversation.hear(json.dumps({"e": event}).encode(), at(1)) == ()
+    assert [entry["event_name"] for entry in said] == ["SOMETHING_NEW"]
 
 
 class RealClock:

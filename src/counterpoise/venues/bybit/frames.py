@@ -113,6 +113,8 @@ class ExecutionRow(msgspec.Struct, rename="camel"):
     fee_currency: str = ""
     is_maker: bool | None = None
     exec_pnl: str = ""
+    #: Who made the order; "" = not told.
+    create_type: str = ""
 
 
 class PositionRow(msgspec.Struct, rename="camel"):

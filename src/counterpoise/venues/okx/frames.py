@@ -135,6 +135,10 @@ class AlgoRow(msgspec.Struct, rename="camel"):
     sz: str = ""
     sl_trigger_px: str = ""
     tp_trigger_px: str = ""
+    #: Of a trigger order, and of a trailing one: where it would act now, and where it begins.
+    trigger_px: str = ""
+    move_trigger_px: str = ""
+    active_px: str = ""
     reduce_only: str | bool = "false"
     #: The order it made, and what that filled, contracts.
     ord_id: str = ""

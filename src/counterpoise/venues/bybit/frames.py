@@ -58,6 +58,8 @@ class PricesRow(msgspec.Struct, rename="camel"):
     funding_rate: str = ""
     next_funding_time: str = ""
     funding_interval_hour: str = ""
+    #: Quote notional traded in 24 h.
+    turnover: str = msgspec.field(default="", name="turnover24h")
 
 
 class LiquidationRow(msgspec.Struct):

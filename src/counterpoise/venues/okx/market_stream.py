@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -26,7 +26,7 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues import capture, plausible
+from counterpoise.venues import capture, plausible, volumes
 from counterpoise.venues.connection import (
     Conversation,
     Dropped,
@@ -39,6 +39,7 @@ from counterpoise.venues.okx import frames
 from counterpoise.venues.okx.book_sync import BookSequence, Verdict
 from counterpoise.venues.okx.convert import base_from_contracts
 from counterpoise.venues.okx.endpoints import OkxEndpoints
+from counterpoise.venues.okx.session import OkxSession
 from counterpoise.venues.sharding import ShardedStream, shards
 from counterpoise.venues.silence import Rhythm, SilenceWatch
 
@@ -77,6 +78,9 @@ FUNDING_HOURS: Final = Decimal(8)
 
 #: Notice that the server is about to be upgraded: leave for another one.
 NOTICE_UPGRADE: Final = "64008"
+
+#: One request of the streams' own, ms.
+TIMEOUT_MS: Final = 5_000
 
 _SWAP_SUFFIX: Final = "-SWAP"
 
@@ -367,6 +371,7 @@ class OkxMarketStream:
         tap: capture.Tap | None = None,
     ) -> None:
         """`tap` is shown every frame as it was received."""
+        self._endpoints, self._symbols, self._clock = endpoints, symbols, clock
 
         def book(part: Symbols) -> Conversation:
             return BookConversation(endpoints, part, rhythm)
@@ -400,9 +405,22 @@ class OkxMarketStream:
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for stream in self._streams:
-                group.create_task(stream.run(feed))
+        session = OkxSession(self._endpoints, None, timeout_ms=TIMEOUT_MS)
+        ask = partial(session.read, "publicGetMarketTickers", instType="SWAP")
+        ours = {inst_id: instrument_id for instrument_id, (inst_id, _) in self._symbols.items()}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stream in self._streams:
+                    group.create_task(stream.run(feed))
+                group.create_task(volumes.follow(ask, _volume, ours, feed, self._clock))
+        finally:
+            await session.close()
+
+
+def _volume(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    # Swaps tell it in contracts and in base units.
+    quote = Decimal(row["volCcy24h"]) * Decimal(row["last"])
+    return str(row["instId"]), str(quote), ns_from_ms(row["ts"])
 
 
 def _argument(channel: str, inst_id: str) -> dict[str, str]:

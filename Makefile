@@ -9,7 +9,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --al
 RUN_ARGS := --profile demo $(if $(FRESH),--fresh)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy acceptance crash sim tamper replay bench golden lock clean
+.PHONY: help run test check tidy acceptance crash sim many tamper replay bench golden lock clean
 
 help: #-- print this list
 	@awk -F ':.*#-- ' '/^[a-z]+:.*#-- / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ crash: $(STAMP) #-- kill daemons at named points and audit the next start: RUNS=
 
 sim: $(STAMP) #-- play seeded days full of faults in virtual time and audit them: SEEDS=1-1000 JOBS=2 VENUE=bybit
 	$(BIN)/python tests/fault_campaign.py --seeds $(or $(SEEDS),1-1000) --jobs $(or $(JOBS),2) $(if $(VENUE),--venue $(VENUE))
+
+many: $(STAMP) #-- stream five hundred instruments of each venue, and rotate their connections
+	$(BIN)/pytest -m many tests/unit/venues/test_many_markets.py
 
 tamper: $(STAMP) #-- change the record in every way, as everybody, and count what is refused and found
 	$(BIN)/python tests/tamper_campaign.py

@@ -142,3 +142,38 @@ async def test_a_price_outside_the_band_is_told_as_such_and_a_market_order_goes(
         return (await desk.venue.account()).positions == ()
 
     await until(flat)
+
+
+async def test_what_a_stranger_has_okx_hold_back_is_listed_whatever_its_kind(desk, running):
+    if running.name != "okx":
+        pytest.skip("the others list what waits without asking by kind")
+    # The account's owner, by hand: without an id, and not reduce-only.
+    hand = desk.venue._session.orders
+    mark = desk.mark(CORE)
+    common = {"instId": "BTC-USDT-SWAP", "tdMode": "cross", "side": "buy", "sz": "3"}
+    above, below = (str((mark * Decimal(part)).quantize(1)) for part in ("1.2", "0.8"))
+    orders = [
+        {"ordType": "trigger", "triggerPx": above, "triggerPxType": "mark", "orderPx": "-1"},
+        {
+            "ordType": "conditional",
+            "tpTriggerPx": below,
+            "tpTriggerPxType": "mark",
+            "tpOrdPx": "-1",
+        },
+    ]
+    made = []
+    for each in orders:
+        answer = await hand.privatePostTradeOrderAlgo({**common, **each})
+        made.append(answer["data"][0]["algoId"])
+    try:
+        listed = {each.venue_order_id: each for each in await desk.venue.triggers()}
+        assert set(listed) == set(made)
+        for algo_id, price in zip(made, (above, below), strict=True):
+            found = listed[algo_id]
+            assert (found.client_order_id, found.reduce_only) == (None, False)
+            assert (found.side, found.quantity) == (Side.BUY, Decimal("0.03"))
+            assert found.trigger_price == Decimal(price)
+    finally:
+        over = [{"instId": "BTC-USDT-SWAP", "algoId": each} for each in made]
+        await hand.privatePostTradeCancelAlgos(over)
+    assert await desk.venue.triggers() == ()

@@ -58,8 +58,9 @@ class WaitingTrigger:
     side: Side
     #: Base units; None = all there is to close then.
     quantity: Decimal | None
-    #: Quote per base.
-    trigger_price: Decimal
+    #: Quote per base; None = not told: a trailing order that has not begun, or one that waits
+    #: for a time.
+    trigger_price: Decimal | None
     #: True = it cannot open or grow a position.
     reduce_only: bool
 

@@ -117,6 +117,17 @@ class LiquidationPrinted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradedVolume:
+    """How much was traded in the last 24 hours."""
+
+    instrument_id: str
+    #: Quote notional.
+    volume_quote: Decimal
+    event_ns: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamAlive:
     """Data or a pong arrived: unchanged values of this stream are still true."""
 
@@ -396,6 +407,7 @@ Event = (
     | MarkPrice
     | FundingRate
     | LiquidationPrinted
+    | TradedVolume
     | StreamAlive
     | StreamDown
     | PositionUpdate

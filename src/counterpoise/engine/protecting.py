@@ -410,7 +410,8 @@ def _listed_one(
             state=OrderState.ACCEPTED,
         )
         book.orders.adopt(found, created_ns=event.asked_ns, expires_ns=event.asked_ns)
-    book.trigger_prices[key] = trigger.trigger_price
+    if trigger.trigger_price is not None:
+        book.trigger_prices[key] = trigger.trigger_price
     if known is None or known.state is OrderState.ACCEPTED:
         return []
     return told(

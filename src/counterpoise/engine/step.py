@@ -40,7 +40,7 @@ def step(state: State, event: events.Event) -> list[actions.Action]:  # noqa: C9
         case events.MarkPrice():
             state.market.apply(event)
             return guarding.watch(state)
-        case events.FundingRate() | events.LiquidationPrinted():
+        case events.FundingRate() | events.LiquidationPrinted() | events.TradedVolume():
             state.market.apply(event)
             return []
         case events.StreamAlive() | events.StreamDown():

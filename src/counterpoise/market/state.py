@@ -15,10 +15,11 @@ from counterpoise.domain.events import (
     StreamDown,
     StreamName,
     Tick,
+    TradedVolume,
 )
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.rounding import float_from_decimal
-from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.market.baseline import Baseline
 from counterpoise.market.book import OrderBook
 from counterpoise.market.freshness import (
@@ -37,6 +38,9 @@ DEPTH_BPS: Final = 25
 #: it would make every later one look old.
 EVENT_AHEAD_SECONDS_MAX: Final = 60
 
+#: A volume told longer ago is not known any more, ns.
+VOLUME_AGE_NS_MAX: Final = NS_PER_HOUR
+
 MarketEvent = (
     BookSnapshot
     | BookDelta
@@ -44,6 +48,7 @@ MarketEvent = (
     | MarkPrice
     | FundingRate
     | LiquidationPrinted
+    | TradedVolume
     | StreamAlive
     | StreamDown
     | Tick
@@ -69,6 +74,7 @@ class Market:
             BookSnapshot: self._on_book_snapshot,
             FundingRate: self._on_funding,
             LiquidationPrinted: self._on_liquidation,
+            TradedVolume: self._on_volume,
             StreamAlive: self._on_stream_alive,
             StreamDown: self._on_stream_down,
             BookGap: self._on_book_gap,
@@ -173,6 +179,7 @@ class Market:
             missing=self._missing(entry, book, mark_age_ms, book_age_ms),
             depth_fraction_high=entry.baseline.depth_fraction_high(now_ns),
             depth_fall_fraction=entry.baseline.depth_fall_fraction(now_ns),
+            volume_quote=_volume(entry.volume, now_ns),
         )
 
     def _missing(
@@ -265,6 +272,11 @@ class Market:
         if event.instrument_id in self._entries and _is_positive(notional):
             self._liquidations.record(event.received_ns, float_from_decimal(notional))
 
+    def _on_volume(self, event: TradedVolume) -> None:
+        entry = self._entries.get(event.instrument_id)
+        if entry is not None and event.volume_quote.is_finite() and event.volume_quote >= 0:
+            entry.volume = event
+
     def _on_stream_alive(self, event: StreamAlive) -> None:
         self._liveness[event.stream].prove(event.received_ns)
 
@@ -284,6 +296,12 @@ class Market:
                 entry.sample(event.now_ns)
 
 
+def _volume(told: TradedVolume | None, now_ns: int) -> float | None:
+    if told is None or now_ns - told.received_ns > VOLUME_AGE_NS_MAX:
+        return None
+    return float_from_decimal(told.volume_quote)
+
+
 class _Entry:
     # All that is known of one instrument.
     __slots__ = (
@@ -297,6 +315,7 @@ class _Entry:
         "mark",
         "mark_event_ns",
         "mark_life",
+        "volume",
     )
 
     def __init__(self, instrument: Instrument) -> None:
@@ -306,6 +325,7 @@ class _Entry:
         self.mark_life = Confirmation()
         self.index: Decimal | None = None
         self.funding: FundingRate | None = None
+        self.volume: TradedVolume | None = None
         self.book: OrderBook | None = None
         self.book_life = Confirmation()
         # True after a disconnect: the held book only ages until the new connection's snapshot.

@@ -15,6 +15,7 @@ from counterpoise.domain.events import (
     StreamDown,
     StreamName,
     Tick,
+    TradedVolume,
 )
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.market.freshness import FreshnessLimits
@@ -331,3 +332,25 @@ def test_a_crossed_book_is_not_sampled():
     for minute in range(62):
         one.apply(snapshot("101", "100", at=NOW + minute * MINUTE))
     assert seen(one, NOW + 61 * MINUTE).spread_ratio is None
+
+
+def volume(value: str, at: int = NOW, instrument_id: str = "BTCUSDT") -> TradedVolume:
+    return TradedVolume(
+        instrument_id=instrument_id, volume_quote=Decimal(value), event_ns=at, received_ns=at
+    )
+
+
+def test_the_volume_of_a_day_is_known_for_an_hour():
+    market = Market([BTC, ETH], FreshnessLimits())
+    assert market.view(NOW).instruments["BTCUSDT"].volume_quote is None
+    market.apply(volume("1234567.5"))
+    market.apply(volume("9", instrument_id="NOSUCH"))
+    view = market.view(NOW + 60 * MINUTE)
+    assert view.instruments["BTCUSDT"].volume_quote == 1_234_567.5
+    assert view.instruments["ETHUSDT"].volume_quote is None
+    assert market.view(NOW + 60 * MINUTE + 1).instruments["BTCUSDT"].volume_quote is None
+    # A market that stands still has none; a figure nobody means changes nothing.
+    market.apply(volume("0", at=NOW + MINUTE))
+    for figure in ("-1", "NaN", "Infinity"):
+        market.apply(volume(figure, at=NOW + MINUTE))
+    assert market.view(NOW + MINUTE).instruments["BTCUSDT"].volume_quote == 0.0

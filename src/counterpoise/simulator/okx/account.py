@@ -48,6 +48,8 @@ def position_row(desk: Desk, position: PositionState, account: AccountState) -> 
         index=desk.venue.display.index(position.instrument_id),
         last=exchange.last(position.instrument_id),
     )
+    rank = exchange.adl_rank(desk.account_id, position.instrument_id, position.position_side)
+    row["adl"] = str(rank)
     if desk.faults.takes(FaultKind.EMPTY_MARGINS):
         row |= dict.fromkeys(("imr", "mmr", "mgnRatio", "liqPx", "margin"), "")
     return row

@@ -15,7 +15,7 @@ from counterpoise.simulator.okx.symbols import BY_INSTRUMENT, CURRENCY, millisec
 
 # Position fields of products and modes the simulator does not have.
 _POSITION_EMPTY: Final[Row] = {
-    "adl": "1",
+    "adl": "",
     "availPos": "",
     "baseBal": "",
     "baseBorrowed": "",

@@ -134,7 +134,7 @@ async def _order_limits(session: BinanceSession) -> None:
     # The account's own limits of orders, which may be far above those of exchangeInfo. Not every
     # environment answers; then exchangeInfo's count.
     with contextlib.suppress(VenueRejected):
-        session.allow(await session.rows("fapiPrivateGetRateLimitOrder"))
+        session.allow(await session.rows("fapiPrivateGetRateLimitOrder"), of_account=True)
 
 
 async def instrument(session: BinanceSession, listing: Listing) -> Instrument:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.instruments import InstrumentState, MarginTier
-from counterpoise.domain.orders import OrderKind, OrderState, TimeInForce
+from counterpoise.domain.orders import FillCause, OrderKind, OrderState, TimeInForce
 
 #: One contract is one base unit.
 CONTRACT_SIZE: Final = Decimal(1)
@@ -123,3 +123,21 @@ def order_type(kind: OrderKind) -> str:
 def time_in_force(time: TimeInForce, *, post_only: bool) -> str:
     """Return Binance's timeInForce of a limit order; GTX is refused if it would take."""
     return "GTX" if post_only else _TIMES[time]
+
+
+#: How the client ids of orders begin that Binance made itself -> whose doing they are.
+_OWN_ORDERS: Final[tuple[tuple[str, FillCause], ...]] = (
+    ("autoclose-", FillCause.LIQUIDATION),
+    ("adl_autoclose", FillCause.ADL),
+    ("settlement_autoclose-", FillCause.SETTLEMENT),
+)
+
+
+def fill_cause(client_id: str) -> FillCause:
+    """Return whose doing an order with this client id is (source: User Data Streams, order update).
+
+    A person can choose an id, but not one that begins so.
+    """
+    return next(
+        (cause for prefix, cause in _OWN_ORDERS if client_id.startswith(prefix)), FillCause.ORDER
+    )

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -17,7 +17,7 @@ from counterpoise.domain.events import Event, FundingRate, LiquidationPrinted, M
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues import capture
+from counterpoise.venues import capture, volumes
 from counterpoise.venues.binance import frames, reads
 from counterpoise.venues.binance.books import BookConversation, PublicConversation, Symbols
 from counterpoise.venues.binance.endpoints import BinanceEndpoints
@@ -218,5 +218,16 @@ class BinanceMarketStream:
                 group.create_task(desk.run())
                 group.create_task(funding_intervals(session, symbols, self._intervals))
                 group.create_task(reads.follow_limits(session))
+                group.create_task(self._tell_volumes(session, feed))
         finally:
             await session.close()
+
+    async def _tell_volumes(self, session: BinanceSession, feed: Feed) -> None:
+        ours = {symbol: instrument_id for instrument_id, (symbol, _) in self._symbols.items()}
+        await volumes.follow(
+            partial(session.rows, "fapiPublicGetTicker24hr"), _volume, ours, feed, self._clock
+        )
+
+
+def _volume(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    return str(row["symbol"]), str(row["quoteVolume"]), ns_from_ms(row["closeTime"])

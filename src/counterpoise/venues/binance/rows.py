@@ -5,7 +5,7 @@ from decimal import Decimal
 from counterpoise.domain.account import Balance, OpenOrder, Position
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import TERMINAL, Fill, Liquidity, Side
-from counterpoise.venues.binance.convert import ORDER_STATES
+from counterpoise.venues.binance.convert import ORDER_STATES, fill_cause
 from counterpoise.venues.binance.frames import (
     AccountRow,
     OrderEvent,
@@ -68,6 +68,7 @@ def streamed_fill(row: OrderEvent, received_ns: int) -> Fill | None:
         realised_pnl=optional_decimal(row.realised),
         event_ns=ns_from_ms(row.traded_ms),
         received_ns=received_ns,
+        cause=fill_cause(row.client_id),
     )
 
 
@@ -121,6 +122,8 @@ def fill(row: TradeRow, client_order_id: str | None, received_ns: int) -> Fill:
         realised_pnl=optional_decimal(row.realized_pnl),
         event_ns=ns_from_ms(row.time),
         received_ns=received_ns,
+        # An order whose name nobody knows any more may have been anybody's.
+        cause=None if client_order_id is None else fill_cause(client_order_id),
     )
 
 

@@ -54,14 +54,21 @@ class BinanceSession(RestSession):
         #: What Binance allows, as it told last.
         self.allowed = allowed
         self._shares = shares
+        self._own_orders = False
         self._ahead_ns = 0
         for client in {id(each): each for each in (self.orders, self.reads)}.values():
             heard_by(client, self._heed)
 
-    def allow(self, rate_limits: object) -> None:
-        """Take `rateLimits` rows; what says nothing we can read changes nothing."""
+    def allow(self, rate_limits: object, *, of_account: bool = False) -> None:
+        """Take `rateLimits` rows; what says nothing we can read changes nothing.
+
+        Limits of orders that the account has of its own stay, whatever exchangeInfo says later.
+        """
         if isinstance(rate_limits, Sequence):
             rows = [row for row in rate_limits if isinstance(row, Mapping)]
+            self._own_orders = self._own_orders or (of_account and bool(rows))
+            if self._own_orders and not of_account:
+                rows = [row for row in rows if row.get("rateLimitType") != "ORDERS"]
             self.allowed = self.allowed.told(rows)
             self.lanes.allow(self._shares(self.allowed))
 

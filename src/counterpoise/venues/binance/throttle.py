@@ -151,6 +151,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "fapiPrivateV3GetPositionRisk": 5,
     "fapiPrivateGetOpenOrders": 40,
     "fapiPrivateGetOpenAlgoOrders": 40,
+    "fapiPublicGetTicker24hr": 40,
     "fapiPrivateGetAllOrders": 5,
     "fapiPrivateGetUserTrades": 5,
     "fapiPrivateGetIncome": 30,

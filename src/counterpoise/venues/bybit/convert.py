@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.instruments import InstrumentState
-from counterpoise.domain.orders import OrderKind, OrderState, Side, TimeInForce
+from counterpoise.domain.orders import FillCause, OrderKind, OrderState, Side, TimeInForce
 from counterpoise.venues.figures import positive_decimal
 
 #: The product this adapter trades.
@@ -33,6 +33,16 @@ WAITING: Final = frozenset({"Untriggered", "Triggered"})
 #: `execType` that are trades: ours, deleveraging, liquidation, a delisting's settlement and a
 #: block. Funding is none, and anything else never becomes a fill.
 TRADES: Final = frozenset({"Trade", "AdlTrade", "BustTrade", "Settle", "BlockTrade"})
+#: `execType` and `createType` of what is not an order of the account's -> whose doing it is.
+_CAUSES: Final[Mapping[str, FillCause]] = {
+    "AdlTrade": FillCause.ADL,
+    "BustTrade": FillCause.LIQUIDATION,
+    "Settle": FillCause.SETTLEMENT,
+    "CreateByLiq": FillCause.LIQUIDATION,
+    "CreateByTakeOver_PassThrough": FillCause.LIQUIDATION,
+    "CreateByAdl_PassThrough": FillCause.ADL,
+    "CreateBySettle": FillCause.SETTLEMENT,
+}
 #: `execType` that move cash alone.
 NO_TRADES: Final = frozenset({"Funding", "SessionSettlePnL"})
 
@@ -134,3 +144,12 @@ def side_name(side: Side) -> str:
 def _hours(minutes: object) -> Decimal | None:
     # instruments-info counts it in minutes.
     return Decimal(str(minutes)) / 60 if minutes else None
+
+
+def fill_cause(exec_type: str, create_type: str) -> FillCause:
+    """Return whose doing an execution is.
+
+    A liquidation in steps fills as an ordinary trade of an order Bybit made (source: enums
+    `execType` and `createType`).
+    """
+    return _CAUSES.get(exec_type) or _CAUSES.get(create_type, FillCause.ORDER)

@@ -58,6 +58,8 @@ class PricesRow(msgspec.Struct, rename="camel"):
     funding_rate: str = ""
     next_funding_time: str = ""
     funding_interval_hour: str = ""
+    #: Quote notional traded in 24 h.
+    turnover: str = msgspec.field(default="", name="turnover24h")
 
 
 class LiquidationRow(msgspec.Struct):
@@ -113,6 +115,8 @@ class ExecutionRow(msgspec.Struct, rename="camel"):
     fee_currency: str = ""
     is_maker: bool | None = None
     exec_pnl: str = ""
+    #: Who made the order; "" = not told.
+    create_type: str = ""
 
 
 class PositionRow(msgspec.Struct, rename="camel"):

@@ -22,6 +22,7 @@ from counterpoise.domain.events import (
     LiquidationPrinted,
     MarkPrice,
     StreamName,
+    TradedVolume,
 )
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
@@ -65,6 +66,9 @@ SNAPSHOT_WITHIN_SECONDS_MAX: Final = 640
 #: A mark that did not change is told again with the next ticker after this, ns; so is a rate.
 MARK_AGAIN_NS: Final = 1 * NS_PER_SECOND
 FUNDING_AGAIN_NS: Final = 30 * NS_PER_SECOND
+
+#: A volume, which changes with every trade, is told this often, ns.
+VOLUME_AGAIN_NS: Final = 60 * NS_PER_SECOND
 
 #: Where a ticker does not tell the interval.
 FUNDING_HOURS: Final = Decimal(8)
@@ -238,6 +242,8 @@ class _Prices:
     interval_hours: Decimal = FUNDING_HOURS
     mark_told_ns: int = 0
     funding_told_ns: int = 0
+    volume: Decimal | None = None
+    volume_told_ns: int = 0
 
     def take(self, row: frames.PricesRow) -> tuple[bool, bool]:
         """Take what a message has; return whether a price and whether the funding changed.
@@ -249,10 +255,11 @@ class _Prices:
         rate = plausible.figure(row.funding_rate) if row.funding_rate else self.rate
         hours = row.funding_interval_hour
         interval_hours = plausible.figure(hours) if hours else self.interval_hours
+        volume = plausible.figure(row.turnover) if row.turnover else self.volume
         if row.next_funding_time:
             self.funding_ns = ns_from_ms(row.next_funding_time)
         self.mark, self.index = mark, index
-        self.rate, self.interval_hours = rate, interval_hours
+        self.rate, self.interval_hours, self.volume = rate, interval_hours, volume
         return (
             bool(row.mark_price or row.index_price),
             bool(row.funding_rate or row.next_funding_time or hours),
@@ -344,6 +351,17 @@ class MarkConversation(PublicConversation):
                     rate=known.rate,
                     funding_ns=known.funding_ns,
                     interval_hours=known.interval_hours,
+                    event_ns=event_ns,
+                    received_ns=received_ns,
+                )
+            )
+        again = received_ns - known.volume_told_ns >= VOLUME_AGAIN_NS
+        if known.volume is not None and again:
+            known.volume_told_ns = received_ns
+            events.append(
+                TradedVolume(
+                    instrument_id=instrument_id,
+                    volume_quote=known.volume,
                     event_ns=event_ns,
                     received_ns=received_ns,
                 )

@@ -5,7 +5,7 @@ from decimal import Decimal
 from counterpoise.domain.account import Balance, OpenOrder, Position
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import TERMINAL, Fill, Liquidity, OrderState
-from counterpoise.venues.bybit.convert import NO_REASONS, ORDER_STATES, SIDES
+from counterpoise.venues.bybit.convert import NO_REASONS, ORDER_STATES, SIDES, fill_cause
 from counterpoise.venues.bybit.frames import ExecutionRow, OrderRow, PositionRow, WalletRow
 from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_decimal
 
@@ -64,6 +64,7 @@ def fill(row: ExecutionRow, settle: str, received_ns: int) -> Fill:
         realised_pnl=optional_decimal(row.exec_pnl),
         event_ns=ns_from_ms(row.exec_time),
         received_ns=received_ns,
+        cause=fill_cause(row.exec_type, row.create_type),
     )
 
 

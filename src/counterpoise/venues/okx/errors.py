@@ -102,6 +102,9 @@ KEY_REMEDIES: Final[Mapping[str, str]] = {
 ALREADY_OVER: Final = frozenset({"51400", "51401", "51402", "51405", "51410", "51603"})
 
 #: A query that finds no order. An instrument that is not there (51001) proves nothing about one.
+#: A parameter OKX does not take.
+WRONG_PARAMETER: Final = frozenset({"51000"})
+
 NOT_FOUND: Final = frozenset({"51603"})
 
 #: Refused for being too many: an order was not placed, a read may be asked again.

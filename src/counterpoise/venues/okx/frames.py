@@ -69,6 +69,25 @@ class FundingRow(msgspec.Struct, rename="camel"):
     ts: str = ""
 
 
+class LiquidationDetail(msgspec.Struct, rename="camel"):
+    """One liquidation of an instrument."""
+
+    #: Of the order, "sell" closes a long position.
+    side: str
+    #: Contracts.
+    sz: str
+    #: Price of bankruptcy.
+    bk_px: str
+    ts: str
+
+
+class LiquidationRow(msgspec.Struct, rename="camel"):
+    """Channel liquidation-orders."""
+
+    inst_id: str
+    details: tuple[LiquidationDetail, ...] = ()
+
+
 class OrderRow(msgspec.Struct, rename="camel"):
     """An order: channel orders, trade/order, trade/orders-pending."""
 
@@ -116,6 +135,10 @@ class AlgoRow(msgspec.Struct, rename="camel"):
     sz: str = ""
     sl_trigger_px: str = ""
     tp_trigger_px: str = ""
+    #: Of a trigger order, and of a trailing one: where it would act now, and where it begins.
+    trigger_px: str = ""
+    move_trigger_px: str = ""
+    active_px: str = ""
     reduce_only: str | bool = "false"
     #: The order it made, and what that filled, contracts.
     ord_id: str = ""
@@ -160,6 +183,8 @@ class PositionRow(msgspec.Struct, rename="camel"):
     mark_px: str = ""
     trade_id: str = ""
     u_time: str = ""
+    #: 0 (last) to 5 (next) in the queue for ADL; "" = not told.
+    adl: str = ""
 
 
 class BalanceDetail(msgspec.Struct, rename="camel"):
@@ -195,6 +220,7 @@ class BillRow(msgspec.Struct, rename="camel"):
 FRAME = msgspec.json.Decoder(Frame)
 BOOKS = msgspec.json.Decoder(tuple[BookRow, ...])
 MARKS = msgspec.json.Decoder(tuple[MarkRow, ...])
+LIQUIDATIONS = msgspec.json.Decoder(tuple[LiquidationRow, ...])
 INDEXES = msgspec.json.Decoder(tuple[IndexRow, ...])
 FUNDINGS = msgspec.json.Decoder(tuple[FundingRow, ...])
 ORDERS = msgspec.json.Decoder(tuple[OrderRow, ...])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -19,12 +19,14 @@ from counterpoise.domain.events import (
     Event,
     FundingRate,
     Level,
+    LiquidationPrinted,
     MarkPrice,
     StreamName,
 )
+from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues import capture, plausible
+from counterpoise.venues import capture, plausible, volumes
 from counterpoise.venues.connection import (
     Conversation,
     Dropped,
@@ -35,7 +37,9 @@ from counterpoise.venues.connection import (
 from counterpoise.venues.figures import ns_from_ms
 from counterpoise.venues.okx import frames
 from counterpoise.venues.okx.book_sync import BookSequence, Verdict
+from counterpoise.venues.okx.convert import base_from_contracts
 from counterpoise.venues.okx.endpoints import OkxEndpoints
+from counterpoise.venues.okx.session import OkxSession
 from counterpoise.venues.sharding import ShardedStream, shards
 from counterpoise.venues.silence import Rhythm, SilenceWatch
 
@@ -74,6 +78,9 @@ FUNDING_HOURS: Final = Decimal(8)
 
 #: Notice that the server is about to be upgraded: leave for another one.
 NOTICE_UPGRADE: Final = "64008"
+
+#: One request of the streams' own, ms.
+TIMEOUT_MS: Final = 5_000
 
 _SWAP_SUFFIX: Final = "-SWAP"
 
@@ -232,7 +239,7 @@ class BookConversation(PublicConversation):
 
 
 class MarkConversation(PublicConversation):
-    """Channels mark-price, index-tickers and funding-rate of every instrument."""
+    """Channels mark-price, index-tickers and funding-rate of every instrument, and liquidations."""
 
     def __init__(
         self, endpoints: OkxEndpoints, symbols: Symbols, rhythm: Rhythm | None = None
@@ -241,6 +248,7 @@ class MarkConversation(PublicConversation):
         self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
         self._instruments = {inst_id: ours for ours, (inst_id, _) in symbols.items()}
+        self._units = dict(symbols.values())
         #: Last index by OKX's index id ("BTC-USDT") and when it arrived.
         self._indexes: dict[str, tuple[Decimal, int]] = {}
 
@@ -260,10 +268,12 @@ class MarkConversation(PublicConversation):
             arguments.append(_argument("mark-price", inst_id))
             arguments.append(_argument("index-tickers", _index_of(inst_id)))
             arguments.append(_argument("funding-rate", inst_id))
+        # One for all swaps there are: OKX tells at most one liquidation a second of each.
+        arguments.append({"channel": "liquidation-orders", "instType": "SWAP"})
         self.ask("subscribe", arguments)
 
     def hear(self, frame: bytes, received_ns: int) -> Sequence[Event] | None:
-        """Return marks and funding rates; an index travels with the next mark."""
+        """Return marks, funding rates and liquidations; an index travels with the next mark."""
         message = frames.FRAME.decode(frame)
         if message.event or message.arg is None:
             self.control(message)
@@ -277,6 +287,8 @@ class MarkConversation(PublicConversation):
             return ()
         if channel == "funding-rate":
             return self._fundings(message.data, received_ns)
+        if channel == "liquidation-orders":
+            return self._liquidations(message.data, received_ns)
         return None
 
     def watch(self, now_ns: int) -> None:
@@ -305,6 +317,21 @@ class MarkConversation(PublicConversation):
                 )
             )
         return events
+
+    def _liquidations(self, data: bytes, received_ns: int) -> list[Event]:
+        return [
+            LiquidationPrinted(
+                instrument_id=self._instruments[row.inst_id],
+                side=Side(each.side),
+                quantity=base_from_contracts(Decimal(each.sz), self._units[row.inst_id]),
+                price=Decimal(each.bk_px),
+                event_ns=ns_from_ms(each.ts),
+                received_ns=received_ns,
+            )
+            for row in frames.LIQUIDATIONS.decode(data)
+            if row.inst_id in self._instruments
+            for each in row.details
+        ]
 
     def _fundings(self, data: bytes, received_ns: int) -> list[Event]:
         events: list[Event] = []
@@ -344,6 +371,7 @@ class OkxMarketStream:
         tap: capture.Tap | None = None,
     ) -> None:
         """`tap` is shown every frame as it was received."""
+        self._endpoints, self._symbols, self._clock = endpoints, symbols, clock
 
         def book(part: Symbols) -> Conversation:
             return BookConversation(endpoints, part, rhythm)
@@ -377,9 +405,22 @@ class OkxMarketStream:
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for stream in self._streams:
-                group.create_task(stream.run(feed))
+        session = OkxSession(self._endpoints, None, timeout_ms=TIMEOUT_MS)
+        ask = partial(session.read, "publicGetMarketTickers", instType="SWAP")
+        ours = {inst_id: instrument_id for instrument_id, (inst_id, _) in self._symbols.items()}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stream in self._streams:
+                    group.create_task(stream.run(feed))
+                group.create_task(volumes.follow(ask, _volume, ours, feed, self._clock))
+        finally:
+            await session.close()
+
+
+def _volume(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    # Swaps tell it in contracts and in base units.
+    quote = Decimal(row["volCcy24h"]) * Decimal(row["last"])
+    return str(row["instId"]), str(quote), ns_from_ms(row["ts"])
 
 
 def _argument(channel: str, inst_id: str) -> dict[str, str]:

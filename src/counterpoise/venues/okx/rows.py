@@ -125,6 +125,7 @@ def position(row: PositionRow, instrument_id: str, contract_size: Decimal) -> Po
         # A liquidation or ADL has a negative number, which orders nothing (venues.md 5.4).
         trade_sequence=int(row.trade_id) if row.trade_id.isdigit() else None,
         mark=positive_decimal(row.mark_px),
+        adl_rank=None if flat else _adl_rank(row.adl),
     )
 
 
@@ -143,6 +144,11 @@ def balance(row: BalanceRow, currency: str) -> Balance | None:
                 event_ns=ns_from_ms(row.u_time or detail.u_time),
             )
     return None
+
+
+def _adl_rank(text: str) -> int | None:
+    # OKX has six levels, of which the two lowest are our last place.
+    return max(int(text), 1) if text.isascii() and text.isdigit() else None
 
 
 def _cancel_reason(row: OrderRow) -> str:

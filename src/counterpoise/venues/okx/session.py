@@ -26,8 +26,9 @@ class OkxSession(RestSession):
     outcomes = errors.TABLE
 
     def __init__(
-        self, endpoints: OkxEndpoints, credentials: OkxCredentials, *, timeout_ms: int
+        self, endpoints: OkxEndpoints, credentials: OkxCredentials | None, *, timeout_ms: int
     ) -> None:
+        """Without a key (None) only what is public can be read."""
         super().__init__(
             _client(endpoints, credentials, timeout_ms),
             _client(endpoints, credentials, timeout_ms),
@@ -67,13 +68,20 @@ class OkxSession(RestSession):
         return list(answer["data"])
 
 
-def _client(endpoints: OkxEndpoints, credentials: OkxCredentials, timeout_ms: int) -> Any:
+def _client(endpoints: OkxEndpoints, credentials: OkxCredentials | None, timeout_ms: int) -> Any:
+    key = (
+        {}
+        if credentials is None
+        else {
+            "apiKey": credentials.api_key,
+            "secret": credentials.secret,
+            "password": credentials.passphrase,
+        }
+    )
     client = without_retries(
         okx(
             {
-                "apiKey": credentials.api_key,
-                "secret": credentials.secret,
-                "password": credentials.passphrase,
+                **key,
                 "timeout": timeout_ms,
                 "enableRateLimit": False,
                 "headers": {DEMO_HEADER: "1"} if endpoints.simulated_trading else {},

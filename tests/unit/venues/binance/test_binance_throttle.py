@@ -134,6 +134,18 @@ async def test_the_lanes_follow_what_exchange_info_and_the_account_say(venue, st
     assert session.lanes.limits == Allowance(weight_minute=1_200).account_lanes()
 
 
+async def test_limits_of_orders_that_the_account_has_of_its_own_stay(venue, stub):
+    session = venue._session
+    session.allow([limit_row("ORDERS", "SECOND", 10, 10_000)], of_account=True)
+    stub.answers[INFO]["rateLimits"] = [
+        limit_row("REQUEST_WEIGHT", "MINUTE", 1, 1_200),
+        limit_row("ORDERS", "SECOND", 10, 300),
+    ]
+    await venue.instrument_states(["BTCUSDT"])
+    assert session.allowed.weight_minute == 1_200
+    assert session.allowed.orders_ten_seconds == 10_000
+
+
 async def test_a_weight_that_others_used_up_makes_reads_wait_and_no_reduction(
     venue, stub, journal_order
 ):

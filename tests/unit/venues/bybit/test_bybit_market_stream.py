@@ -10,6 +10,7 @@ from counterpoise.domain.events import (
     FundingRate,
     LiquidationPrinted,
     MarkPrice,
+    TradedVolume,
 )
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_SECOND
@@ -210,3 +211,20 @@ def test_a_ticker_that_falls_silent_costs_the_connection(marks):
     marks.hear(frame("tickers.BTCUSDT", TICKER), NOW_NS + 20 * NS_PER_SECOND)
     with pytest.raises(Dropped, match="ETHUSDT"):
         marks.watch(NOW_NS + 31 * NS_PER_SECOND)
+
+
+def test_the_volume_of_a_day_is_told_once_a_minute(marks):
+    whole = TICKER | {"turnover24h": "2352.94950046"}
+    told = marks.hear(frame("tickers.BTCUSDT", whole), NOW_NS)
+    (first,) = [event for event in told if isinstance(event, TradedVolume)]
+    assert (first.instrument_id, first.volume_quote) == ("BTCUSDT", Decimal("2352.94950046"))
+
+    def after(seconds: int, **changed: str) -> list[Decimal]:
+        row = frame("tickers.BTCUSDT", {"symbol": "BTCUSDT", **changed}, "delta")
+        events = marks.hear(row, NOW_NS + seconds * NS_PER_SECOND)
+        return [each.volume_quote for each in events if isinstance(each, TradedVolume)]
+
+    assert after(30, turnover24h="2400") == []
+    # What stayed is left out and told all the same.
+    assert after(60) == [Decimal(2400)]
+    assert after(119) == []

@@ -146,7 +146,8 @@ def test_requests_are_of_bounded_length():
     conversation.begin(0)
     asked = requests(conversation)
     assert max(len(request["args"]) for request in asked) == market_stream.ARGUMENTS_MAX
-    assert sum(len(request["args"]) for request in asked) == 360
+    # Three of each instrument, and the liquidations of all.
+    assert sum(len(request["args"]) for request in asked) == 361
 
 
 def test_an_upgrade_notice_leaves_at_once(books):
@@ -171,13 +172,14 @@ def marks(symbols):
 
 def test_everything_a_mark_needs_is_subscribed(marks):
     (request,) = requests(marks)
-    assert {(each["channel"], each["instId"]) for each in request["args"]} == {
+    assert {(each["channel"], each.get("instId")) for each in request["args"]} == {
         ("mark-price", "BTC-USDT-SWAP"),
         ("index-tickers", "BTC-USDT"),
         ("funding-rate", "BTC-USDT-SWAP"),
         ("mark-price", "ETH-USDT-SWAP"),
         ("index-tickers", "ETH-USDT"),
         ("funding-rate", "ETH-USDT-SWAP"),
+        ("liquidation-orders", None),
     }
 
 
@@ -311,7 +313,10 @@ async def test_books_and_marks_have_a_socket_each(streams, heard):
     channels = sorted(
         sorted({argument["channel"] for argument in request["args"]}) for request in streams.asked
     )
-    assert channels == [["books"], ["funding-rate", "index-tickers", "mark-price"]]
+    assert channels == [
+        ["books"],
+        ["funding-rate", "index-tickers", "liquidation-orders", "mark-price"],
+    ]
     assert len(streams.connections) == 2
 
 

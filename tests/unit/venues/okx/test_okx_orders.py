@@ -221,7 +221,7 @@ async def test_reductions_never_wait_for_the_lane(venue, stub, journal_order):
     async with lanes.order(reduce_only=False):
         pass
     order = await journal_order(quantity="1", side=Side.SELL, reduce_only=True)
-    await asyncio.wait_for(venue.submit(order), 0.5)
+    await asyncio.wait_for(venue.submit(order), 1.5)
     increase = await journal_order(quantity="1")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(venue.submit(increase), 0.3)

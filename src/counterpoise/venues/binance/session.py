@@ -11,7 +11,7 @@ from counterpoise.domain.units import NS_PER_MS
 from counterpoise.venues.binance import errors
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.throttle import WEIGHTS
-from counterpoise.venues.session import RestSession, without_retries
+from counterpoise.venues.session import RestSession, public_only, without_retries
 from counterpoise.venues.throttle import LOOPBACK_LIMITS, LaneLimits, Lanes
 
 #: Requests are stamped this far behind the venue's clock, because Binance refuses a stamp that is
@@ -117,4 +117,4 @@ def _client(
     client.urls["api"] = urls
     for name in ("test", "demo"):
         client.urls.pop(name, None)
-    return client
+    return public_only(client) if credentials is None else client

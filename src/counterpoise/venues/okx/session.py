@@ -8,7 +8,7 @@ from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.venues.okx import errors
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.throttle import VENUE_LIMITS
-from counterpoise.venues.session import Call, RestSession, Row, without_retries
+from counterpoise.venues.session import Call, RestSession, Row, public_only, without_retries
 from counterpoise.venues.throttle import LOOPBACK_LIMITS, Lanes
 
 __all__ = ["DEADLINE_FIELD", "OkxSession", "Row"]
@@ -26,11 +26,13 @@ class OkxSession(RestSession):
     outcomes = errors.TABLE
 
     def __init__(
-        self, endpoints: OkxEndpoints, credentials: OkxCredentials, *, timeout_ms: int
+        self, endpoints: OkxEndpoints, credentials: OkxCredentials | None, *, timeout_ms: int
     ) -> None:
+        """Without a key (None) only what is public can be asked."""
+        reads = _client(endpoints, credentials, timeout_ms)
         super().__init__(
-            _client(endpoints, credentials, timeout_ms),
-            _client(endpoints, credentials, timeout_ms),
+            reads if credentials is None else _client(endpoints, credentials, timeout_ms),
+            reads,
             Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else VENUE_LIMITS),
         )
         self.endpoints = endpoints
@@ -62,13 +64,20 @@ class OkxSession(RestSession):
         return list(answer["data"])
 
 
-def _client(endpoints: OkxEndpoints, credentials: OkxCredentials, timeout_ms: int) -> Any:
+def _client(endpoints: OkxEndpoints, credentials: OkxCredentials | None, timeout_ms: int) -> Any:
+    key = (
+        {}
+        if credentials is None
+        else {
+            "apiKey": credentials.api_key,
+            "secret": credentials.secret,
+            "password": credentials.passphrase,
+        }
+    )
     client = without_retries(
         okx(
             {
-                "apiKey": credentials.api_key,
-                "secret": credentials.secret,
-                "password": credentials.passphrase,
+                **key,
                 "timeout": timeout_ms,
                 "enableRateLimit": False,
                 "headers": {DEMO_HEADER: "1"} if endpoints.simulated_trading else {},
@@ -97,4 +106,4 @@ def _client(endpoints: OkxEndpoints, credentials: OkxCredentials, timeout_ms: in
         return request
 
     client.sign = sign_with_deadline
-    return client
+    return public_only(client) if credentials is None else client

@@ -89,25 +89,37 @@ class MirrorExchange(Trading):
         return self._desk.drain()
 
     def lists(self, instrument_id: str) -> bool:
-        """Tell whether the instrument was listed here."""
-        return instrument_id in self._books
+        """Tell whether the instrument is listed here."""
+        delisted = self._desk.clearing.listing.delisted(instrument_id)
+        return instrument_id in self._books and not delisted
 
     def quoted(self, instrument_id: str) -> bool:
         """Tell whether book and mark of an instrument are known now: an order can be carried out."""
         book = self._books.get(instrument_id)
         return book is not None and book.known and self._board.has(instrument_id)
 
-    def valued(self) -> bool:
-        """Tell whether every position has a mark: the account's equity is known."""
+    def marked(self, instrument_id: str) -> bool:
+        """Tell whether an instrument has a mark."""
+        return self._board.has(instrument_id)
+
+    def held(self) -> tuple[str, ...]:
+        """Return the instruments of the account's positions."""
         wallet = self._desk.clearing.wallet(self.account_id)
+        return tuple(sorted({each.instrument_id for each in wallet.held()}))
+
+    def traded(self) -> tuple[str, ...]:
+        """Return the instruments the account holds or has an order or a stop in."""
         orders = self._desk.registry.open_orders(self.account_id)
-        named = {each.instrument_id for each in wallet.held()}
-        named |= {each.instrument_id for each in orders}
-        return all(self._board.has(each) for each in named)
+        named = {*self.held(), *(each.instrument_id for each in orders)}
+        return tuple(sorted(named | self._triggers.busy(self.account_id)))
+
+    def valued(self) -> bool:
+        """Tell whether all that is held or ordered has a mark: the account's equity is known."""
+        return all(self._board.has(each) for each in self.traded())
 
     def at(self, now_ns: int) -> None:
-        """Let time pass; it never goes back."""
-        self._desk.now_ns = max(self._desk.now_ns, now_ns)
+        """Let time pass. It never stands still: what was told of a moment holds all before it."""
+        self._desk.now_ns = max(self._desk.now_ns + 1, now_ns)
 
     def hear(self, event: Event, now_ns: int) -> list[ExchangeEvent]:
         """Take what the venue's public stream tells; return what the account has of it.

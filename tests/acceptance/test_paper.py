@@ -66,5 +66,7 @@ def test_it_trades_keeps_its_positions_over_a_kill_replays_and_flattens() -> Non
 def stops(made: Daemon) -> set[str]:
     """Return the instruments in which a stop is on record as waiting."""
     with made.reader() as reader:
-        waiting: list[dict[str, Any]] = reader.open_intents(reader.decisions(limit=1)[0]["account_id"])
+        waiting: list[dict[str, Any]] = reader.open_intents(
+            reader.decisions(limit=1)[0]["account_id"]
+        )
         return {row["instrument_id"] for row in waiting if row["trigger_price"] is not None}

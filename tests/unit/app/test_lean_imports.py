@@ -50,3 +50,21 @@ def test_help_loads_nothing_heavy():
     modules = loaded_by(HELP)
     heavy = ("aiohttp", "ccxt", "numpy", "pydantic", "sqlalchemy", "websockets")
     assert [name for name in heavy if name in modules] == []
+
+
+PAPER = """
+import counterpoise.app.paper
+from counterpoise.app.venue_table import VENUES
+for row in VENUES.values(): row.public()
+"""
+
+
+def test_a_paper_run_never_loads_what_places_orders_or_opens_private_streams():
+    modules = loaded_by(PAPER)
+    assert "counterpoise.venues.paper.orders" in modules
+    private = [
+        f"counterpoise.venues.{venue}.{name}"
+        for venue in ("okx", "binance", "bybit")
+        for name in ("orders", "account_stream")
+    ]
+    assert [name for name in private if name in modules] == []

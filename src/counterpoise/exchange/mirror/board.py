@@ -21,6 +21,7 @@ class MirrorBoard:
         self._indexes: dict[str, Decimal] = {}
         self._lasts: dict[str, Decimal] = {}
         self._fundings: dict[str, FundingRate] = {}
+        self._hours: dict[str, Decimal] = {}
         #: Fundings up to here have been charged, whatever is told of them, ns.
         self.covered_ns = 0
         self._covered: dict[str, int] = {}
@@ -44,12 +45,13 @@ class MirrorBoard:
 
     def hear_funding(self, event: FundingRate) -> None:
         """Take what the next funding is expected to be; one that was charged is over."""
+        self._hours[event.instrument_id] = event.interval_hours
         if event.funding_ns > max(self.covered_ns, self._covered.get(event.instrument_id, 0)):
             self._fundings[event.instrument_id] = event
 
-    def funding(self, instrument_id: str) -> FundingRate | None:
-        """Return the next funding as last told; None = not told."""
-        return self._fundings.get(instrument_id)
+    def funding_hours(self, instrument_id: str) -> Decimal | None:
+        """Return hours from one funding to the next as last told; None = never told."""
+        return self._hours.get(instrument_id)
 
     def fundings_due(self, now_ns: int) -> list[FundingRate]:
         """Return fundings whose moment has come, each once, as last told; oldest first."""

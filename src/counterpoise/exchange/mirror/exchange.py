@@ -171,8 +171,7 @@ class MirrorExchange(Trading):
 
     def funding_hours(self, instrument_id: str) -> Decimal | None:
         """Return hours from one funding to the next; None = not told."""
-        funding = self._board.funding(instrument_id)
-        return None if funding is None else funding.interval_hours
+        return self._board.funding_hours(instrument_id)
 
     def changes(self) -> dict[str, Any]:
         """Return what `restore` needs besides all it was given before, as JSON-able figures."""

@@ -7,6 +7,7 @@ is known then; the answer comes back a latency after that.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -15,7 +16,7 @@ import structlog
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
 from counterpoise.domain.errors import StartRefused, VenueRejected, VenueUnreachable
 from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
-from counterpoise.domain.instruments import Instrument, InstrumentState
+from counterpoise.domain.instruments import Instrument, InstrumentState, MarginTier
 from counterpoise.domain.orders import Fill, JournaledOrder
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
 from counterpoise.exchange.accounts import Bill, BillKind
@@ -71,6 +72,8 @@ class PaperVenue:
         self._rest_url = rest_url
         self._keep = keep
         self._fresh = fresh
+        #: Instruments listed since it was opened.
+        self._listed: set[str] = set()
 
     async def open(self) -> None:
         """Open the account and the venue's public REST, and charge the fundings missed meanwhile.
@@ -78,6 +81,7 @@ class PaperVenue:
         VenueUnreachable, or StartRefused where another process trades the account.
         """
         await self.close()
+        self._listed.clear()
         try:
             await self._public.open()
             self._account.offset_ns = await self._public.clock_offset_ns()
@@ -124,7 +128,8 @@ class PaperVenue:
         """Return fresh rules; margin tiers are the model's where the venue tells none in public."""
         exchange = self._account.exchange
         for rules in await self._public.instruments(instrument_ids):
-            events = exchange.list_instrument(rules)
+            events = exchange.list_instrument(self._steady(rules))
+            self._listed.add(rules.instrument_id)
             if events:
                 self._account.commit(events)
         return tuple(exchange.instrument(each) for each in instrument_ids)
@@ -329,6 +334,16 @@ class PaperVenue:
         """Return False: without this process the model stands still, and its orders with it."""
         return False
 
+    def _steady(self, rules: Instrument) -> Instrument:
+        # OKX counts tiers in contracts; their worth in money moves with the mark. While this
+        # process trades, only other fractions are other tiers.
+        if rules.instrument_id not in self._listed:
+            return rules
+        known = self._account.exchange.instrument(rules.instrument_id).tiers
+        return (
+            replace(rules, tiers=known) if _fractions(known) == _fractions(rules.tiers) else rules
+        )
+
     def _bills(self, since_ns: int) -> tuple[Bill, ...]:
         return self._account.exchange.bills(self._account.exchange.account_id, since_ns)
 
@@ -414,3 +429,7 @@ class PaperVenue:
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._account.latency_seconds)
+
+
+def _fractions(tiers: Sequence[MarginTier]) -> list[tuple[Decimal, Decimal]]:
+    return [(each.maintenance_margin_fraction, each.initial_margin_fraction) for each in tiers]

@@ -388,3 +388,26 @@ async def test_fundings_of_the_time_nobody_listened_are_charged(world, monkeypat
     await world.made().open()
     assert len(await world.venue.funding_since(0)) == 1
     assert isinstance(paid[0], FundingPaid)
+
+
+async def test_tiers_whose_worth_moves_with_the_mark_stay_as_attested(world):
+    before = (await world.venue.instruments([BTC]))[0].tiers
+    moved = tuple(
+        replace(each, notional_max=Decimal(123)) for each in world.public.rules[BTC].tiers
+    )
+    world.public.rules[BTC] = replace(world.public.rules[BTC], tiers=(moved[0], *moved))
+    other = (await world.venue.instruments([BTC]))[0].tiers
+    assert (len(before), len(other)) == (1, 2)
+    again = tuple(replace(each, notional_max=Decimal(77)) for each in (moved[0], *moved))
+    world.public.rules[BTC] = replace(world.public.rules[BTC], tiers=again)
+    assert (await world.venue.instruments([BTC]))[0].tiers == other
+    # A start takes them as they are.
+    await world.opened()
+    assert (await world.venue.instruments([BTC]))[0].tiers[0].notional_max == 77
+
+
+async def test_what_is_attested_stays_when_a_funding_was_just_charged(world):
+    world.account.exchange.covered(world.clock.now_ns() + 9 * NS_PER_HOUR)
+    world.public.asked.clear()
+    found = await world.venue.attest([BTC])
+    assert found.funding_interval_hours == {BTC: Decimal(1)}

@@ -56,6 +56,8 @@ class Settings(RuleSettings):
     foreign: Literal["refuse", "adopt", "ignore"] = "refuse"
     #: "observe" decides and records and never sends.
     mode: Literal["trade", "observe"] = "trade"
+    #: True = a twin decides beside the daemon on the same market data, on a paper account of its own.
+    shadow: bool = False
     #: True = the built-in venue or the paper account starts from nothing; the old is set aside.
     fresh: bool = False
 

@@ -21,6 +21,11 @@ class Gateway(Protocol):
         """The account by REST."""
         ...
 
+    @property
+    def endpoints(self) -> Any:
+        """Addresses, of the venue's own type."""
+        ...
+
     def needs_arming(self, settings: Settings) -> bool:
         """Tell whether an order could cost money, or is meant to."""
         ...

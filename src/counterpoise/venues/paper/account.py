@@ -22,6 +22,7 @@ from counterpoise.domain.events import (
     Event,
     FillReported,
     FundingPaid,
+    MarkPrice,
     PositionUpdate,
     UpdateSource,
 )
@@ -140,7 +141,8 @@ class PaperAccount:
 
     def hear(self, event: Event) -> None:
         """Take what the public stream tells. VenueUnreachable: the disk fails."""
-        self.heard = self._clock.monotonic()
+        if isinstance(event, MarkPrice):
+            self.heard = self._clock.monotonic()
         events = self.exchange.hear(event, self.venue_ns())
         if events:
             self.commit(events)

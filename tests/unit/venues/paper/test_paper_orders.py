@@ -74,7 +74,7 @@ async def until(found, seconds=5.0):
 
 
 async def test_an_order_meets_the_book_that_stands_when_it_arrives(tmp_path):
-    world = PaperWorld(tmp_path, latency_ms=100)
+    world = PaperWorld(tmp_path, latency_ms=300)
     await world.opened()
     order = await journaled(world.clock, quantity="2", price="100.1")
     began = time.monotonic()
@@ -84,7 +84,7 @@ async def test_an_order_meets_the_book_that_stands_when_it_arrives(tmp_path):
     world.book(ask="100.1", quantity="0.5")
     answer = await sent
     # There and back.
-    assert 0.2 <= time.monotonic() - began < 1.0
+    assert time.monotonic() - began >= 0.6
     found = await world.venue.find_order(BTC, order.intent.client_order_id)
     assert (answer.state, found.filled_quantity) == (OrderState.ACCEPTED, Decimal("0.5"))
     await world.venue.close()
@@ -112,11 +112,11 @@ async def test_what_happened_is_told_in_order_a_latency_later(tmp_path):
 
 
 async def test_an_increase_that_arrives_after_its_approval_is_refused(tmp_path):
-    world = PaperWorld(tmp_path, latency_ms=300)
+    world = PaperWorld(tmp_path, latency_ms=700)
     await world.opened()
     order = await journaled(world.clock, quantity="1", price="100.1")
     late = replace(
-        order, approved=replace(order.approved, expires_ns=world.clock.now_ns() + 100_000_000)
+        order, approved=replace(order.approved, expires_ns=world.clock.now_ns() + 600_000_000)
     )
     with pytest.raises(VenueRejected) as refused:
         await world.venue.submit(late)

@@ -200,20 +200,7 @@ async def _trade(
     runner.attach(performer)
     for record in recording.run_started(settings, state, attestation, gateway, clock):
         ledger.journal.append(record)
-    with LedgerReader(ledger.database.dsn) as reader:
-        account_id = state.run.account_id
-        for ended in boot.take_up_decisions(state, reader, account_id, clock):
-            ledger.journal.append(ended)
-        kept = reader.memory_last(account_id)
-        asked_from_ns = boot.asked_from_ns(
-            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
-        )
-        state.account.transfers = reader.transfers_since_memory(account_id)
-        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.transfers_seen[row["transfer_id"]] = None
-        for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
-    performer.reconciler.since(asked_from_ns)
+    performer.reconciler.since(_take_up(state, ledger, clock))
     narrator = Narrator(runner, settings, clock)
     runner.watch(narrator.told)
     # Asked anew: the first answer is as old as the lease and the warm-up took.
@@ -245,6 +232,24 @@ async def _trade(
     )
     narrator.stopped(ended_by)
     return ended_by.exit_code
+
+
+def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> int:
+    # Goes on from what the record says; returns from when on the venue is asked, ns.
+    with LedgerReader(ledger.database.dsn) as reader:
+        account_id = state.run.account_id
+        for ended in boot.take_up_decisions(state, reader, account_id, clock):
+            ledger.journal.append(ended)
+        kept = reader.memory_last(account_id)
+        asked_from_ns = boot.asked_from_ns(
+            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
+        )
+        state.account.transfers = reader.transfers_since_memory(account_id)
+        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
+            state.transfers_seen[row["transfer_id"]] = None
+        for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
+            state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
+    return asked_from_ns
 
 
 async def _prepare(

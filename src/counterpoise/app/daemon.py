@@ -323,8 +323,9 @@ async def _shadow(
         keeping.twin_dir(settings), ledger.journal, runner.state.run.run_id, SystemClock()
     )
     dsn = ledger.database.dsn
-    first = keeping.introduced(settings, gateway.endpoints, snapshot, attestation, dsn)
-    await twin.start(first)
+    await twin.start(
+        lambda: keeping.introduced(settings, gateway.endpoints, snapshot, attestation, dsn)
+    )
     watching = asyncio.ensure_future(twin.run())
     try:
         yield twin.heard_by(runner.feed)

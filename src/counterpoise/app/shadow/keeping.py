@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 import uuid
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -105,9 +106,10 @@ class Shadow:
         self._failure: str | None = None
         self._ended = asyncio.Event()
 
-    async def start(self, first: pipe.Introduction) -> None:
+    async def start(self, introduce: Callable[[], pipe.Introduction]) -> None:
         """Start the twin's process; one that does not start is an incident."""
         try:
+            first = introduce()
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             with (self._directory / "twin.log").open("wb") as output:
                 self._process = await asyncio.create_subprocess_exec(
@@ -120,7 +122,8 @@ class Shadow:
                     env={k: v for k, v in os.environ.items() if not k.upper().startswith(PREFIX)},
                     start_new_session=True,
                 )
-        except OSError as error:
+        except Exception as error:  # the daemon goes on whatever breaks here
+            log.exception("shadow.not_started")
             self._fail(f"it does not start: {error}")
             return
         log.info("shadow.started", account=first.account_id, pid=self._process.pid)

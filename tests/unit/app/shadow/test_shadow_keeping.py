@@ -68,7 +68,7 @@ async def test_it_hears_the_introduction_and_then_the_market(kit, tmp_path, monk
         monkeypatch,
         f"import sys; open({str(copy)!r}, 'wb').write(sys.stdin.buffer.read())",
     )
-    await kit.shadow.start(FIRST)
+    await kit.shadow.start(lambda: FIRST)
     feed = kit.shadow.heard_by(kit.heard.append)
     for event in EVENTS:
         feed(event)
@@ -83,7 +83,7 @@ async def test_it_hears_the_introduction_and_then_the_market(kit, tmp_path, monk
 
 async def test_one_that_ends_is_one_incident(kit, monkeypatch):
     program(monkeypatch, "import sys; sys.exit(7)")
-    await kit.shadow.start(FIRST)
+    await kit.shadow.start(lambda: FIRST)
     watching = asyncio.create_task(kit.shadow.run())
     await until(lambda: kit.journal)
     feed = kit.shadow.heard_by(kit.heard.append)
@@ -102,16 +102,30 @@ async def test_one_that_does_not_start_is_an_incident(kit, monkeypatch):
         raise OSError(12, "no memory")
 
     monkeypatch.setattr(keeping.asyncio, "create_subprocess_exec", fails)
-    await kit.shadow.start(FIRST)
+    await kit.shadow.start(lambda: FIRST)
     kit.shadow.heard_by(kit.heard.append)(EVENTS[0])
     assert kit.heard == [EVENTS[0]]
     assert "does not start" in kit.reasons()[0]
 
 
+async def test_one_that_cannot_be_introduced_is_an_incident(kit):
+    def breaks():
+        raise ValueError("no such field")
+
+    await kit.shadow.start(breaks)
+    kit.shadow.heard_by(kit.heard.append)(EVENTS[0])
+    watching = asyncio.create_task(kit.shadow.run())
+    await asyncio.sleep(0.05)
+    assert not watching.done()
+    watching.cancel()
+    assert kit.heard == [EVENTS[0]]
+    assert "does not start: no such field" in kit.reasons()[0]
+
+
 async def test_one_that_does_not_read_is_let_go(kit, monkeypatch):
     monkeypatch.setattr(keeping, "UNREAD_BYTES_MAX", 200_000)
     program(monkeypatch, "import time; time.sleep(60)")
-    await kit.shadow.start(FIRST)
+    await kit.shadow.start(lambda: FIRST)
     feed = kit.shadow.heard_by(kit.heard.append)
     for _ in range(5_000):
         feed(EVENTS[0])
@@ -123,7 +137,7 @@ async def test_one_that_does_not_read_is_let_go(kit, monkeypatch):
 
 async def test_an_event_that_cannot_be_told_costs_the_twin_alone(kit, monkeypatch):
     program(monkeypatch, "import time; time.sleep(60)")
-    await kit.shadow.start(FIRST)
+    await kit.shadow.start(lambda: FIRST)
 
     def breaks(_event):
         raise ValueError("no such word")
@@ -140,7 +154,7 @@ async def test_an_end_that_was_asked_for_is_no_incident(kit, monkeypatch):
         monkeypatch,
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)",
     )
-    await kit.shadow.start(FIRST)
+    await kit.shadow.start(lambda: FIRST)
     await asyncio.sleep(0.2)
     await kit.shadow.stop()
     assert kit.shadow._process.returncode is not None

@@ -9,7 +9,7 @@ import pytest
 from counterpoise.simulator import client
 from daemon_process import Daemon, daemon, wait_until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_it_trades_keeps_its_positions_over_a_kill_replays_and_flattens() -> None:

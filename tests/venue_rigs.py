@@ -18,6 +18,7 @@ from counterpoise.venues.binance.account_stream import BinanceAccountStream
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.market_stream import BinanceMarketStream
 from counterpoise.venues.binance.orders import BinanceVenue
+from counterpoise.venues.binance.public import BinancePublic
 from counterpoise.venues.bybit.account_stream import BybitAccountStream
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.bybit.market_stream import BybitMarketStream
@@ -27,7 +28,14 @@ from counterpoise.venues.okx.account_stream import OkxAccountStream
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.market_stream import OkxMarketStream
 from counterpoise.venues.okx.orders import OkxVenue
+from counterpoise.venues.paper.account import PaperAccount, PaperTerms
+from counterpoise.venues.paper.account_stream import PaperAccountStream
+from counterpoise.venues.paper.market_stream import PaperMarketStream
+from counterpoise.venues.paper.orders import PaperVenue
 from counterpoise.venues.silence import Rhythm
+
+#: Whose protocol the server of a rig speaks, where the rig has another name.
+SPOKEN = {"paper": "binance"}
 
 #: Quick enough for a test to see a stream end and come back.
 TIMING = Timing(retry_first=0.05, alive_every=0.2)
@@ -66,7 +74,11 @@ def running_venue(name: str, state_dir: Path, seed: int) -> Iterator[RunningVenu
     """Run a built-in venue for as long as the block lasts."""
     # One after the other the tests ask more in a minute than a client may.
     port = client.ensure_running(
-        state_dir, seed=seed, fresh=True, venue=name, weight_minute=1_000_000
+        state_dir,
+        seed=seed,
+        fresh=True,
+        venue=SPOKEN.get(name, name),
+        weight_minute=1_000_000,
     )
     try:
         yield RunningVenue(
@@ -118,6 +130,8 @@ class Rig:
     stops_end_with_position: bool = True
     #: Whether a price outside the band is refused; False = it is moved to the band's end.
     refuses_prices: bool = True
+    #: Test -> why the venue has nothing of what it is about.
+    lacks: dict[str, str] = field(default_factory=dict)
     clock: WallClock = field(default_factory=WallClock)
 
 
@@ -243,8 +257,79 @@ def _made(
     }
 
 
+_NO_KEY = "a paper account has no key"
+_NO_WIRE = "no request of a paper account leaves the process, so no answer is lost or late"
+_ALONE = "nobody but this process has a hand on a paper account"
+#: What the contract suite asks that a paper account has nothing of.
+PAPER_LACKS = {
+    "test_a_wrong_key_refuses_the_start_and_shows_nothing": _NO_KEY,
+    "test_a_wrong_key_ends_the_account_stream": _NO_KEY,
+    "test_an_increase_that_arrives_late_is_refused_by_the_venue": _NO_WIRE,
+    "test_an_order_whose_answer_is_lost_is_unknown_and_found": _NO_WIRE,
+    "test_an_order_that_never_arrived_is_unknown_and_not_found": _NO_WIRE,
+    "test_an_answer_after_the_time_limit_is_unknown": _NO_WIRE,
+    "test_a_read_that_fails_is_unreachable_and_works_again": _NO_WIRE,
+    "test_an_answer_means_what_the_table_says": _NO_WIRE,
+    "test_cut_streams_are_told_and_come_back": "its account stream is no socket that can be cut",
+    "test_deposits_and_withdrawals_are_told_once_each_by_their_id": _ALONE,
+    "test_a_stop_dropped_behind_us_is_missing_from_the_list": _ALONE,
+    "test_a_suspended_instrument_refuses": (
+        "the model knows a market's state as it was when it was last asked for"
+    ),
+}
+
+
+def paper_rig(running: RunningVenue) -> Rig:
+    """A paper account in the public market of the built-in venue as Binance: its bands are wide."""
+    clock = WallClock()
+    endpoints = BinanceEndpoints.loopback(running.port)
+    terms = PaperTerms(
+        venue="binance",
+        path=running.state_dir / "paper" / "binance.account",
+        equity=Decimal(10_000),
+        latency_ms=20,
+    )
+    accounts: list[PaperAccount] = []
+
+    def make_venue(**_ignored: object) -> Venue:
+        accounts.append(PaperAccount(terms, clock))
+        public = BinancePublic(endpoints, clock)
+        return PaperVenue(accounts[-1], public, clock, rest_url=endpoints.rest_url)
+
+    def make_market_feed(symbols: Any, rhythm: Rhythm | None = None) -> MarketFeed:
+        streams = BinanceMarketStream(endpoints, symbols, clock, timing=TIMING, rhythm=rhythm)
+        return PaperMarketStream(accounts[-1], streams)
+
+    def make_account_feed(symbols: Any, **_ignored: object) -> AccountFeed:
+        return PaperAccountStream(accounts[-1], clock)
+
+    return Rig(
+        make_venue=make_venue,
+        make_market_feed=make_market_feed,
+        make_account_feed=make_account_feed,
+        fault=running.fault,
+        shock=running.shock,
+        order_path="",
+        balance_path="",
+        secrets=(),
+        wrong_key_words="",
+        duplicate_code="CLIENT_ORDER_ID_DUPLICATE",
+        nothing_to_reduce_code="REDUCE_ONLY_NO_POSITION",
+        same_side_code="REDUCE_ONLY_SAME_SIDE",
+        codes={},
+        late_code="APPROVAL_OVER",
+        impatient=Rhythm(mark=7, funding=0, book=70, account=0),
+        taker_fee_bps=Decimal(5),
+        account_beats=False,
+        has_post_only_state=False,
+        lacks=PAPER_LACKS,
+        clock=clock,
+    )
+
+
 RIGS: dict[str, Callable[[RunningVenue], Rig]] = {
     "okx": okx_rig,
     "binance": binance_rig,
     "bybit": bybit_rig,
+    "paper": paper_rig,
 }

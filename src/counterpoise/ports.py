@@ -6,7 +6,14 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
-from counterpoise.domain.events import Event, FundingPaid, OrderUpdate, Transferred
+from counterpoise.domain.events import (
+    Event,
+    FundingPaid,
+    FundingRate,
+    MarkPrice,
+    OrderUpdate,
+    Transferred,
+)
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import ApprovedOrder, Fill, JournaledOrder
 from counterpoise.domain.records import IntentWritten, Record
@@ -192,6 +199,54 @@ class Venue(Protocol):
 
         False = the venue has no such switch, and nothing was asked.
         """
+        ...
+
+
+class PublicVenue(Protocol):
+    """One venue's public REST: what needs no key. Raises the `VenueError` family only."""
+
+    #: "okx", "binance" or "bybit".
+    name: str
+
+    async def open(self) -> None:
+        """Load what is listed and measure the clock; VenueUnreachable or VenueRejected."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections; safe to call twice."""
+        ...
+
+    async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
+        """Return their rules now; without tiers where the venue tells none in public.
+
+        StartRefused names an instrument the venue does not list.
+        """
+        ...
+
+    def venue_symbol(self, instrument_id: str) -> str:
+        """Return the venue's string for an instrument."""
+        ...
+
+    def contract_size(self, instrument_id: str) -> Decimal:
+        """Return base units per contract, 1 where the venue has none."""
+        ...
+
+    async def mark_candles(
+        self, instrument_id: str, step_seconds: int, since_ns: int, until_ns: int
+    ) -> tuple[Candle, ...]:
+        """Return complete mark candles opened in [since, until), oldest first."""
+        ...
+
+    async def clock_offset_ns(self) -> int:
+        """Measure and return the venue's clock minus ours."""
+        ...
+
+    async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
+        """Return what the venue takes in each now; one it no longer lists is DELISTED."""
+        ...
+
+    async def present(self, instrument_ids: Sequence[str]) -> tuple[MarkPrice | FundingRate, ...]:
+        """Return the mark and the next funding of each now."""
         ...
 
 

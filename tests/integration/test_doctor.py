@@ -411,3 +411,25 @@ def test_real_money_that_is_not_armed_for_this_account(row, settings_of, state_d
     assert found["key permissions"].outcome is Outcome.OK
     armed["live_trading"] = key.account_id
     assert examined(settings_of(**armed))["armed"].outcome is Outcome.OK
+
+
+def test_a_paper_account_has_no_key_to_look_at(row, settings_of, state_dir: Path) -> None:
+    port = client.read_port(state_dir / "simulator")
+    assert port is not None
+    settings = settings_of(environment="paper", **row.addresses(port))
+    found = examined(settings, stream_seconds=5)
+    assert [each for each in found.values() if each.outcome is Outcome.FAILED] == []
+    assert "no key" in found["key permissions"].found
+    assert found["key address"].found == "no key"
+    assert "nothing to arm" in found["armed"].found
+    assert found["account mode"].found == "mode paper"
+    assert "taker" in found["fees"].found
+    assert "funding every 8 h" in found["instrument BTCUSDT"].found
+    # Looking opened no account.
+    assert not (state_dir / "paper").exists()
+
+
+def test_a_paper_account_of_a_venue_that_is_away(row, settings_of, closed_port: int) -> None:
+    found = examined(settings_of(environment="paper", **row.addresses(closed_port)))
+    assert found["venue"].outcome is Outcome.FAILED
+    assert found["venue"].remedy == "mend the addresses, or wait for the venue"

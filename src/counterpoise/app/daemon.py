@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -40,6 +40,7 @@ from counterpoise.ledger.lease import Lease
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ledger.spool import Spool
+from counterpoise.ports import Clock, Feed
 from counterpoise.status.server import StatusServer
 
 log = structlog.get_logger(__name__)
@@ -66,17 +67,30 @@ class Ledger:
     beating: "asyncio.Future[None]"
 
 
-def run(settings: Settings) -> int:
-    """Run the daemon and return its exit code; StartRefused and the like are the caller's."""
-    return asyncio.run(_run(settings))
+class Opening(Protocol):
+    """Opens an account's adapters."""
+
+    async def __call__(self, settings: Settings, clock: Clock, *, fresh: bool) -> wiring.Gateway:
+        """Return them opened. Raises StartRefused or the `VenueError` family."""
+        ...
 
 
-async def _run(settings: Settings) -> int:
+def run(
+    settings: Settings, *, opening: Opening = wiring.open_gateway, commanded: bool = True
+) -> int:
+    """Run the daemon and return its exit code; StartRefused and the like are the caller's.
+
+    `commanded` = operators' commands in the database are meant for it.
+    """
+    return asyncio.run(_run(settings, opening, commanded=commanded))
+
+
+async def _run(settings: Settings, opening: Opening, *, commanded: bool) -> int:
     clock = SystemClock()
     desk = SignalDesk(clock)
     desk.install()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    life = asyncio.ensure_future(_live(settings, clock, desk))
+    life = asyncio.ensure_future(_live(settings, clock, desk, opening, commanded=commanded))
     leave = asyncio.ensure_future(desk.stop_now.wait())
     await asyncio.wait({life, leave}, return_when=asyncio.FIRST_COMPLETED)
     leave.cancel()
@@ -88,13 +102,22 @@ async def _run(settings: Settings) -> int:
     return 130
 
 
-async def _live(settings: Settings, clock: SystemClock, desk: SignalDesk) -> int:
+async def _live(
+    settings: Settings,
+    clock: SystemClock,
+    desk: SignalDesk,
+    opening: Opening,
+    *,
+    commanded: bool,
+) -> int:
     with open_database(settings) as database:
-        gateway = await wiring.open_gateway(settings, clock, fresh=settings.fresh)
+        gateway = await opening(settings, clock, fresh=settings.fresh)
         try:
             snapshot = await gateway.venue.account()
             async with _open_ledger(settings, database, gateway, snapshot, clock) as ledger:
-                return await _trade(settings, gateway, snapshot, ledger, clock, desk)
+                return await _trade(
+                    settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
+                )
         finally:
             await gateway.venue.close()
 
@@ -152,6 +175,8 @@ async def _trade(
     ledger: Ledger,
     clock: SystemClock,
     desk: SignalDesk,
+    *,
+    commanded: bool,
 ) -> int:
     state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
     runner = Runner(state, clock)
@@ -175,20 +200,7 @@ async def _trade(
     runner.attach(performer)
     for record in recording.run_started(settings, state, attestation, gateway, clock):
         ledger.journal.append(record)
-    with LedgerReader(ledger.database.dsn) as reader:
-        account_id = state.run.account_id
-        for ended in boot.take_up_decisions(state, reader, account_id, clock):
-            ledger.journal.append(ended)
-        kept = reader.memory_last(account_id)
-        asked_from_ns = boot.asked_from_ns(
-            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
-        )
-        state.account.transfers = reader.transfers_since_memory(account_id)
-        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.transfers_seen[row["transfer_id"]] = None
-        for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
-    performer.reconciler.since(asked_from_ns)
+    performer.reconciler.since(_take_up(state, ledger, clock))
     narrator = Narrator(runner, settings, clock)
     runner.watch(narrator.told)
     # Asked anew: the first answer is as old as the lease and the warm-up took.
@@ -201,7 +213,12 @@ async def _trade(
         _write_address(settings, status.port)
         narrator.started(status.port)
         watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
-        ended_by = await _until_stopped(gateway, runner, ledger, clock, stopped, watched)
+        if commanded:
+            watched["controls"] = controls.watch(
+                ledger.database.dsn, runner.feed, clock=clock, account_id=state.run.account_id
+            )
+        async with _shadow(settings, gateway, snapshot, attestation, ledger, runner) as hear:
+            ended_by = await _until_stopped(gateway, runner, ledger, stopped, watched, hear)
     if switch is not None and not state.orders.active:
         await switch.disarm()
     await performer.drain(DRAIN_SECONDS_MAX)
@@ -215,6 +232,24 @@ async def _trade(
     )
     narrator.stopped(ended_by)
     return ended_by.exit_code
+
+
+def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> int:
+    # Goes on from what the record says; returns from when on the venue is asked, ns.
+    with LedgerReader(ledger.database.dsn) as reader:
+        account_id = state.run.account_id
+        for ended in boot.take_up_decisions(state, reader, account_id, clock):
+            ledger.journal.append(ended)
+        kept = reader.memory_last(account_id)
+        asked_from_ns = boot.asked_from_ns(
+            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
+        )
+        state.account.transfers = reader.transfers_since_memory(account_id)
+        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
+            state.transfers_seen[row["transfer_id"]] = None
+        for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
+            state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
+    return asked_from_ns
 
 
 async def _prepare(
@@ -271,22 +306,50 @@ async def _prepare(
     return state, attestation
 
 
+@asynccontextmanager
+async def _shadow(
+    settings: Settings,
+    gateway: wiring.Gateway,
+    snapshot: AccountSnapshot,
+    attestation: Attestation,
+    ledger: Ledger,
+    runner: Runner,
+) -> AsyncIterator[Feed]:
+    # Who hears the market: the engine, and after it the twin if there is to be one.
+    if not settings.shadow:
+        yield runner.feed
+        return
+    from counterpoise.app.shadow import keeping
+
+    twin = keeping.Shadow(
+        keeping.twin_dir(settings), ledger.journal, runner.state.run.run_id, SystemClock()
+    )
+    dsn = ledger.database.dsn
+    await twin.start(
+        lambda: keeping.introduced(settings, gateway.endpoints, snapshot, attestation, dsn)
+    )
+    watching = asyncio.ensure_future(twin.run())
+    try:
+        yield twin.heard_by(runner.feed)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await twin.stop()
+
+
 async def _until_stopped(
     gateway: wiring.Gateway,
     runner: Runner,
     ledger: Ledger,
-    clock: SystemClock,
     stopped: "asyncio.Future[actions.StopDaemon]",
     watched: Mapping[str, Coroutine[Any, Any, None]],
+    hear: Feed,
 ) -> actions.StopDaemon:
     instrument_ids = tuple(runner.state.instruments)
     works = {
-        "market stream": gateway.market_feed(instrument_ids).run(runner.feed),
+        "market stream": gateway.market_feed(instrument_ids).run(hear),
         "account stream": gateway.account_feed(instrument_ids).run(runner.feed),
         "database": ledger.database.supervise(),
-        "controls": controls.watch(
-            ledger.database.dsn, runner.feed, clock=clock, account_id=runner.state.run.account_id
-        ),
         "health": runner.mind_health(ledger.shipper, ledger.journal, ledger.lease),
         "ticks": runner.tick(),
         "cycles": runner.schedule(),

@@ -90,6 +90,17 @@ def endpoints(settings: Settings, venue: str) -> Any:
     return found
 
 
+def public_endpoints(settings: Settings, venue: str) -> Any:
+    """Return a venue's public addresses, or the ones that replace them; no private one."""
+    row = VENUES[venue]
+    given = {
+        field: value
+        for field, setting in row.address_settings.items()
+        if field != "private_url" and (value := getattr(settings, setting)) is not None
+    }
+    return replace(row.public().endpoints(), **given)
+
+
 def check(settings: Settings) -> None:
     """Raise ValueError for the first number a rule refuses."""
     strategy_parameters(settings)

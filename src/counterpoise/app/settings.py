@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_valid
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from counterpoise.app.settings_rules import RuleSettings
-from counterpoise.app.venue_table import VENUES
+from counterpoise.app.venue_table import PAPER, VENUES
 from counterpoise.domain.units import SECONDS_PER_DAY
 
 PREFIX: Final = "COUNTERPOISE_"
@@ -46,8 +46,9 @@ class Settings(RuleSettings):
     profile: str = "demo"
     #: "simulator" = the built-in venue on this machine; else the venue's name.
     venue: Literal["simulator", "okx", "binance", "bybit"] = "simulator"
-    #: "demo" and "testnet" = play money. "production" = real money, once it is armed.
-    environment: Literal["demo", "testnet", "production"] = "demo"
+    #: "demo" and "testnet" = play money. "production" = real money, once it is armed. "paper" =
+    #: the venue's public data, and orders go to a model account in this process.
+    environment: Literal["demo", "testnet", "production", "paper"] = "demo"
     #: Arms trading with real money: the account's id as the venue names it (OKX: uid).
     live_trading: str | None = None
     #: Orders and positions that are not the daemon's: "refuse" the start and only reduce while
@@ -55,7 +56,9 @@ class Settings(RuleSettings):
     foreign: Literal["refuse", "adopt", "ignore"] = "refuse"
     #: "observe" decides and records and never sends.
     mode: Literal["trade", "observe"] = "trade"
-    #: True = the built-in venue and its record start from nothing; the old ones are set aside.
+    #: True = a twin decides beside the daemon on the same market data, on a paper account of its own.
+    shadow: bool = False
+    #: True = the built-in venue or the paper account starts from nothing; the old is set aside.
     fresh: bool = False
 
     # -- what is held ------------------------------------------------------------------------
@@ -130,6 +133,16 @@ class Settings(RuleSettings):
     simulator_seed: int = Field(default=7, ge=0, lt=2**63)
     #: What a new account of the built-in venue holds, quote.
     simulator_wallet: Decimal = Field(default=Decimal(10_000), gt=0, le=10**12)
+
+    # -- the paper account -------------------------------------------------------------------
+    #: Cash of a new paper account, quote; one that exists keeps its own.
+    paper_equity: Decimal = Field(default=Decimal(10_000), gt=0, le=10**12)
+    #: An order of a paper account takes this long to the book, and so does each answer back, ms.
+    paper_latency_ms: int = Field(default=50, ge=0, le=10_000)
+    #: What a paper account pays for orders that rested, bps; None = the venue's lowest level.
+    paper_maker_fee_bps: Decimal | None = Field(default=None, ge=-10, le=100)
+    #: What it pays for orders that took, bps; None = the venue's lowest level.
+    paper_taker_fee_bps: Decimal | None = Field(default=None, ge=-10, le=100)
 
     # -- what people see ---------------------------------------------------------------------
     #: Address of /livez and /readyz: loopback, or "0.0.0.0" or "::" inside a container.
@@ -242,7 +255,7 @@ def _held_words(settings: Settings) -> str | None:
 
 def _venue_words(settings: Settings) -> str | None:
     row = VENUES.get(settings.venue)
-    allowed_here = ("demo",) if row is None else row.environments
+    allowed_here = (*(("demo",) if row is None else row.environments), PAPER)
     if settings.environment not in allowed_here:
         words = " or ".join(allowed_here)
         return _refusal(
@@ -258,9 +271,11 @@ def _venue_words(settings: Settings) -> str | None:
     if settings.environment != "production" and settings.live_trading is not None:
         allowed = f"unset unless {variable('environment')}=production"
         return _refusal("live_trading", settings.live_trading, allowed)
-    if settings.fresh and settings.venue != "simulator":
-        return _refusal("fresh", "true", "false unless the venue is the built-in one")
-    for field in () if row is None else row.key_settings:
+    paper = settings.environment == PAPER
+    if settings.fresh and settings.venue != "simulator" and not paper:
+        allowed = f"false unless the venue is the built-in one or {variable('environment')}={PAPER}"
+        return _refusal("fresh", "true", allowed)
+    for field in () if row is None or paper else row.key_settings:
         if row is not None and getattr(settings, field) is None:
             play = (
                 "" if settings.environment == "production" else f" {settings.environment}-trading"

@@ -1,16 +1,19 @@
 """The venues this daemon can trade on: one row each. The only place that knows which is which."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from counterpoise.ports import AccountFeed, Clock, MarketFeed, Venue
+from counterpoise.ports import AccountFeed, Clock, MarketFeed, PublicVenue, Venue
 
 #: Symbols as the streams take them: instrument id -> (venue symbol, base units per contract).
 Symbols = Mapping[str, tuple[str, Decimal]]
 
 _KEY: Final = ("api_key", "api_secret")
+
+#: The environment in which a venue's public data are met by a model account (`app.paper`).
+PAPER: Final = "paper"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,18 @@ class Adapters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublicAdapters:
+    """What of a venue needs no key. No class that places orders is among it, nor loaded by it."""
+
+    #: Production's public addresses; the private one is empty.
+    endpoints: Callable[[], Any]
+    #: Those of a server on this machine.
+    loopback: Callable[[int], Any]
+    reader: Callable[[Any, Clock], PublicVenue]
+    market_feed: Callable[..., MarketFeed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VenueRow:
     """What the settings have to know of a venue, and how to get at its classes."""
 
@@ -44,6 +59,8 @@ class VenueRow:
     address_settings: Mapping[str, str]
     #: Loads the classes: a daemon holds one venue's only.
     adapters: Callable[[], Adapters]
+    #: Loads what needs no key.
+    public: Callable[[], PublicAdapters]
 
 
 def _okx() -> Adapters:
@@ -63,6 +80,19 @@ def _okx() -> Adapters:
         venue=OkxVenue,
         market_feed=OkxMarketStream,
         account_feed=OkxAccountStream,
+    )
+
+
+def _okx_public() -> PublicAdapters:
+    from counterpoise.venues.okx.endpoints import OkxEndpoints
+    from counterpoise.venues.okx.market_stream import OkxMarketStream
+    from counterpoise.venues.okx.public import OkxPublic
+
+    return PublicAdapters(
+        endpoints=lambda: replace(OkxEndpoints.production(), private_url=""),
+        loopback=lambda port: replace(OkxEndpoints.loopback(port), private_url=""),
+        reader=OkxPublic,
+        market_feed=OkxMarketStream,
     )
 
 
@@ -92,6 +122,19 @@ def _bybit() -> Adapters:
     )
 
 
+def _bybit_public() -> PublicAdapters:
+    from counterpoise.venues.bybit.endpoints import BybitEndpoints
+    from counterpoise.venues.bybit.market_stream import BybitMarketStream
+    from counterpoise.venues.bybit.public import BybitPublic
+
+    return PublicAdapters(
+        endpoints=lambda: replace(BybitEndpoints.production(), private_url=""),
+        loopback=lambda port: replace(BybitEndpoints.loopback(port), private_url=""),
+        reader=BybitPublic,
+        market_feed=BybitMarketStream,
+    )
+
+
 def _binance() -> Adapters:
     from counterpoise.venues.binance.account_stream import BinanceAccountStream
     from counterpoise.venues.binance.endpoints import (
@@ -118,6 +161,19 @@ def _binance() -> Adapters:
     )
 
 
+def _binance_public() -> PublicAdapters:
+    from counterpoise.venues.binance.endpoints import BinanceEndpoints
+    from counterpoise.venues.binance.market_stream import BinanceMarketStream
+    from counterpoise.venues.binance.public import BinancePublic
+
+    return PublicAdapters(
+        endpoints=lambda: replace(BinanceEndpoints.production(), wallet_url=None),
+        loopback=lambda port: replace(BinanceEndpoints.loopback(port), wallet_url=None),
+        reader=BinancePublic,
+        market_feed=BinanceMarketStream,
+    )
+
+
 VENUES: Final[Mapping[str, VenueRow]] = {
     "okx": VenueRow(
         label="OKX",
@@ -129,6 +185,7 @@ VENUES: Final[Mapping[str, VenueRow]] = {
             "private_url": "okx_private_url",
         },
         adapters=_okx,
+        public=_okx_public,
     ),
     "bybit": VenueRow(
         label="Bybit",
@@ -140,6 +197,7 @@ VENUES: Final[Mapping[str, VenueRow]] = {
             "private_url": "bybit_private_url",
         },
         adapters=_bybit,
+        public=_bybit_public,
     ),
     "binance": VenueRow(
         label="Binance",
@@ -147,5 +205,6 @@ VENUES: Final[Mapping[str, VenueRow]] = {
         key_settings=_KEY,
         address_settings={"rest_url": "binance_rest_url", "stream_url": "binance_stream_url"},
         adapters=_binance,
+        public=_binance_public,
     ),
 }

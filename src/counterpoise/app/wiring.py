@@ -4,18 +4,44 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from counterpoise.app import parameters
 from counterpoise.app.settings import Settings, variable
-from counterpoise.app.venue_table import VENUES, Adapters, Symbols
+from counterpoise.app.venue_table import PAPER, VENUES, Adapters, Symbols
 from counterpoise.domain.errors import StartRefused
 from counterpoise.ports import AccountFeed, Clock, MarketFeed, Venue
 
 
+class Gateway(Protocol):
+    """One account's adapters, whatever kind of account it is."""
+
+    @property
+    def venue(self) -> Venue:
+        """The account by REST."""
+        ...
+
+    @property
+    def endpoints(self) -> Any:
+        """Addresses, of the venue's own type."""
+        ...
+
+    def needs_arming(self, settings: Settings) -> bool:
+        """Tell whether an order could cost money, or is meant to."""
+        ...
+
+    def market_feed(self, instrument_ids: Sequence[str]) -> MarketFeed:
+        """Return the public streams."""
+        ...
+
+    def account_feed(self, instrument_ids: Sequence[str]) -> AccountFeed:
+        """Return the private streams."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """One account's adapters."""
+class VenueGateway:
+    """The adapters of an account at a venue."""
 
     venue: Venue
     adapters: Adapters
@@ -47,7 +73,7 @@ class Gateway:
 
 async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
     """Return opened adapters; StartRefused says what is missing."""
-    gateway = await connect(settings, clock, fresh=fresh)
+    gateway = await connect(settings, clock, fresh=fresh, keep=True)
     try:
         if gateway.needs_arming(settings):
             check_armed(settings, await gateway.venue.account_id())
@@ -57,8 +83,16 @@ async def open_gateway(settings: Settings, clock: Clock, *, fresh: bool) -> Gate
     return gateway
 
 
-async def connect(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
-    """Return opened adapters whether armed or not; for looking, and for `open_gateway`."""
+async def connect(settings: Settings, clock: Clock, *, fresh: bool, keep: bool = False) -> Gateway:
+    """Return opened adapters whether armed or not; for looking, and for `open_gateway`.
+
+    `keep` = a paper account is traded and not only looked at.
+    """
+    if settings.environment == PAPER:
+        # Lazily imported: a live run never loads the exchange model.
+        from counterpoise.app import paper
+
+        return await paper.connect(settings, clock, fresh=fresh, keep=keep)
     built_in = settings.venue == "simulator"
     name = settings.simulator_venue if built_in else settings.venue
     adapters = VENUES[name].adapters()
@@ -69,7 +103,7 @@ async def connect(settings: Settings, clock: Clock, *, fresh: bool) -> Gateway:
         credentials = _credentials(settings, name, adapters)
     venue = adapters.venue(endpoints, credentials, clock)
     await venue.open()
-    return Gateway(
+    return VenueGateway(
         venue=venue, adapters=adapters, endpoints=endpoints, credentials=credentials, clock=clock
     )
 
@@ -78,7 +112,8 @@ def addresses(settings: Settings) -> tuple[str, ...]:
     """Return every address of the venue; empty = the built-in one."""
     if settings.venue == "simulator":
         return ()
-    endpoints = parameters.endpoints(settings, settings.venue)
+    found = parameters.public_endpoints if settings.environment == PAPER else parameters.endpoints
+    endpoints = found(settings, settings.venue)
     values = [getattr(endpoints, each.name) for each in fields(endpoints)]
     return tuple(each for each in values if isinstance(each, str) and "://" in each)
 
@@ -103,20 +138,29 @@ def simulator_dir(settings: Settings) -> Path:
     return settings.state_dir / "simulator"
 
 
-def _built_in(settings: Settings, adapters: Adapters, *, fresh: bool) -> tuple[Any, Any]:
+def built_in_port(settings: Settings, *, fresh: bool) -> int:
+    """Start or find the built-in venue; return its port. StartRefused: it does not start."""
     # Lazily imported: a live run never loads the simulator or the exchange model.
     from counterpoise.simulator import client
 
-    state_dir = simulator_dir(settings)
     try:
-        port = client.ensure_running(
-            state_dir,
+        return client.ensure_running(
+            simulator_dir(settings),
             seed=settings.simulator_seed,
             fresh=fresh,
             wallet=settings.simulator_wallet,
             venue=settings.simulator_venue,
         )
-        keys = client.credentials(state_dir)
+    except client.SimulatorUnavailable as error:
+        raise StartRefused(f"the built-in venue does not start: {error}") from error
+
+
+def _built_in(settings: Settings, adapters: Adapters, *, fresh: bool) -> tuple[Any, Any]:
+    from counterpoise.simulator import client
+
+    port = built_in_port(settings, fresh=fresh)
+    try:
+        keys = client.credentials(simulator_dir(settings))
     except client.SimulatorUnavailable as error:
         raise StartRefused(f"the built-in venue does not start: {error}") from error
     if settings.api_key is not None:

@@ -6,6 +6,9 @@ from typing import Final
 #: Venue limit shared by OKX, Binance and Bybit (OKX `clOrdId`: 32 alphanumerics).
 CLIENT_ORDER_ID_LENGTH_MAX: Final = 32
 
+#: What the account id of a shadow twin ends with; the rest is that of the account it shadows.
+SHADOW_SUFFIX: Final = "-shadow"
+
 _PREFIX: Final = "cp"
 
 
@@ -25,6 +28,11 @@ def client_order_id(account_id: str, decision: str, instrument_id: str, attempt:
     """
     digest = _digest("order", account_id, decision, instrument_id, str(attempt))
     return _PREFIX + digest[: CLIENT_ORDER_ID_LENGTH_MAX - len(_PREFIX)]
+
+
+def shadow_account_id(account_id: str) -> str:
+    """Return the account id of the twin of an account."""
+    return account_id + SHADOW_SUFFIX
 
 
 def is_ours(client_order_id_text: str) -> bool:

@@ -217,6 +217,10 @@ class OrderBook:
         self._bids.refresh(depth, depth.row(place, bids=True), seconds)
         self._asks.refresh(depth, depth.row(place, bids=False), seconds)
 
+    def lay(self, side: Side, levels: list[list[int]]) -> None:
+        """Put in a side's background as levels [ticks, lots], best first."""
+        self._sides[side].background = levels
+
     def coarsen(self, tick_steps: int, lot_steps: int) -> None:
         """Put the background on multiples of this many ticks and lots from the next refresh on."""
         for side in self._sides.values():

@@ -15,7 +15,7 @@ from counterpoise.exchange.accounts import AccountState, Bill, BillKind, Positio
 from counterpoise.exchange.listing import Listing
 from counterpoise.exchange.modes import PositionMode, PositionSide, SelfTradeMode, position_key
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder, OrderRefused, RefusalReason
-from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.parameters import ExchangeParameters, InstrumentParameters
 from counterpoise.exchange.rules import BandRule
 from counterpoise.exchange.wallet import Holding, Wallet, traded
 
@@ -124,6 +124,11 @@ class Clearing:
     def instrument(self, instrument_id: str) -> Instrument:
         """Return an instrument's rules. OrderRefused: the venue does not list it."""
         return self.listing.instrument(instrument_id)
+
+    def put_market(self, market: InstrumentParameters) -> None:
+        """List a market, or one with other rules in the place of the one that has its name."""
+        self.listing.put(market.instrument)
+        self._bands[market.instrument.instrument_id] = self._parameters.band(market)
 
     def band_rule(self, instrument_id: str) -> BandRule:
         """Return an instrument's price band rule. KeyError: unknown."""
@@ -290,9 +295,9 @@ class Clearing:
             position_side=holding.position_side, transfer=payment, funding_rate=rate,
         )  # fmt: skip
 
-    def save(self) -> dict[str, Any]:
-        """Return the books as JSON-able figures that read back exactly."""
-        accounts = {name: wallet.save() for name, wallet in self.wallets.items()}
+    def save(self, *, history: bool = True) -> dict[str, Any]:
+        """Return the books as JSON-able figures that read back exactly, or without past rows."""
+        accounts = {name: wallet.save(history=history) for name, wallet in self.wallets.items()}
         saved: dict[str, Any] = msgspec.to_builtins(
             {
                 "bill_number": self._bill_number,

@@ -34,7 +34,7 @@ from counterpoise.exchange.orders import (
     RefusalReason,
     TriggerOrigin,
 )
-from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.parameters import ExchangeParameters, InstrumentParameters
 from counterpoise.exchange.registry import OrderRegistry
 from counterpoise.exchange.wallet import Wallet
 
@@ -258,14 +258,26 @@ class Desk:
             )
         )
 
-    def save(self) -> dict[str, Any]:
-        """Return the state as JSON-able figures that read back exactly."""
+    def open_market(self, market: InstrumentParameters, book: OrderBook) -> None:
+        """List a market with its book; nobody's order may rest in one of the same name."""
+        instrument_id = market.instrument.instrument_id
+        known = self.books.get(instrument_id)
+        assert known is None or not (known.resting(Side.BUY) or known.resting(Side.SELL)), "busy"
+        self.clearing.put_market(market)
+        self.books[instrument_id] = book
+        self._trade_sequences.setdefault(instrument_id, 0)
+
+    def save(self, *, history: bool = True) -> dict[str, Any]:
+        """Return the state as JSON-able figures that read back exactly.
+
+        Without `history` the orders, fills and bills are left out.
+        """
         return {
             "now_ns": self.now_ns,
             "order_number": self._order_number,
             "trade_sequences": self._trade_sequences,
-            "clearing": self.clearing.save(),
-            "orders": self.registry.save(),
+            "clearing": self.clearing.save(history=history),
+            "orders": self.registry.save() if history else [],
             "books": {name: book.save() for name, book in self.books.items()},
         }
 

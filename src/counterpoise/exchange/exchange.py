@@ -37,7 +37,6 @@ import msgspec
 
 from counterpoise.domain.orders import Side
 from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_MS
-from counterpoise.exchange.accounts import AccountState, Bill
 from counterpoise.exchange.adl import AdlQueue
 from counterpoise.exchange.board import Board
 from counterpoise.exchange.candles import CandleKind
@@ -45,21 +44,14 @@ from counterpoise.exchange.desk import Desk
 from counterpoise.exchange.events import (
     BookChanged,
     ExchangeEvent,
-    FundingCharged,
     LiquidationPrinted,
     TradePrinted,
 )
 from counterpoise.exchange.liquidator import Liquidator
-from counterpoise.exchange.orders import (
-    ExchangeFill,
-    ExchangeOrder,
-    NewOrder,
-    PlacedOrder,
-)
 from counterpoise.exchange.parameters import ExchangeParameters, fingerprint
 from counterpoise.exchange.quotes import Book, CandleRow, FundingState
 from counterpoise.exchange.scenarios.script import Scenario
-from counterpoise.exchange.trigger_commands import TriggerCommands
+from counterpoise.exchange.trading import Trading
 from counterpoise.exchange.trigger_desk import TriggerDesk
 
 #: A call of `advance` over more than this is walked in whole minutes, and market events are told
@@ -71,12 +63,15 @@ _PRINTED: Final = (TradePrinted, LiquidationPrinted)
 SAVED_VERSION: Final = 1
 
 
-class Exchange(TriggerCommands):
+class Exchange(Trading):
     """One venue. Not safe for threads; make it by `create` or `restore`."""
+
+    _board: Board
 
     def __init__(
         self, parameters: ExchangeParameters, opened_ns: int, scenario: Scenario | None = None
     ) -> None:
+        assert parameters.instruments, "a venue needs a market"
         board = Board(parameters, opened_ns, scenario)
         desk = Desk(parameters, board.trade, self.price_band)
         liquidator = Liquidator(desk, parameters.rules.liquidation, AdlQueue(parameters))
@@ -136,11 +131,6 @@ class Exchange(TriggerCommands):
         }
 
     @property
-    def now_ns(self) -> int:
-        """Venue clock, ns: the `until_ns` of the last `advance`."""
-        return self._desk.now_ns
-
-    @property
     def parameters(self) -> ExchangeParameters:
         """What the venue is made of."""
         return self._parameters
@@ -175,46 +165,17 @@ class Exchange(TriggerCommands):
         self._desk.now_ns = until_ns
         return events
 
-    def open_account(self, account_id: str, wallet: Decimal) -> None:
-        """Open an account with cash, quote. ValueError: it exists or the cash is negative."""
-        self._desk.clearing.open_account(account_id, wallet, self.now_ns)
+    def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
+        """Move a market by a fraction over seconds on top of its path; it stays there."""
+        self._board.shock(instrument_id, fraction, seconds)
 
-    def account_ids(self) -> tuple[str, ...]:
-        """Return all accounts, oldest first."""
-        return tuple(self._desk.clearing.wallets)
+    def set_funding_interval(self, instrument_id: str, hours: int) -> list[ExchangeEvent]:
+        """Charge funding every so many hours from now on, counted from 00:00 UTC.
 
-    def place(
-        self, account_id: str, order: NewOrder, *, taken_max: Decimal | None = None
-    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:
-        """Take an order now. OrderRefused: nothing happened.
-
-        `taken_max` bounds what fills on arrival, base units, as if the book held no more; None =
-        no such bound. A rehearsal of partial fills; meant for immediate orders.
+        OrderRefused: unknown instrument. ValueError: `hours` does not divide a day.
         """
-        self._triggers.check_order(account_id, order)
-        placed = self._desk.place(account_id, order, taken_max)
-        return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
-
-    def amend(
-        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None,
-        quantity: Decimal | None = None, price_limit: Decimal | None = None,
-    ) -> tuple[PlacedOrder, list[ExchangeEvent]]:  # fmt: skip
-        """Change an open order now; None = as it is. OrderRefused: it stays as it was.
-
-        `quantity` counts what is filled already; at or below that the order ends. A new price or
-        a larger quantity loses time priority, and a new price may fill.
-        """
-        placed = self._desk.amend(
-            account_id, order_id, client_order_id, quantity=quantity, price_limit=price_limit
-        )
-        return placed, [*self._desk.drain(), *self._book_changes(self.now_ns)]
-
-    def cancel(
-        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None
-    ) -> list[ExchangeEvent]:
-        """Cancel an open order now. OrderRefused: ORDER_NOT_FOUND or ALREADY_OVER."""
-        self._desk.cancel(account_id, order_id, client_order_id)
-        return [*self._desk.drain(), *self._book_changes(self.now_ns)]
+        self._desk.clearing.instrument(instrument_id)
+        return [*self._board.set_funding_interval(instrument_id, hours, self._desk.now_ns)]
 
     def book(self, instrument_id: str) -> Book:
         """Return an instrument's whole order book. KeyError: unknown instrument."""
@@ -241,31 +202,6 @@ class Exchange(TriggerCommands):
     def funding(self, instrument_id: str) -> FundingState:
         """Return the next funding. KeyError: unknown instrument."""
         return self._board.funding(instrument_id)
-
-    def account(self, account_id: str) -> AccountState:
-        """Return an account at mark. OrderRefused: unknown account."""
-        orders = self._desk.registry.open_orders(account_id)
-        return self._desk.clearing.account(account_id, orders, self.now_ns)
-
-    def order(
-        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None
-    ) -> ExchangeOrder | None:
-        """Return an order by either id, the venue's first; None = not (any more) known."""
-        return self._desk.registry.find(account_id, order_id, client_order_id, self.now_ns)
-
-    def orders(self, account_id: str) -> tuple[ExchangeOrder, ...]:
-        """Return every order the venue still tells of, open and ended, oldest first."""
-        return self._desk.registry.orders(account_id, self.now_ns)
-
-    def fills(self, account_id: str, since_ns: int) -> tuple[ExchangeFill, ...]:
-        """Return executions at or after `since_ns`, oldest first. OrderRefused: unknown account."""
-        wallet = self._desk.clearing.wallet(account_id)
-        return tuple(each for each in wallet.fills if each.event_ns >= since_ns)
-
-    def bills(self, account_id: str, since_ns: int) -> tuple[Bill, ...]:
-        """Return wallet movements at or after `since_ns`, oldest first. OrderRefused: unknown."""
-        wallet = self._desk.clearing.wallet(account_id)
-        return tuple(each for each in wallet.bills if each.event_ns >= since_ns)
 
     def candles(
         self, instrument_id: str, step_seconds: int, since_ns: int, until_ns: int, *,
@@ -316,34 +252,6 @@ class Exchange(TriggerCommands):
         depth = self._board.frame.depth
         for place, book in enumerate(self._desk.books.values()):
             book.refresh(depth, place, seconds)
-
-    def _charge_funding(self, instrument_id: str, rate: Decimal) -> list[ExchangeEvent]:
-        clearing = self._desk.clearing
-        for account_id, wallet in clearing.wallets.items():
-            for holding in wallet.held():
-                if holding.instrument_id != instrument_id:
-                    continue
-                bill = clearing.charge_funding(wallet, holding, rate, self.now_ns)
-                self._desk.tell(
-                    FundingCharged(
-                        account_id=account_id,
-                        instrument_id=instrument_id,
-                        payment=bill.change,
-                        rate=rate,
-                        bill_id=bill.bill_id,
-                        event_ns=self.now_ns,
-                    )
-                )
-                self._desk.tell_wallet(bill)
-        return self._desk.drain()
-
-    def _liquidate(self) -> None:
-        clearing = self._desk.clearing
-        for account_id, wallet in clearing.wallets.items():
-            if not wallet.held():
-                continue
-            if clearing.figures(wallet, ()).doomed:
-                self._liquidator.step(account_id)
 
     def _market_changes(self) -> list[ExchangeEvent]:
         return [*self._board.mark_changes(), *self._book_changes(self.now_ns)]

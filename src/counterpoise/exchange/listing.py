@@ -25,6 +25,12 @@ class Listing:
         self._current = dict(self._grids)
         self._delisted: set[str] = set()
 
+    def put(self, instrument: Instrument) -> None:
+        """List an instrument whose books count in its own steps from now on."""
+        self._grids[instrument.instrument_id] = instrument
+        self._current[instrument.instrument_id] = instrument
+        self._delisted.discard(instrument.instrument_id)
+
     def instrument(self, instrument_id: str) -> Instrument:
         """Return the rules in force. OrderRefused: the venue does not list it (any more)."""
         instrument = self._current.get(instrument_id)

@@ -7,30 +7,26 @@ from decimal import Decimal
 
 from counterpoise.domain.instruments import Instrument, InstrumentState, MarginTier
 from counterpoise.exchange import fees
-from counterpoise.exchange.board import Board
 from counterpoise.exchange.desk import Desk
 from counterpoise.exchange.events import ExchangeEvent, InstrumentChanged
 from counterpoise.exchange.liquidator import Liquidator
 from counterpoise.exchange.modes import PositionSide
 from counterpoise.exchange.orders import CancelCause, OrderRefused, RefusalReason
 from counterpoise.exchange.parameters import ExchangeParameters
+from counterpoise.exchange.quotes import Figures
 from counterpoise.exchange.trigger_desk import TriggerDesk
 
 
 class Operations:
     """Commands that come from nobody's account."""
 
-    def __init__(self, parameters: ExchangeParameters, board: Board, desk: Desk,
+    def __init__(self, parameters: ExchangeParameters, board: Figures, desk: Desk,
                  liquidator: Liquidator, triggers: TriggerDesk) -> None:  # fmt: skip
         self._parameters = parameters
         self._board = board
         self._desk = desk
         self._liquidator = liquidator
         self._triggers = triggers
-
-    def shock(self, instrument_id: str, fraction: float, seconds: float) -> None:
-        """Move a market by a fraction over seconds on top of its path; it stays there."""
-        self._board.shock(instrument_id, fraction, seconds)
 
     def transfer(self, account_id: str, change: Decimal) -> list[ExchangeEvent]:
         """Move cash in (> 0) or out, quote. OrderRefused: WITHDRAWAL_TOO_LARGE or unknown.
@@ -82,14 +78,6 @@ class Operations:
         )  # fmt: skip
         self._coarsen(instrument_id)
         return [self._changed(instrument)]
-
-    def set_funding_interval(self, instrument_id: str, hours: int) -> list[ExchangeEvent]:
-        """Charge funding every so many hours from now on, counted from 00:00 UTC.
-
-        OrderRefused: unknown instrument. ValueError: `hours` does not divide a day.
-        """
-        self._desk.clearing.instrument(instrument_id)
-        return [*self._board.set_funding_interval(instrument_id, hours, self._desk.now_ns)]
 
     def force_reduce(
         self, account_id: str, instrument_id: str, *, quantity: Decimal | None = None,

@@ -91,7 +91,6 @@ class ExchangeParameters:
 
     def __post_init__(self) -> None:
         assert 0 <= self.seed < 2**64, "the seed must fit 64 bits"
-        assert self.instruments, "a venue needs a market"
         assert self.step_ms > 0, "step_ms must be positive"
         assert MINUTE_MS % self.step_ms == 0, "step_ms must divide a minute"
         assert self.book_levels >= 2, "a book needs two levels per side"

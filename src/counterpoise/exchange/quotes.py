@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 #: Price (quote per base) and quantity (base units); 0 in a change = the level is gone.
 BookLevel = tuple[Decimal, Decimal]
@@ -46,3 +47,19 @@ class CandleRow:
     volume: Decimal
     #: False = still forming.
     confirmed: bool
+
+
+class Figures(Protocol):
+    """A market's prices now, whoever makes them; quote per base. KeyError: unknown instrument."""
+
+    def mark(self, instrument_id: str) -> Decimal:
+        """Return the mark."""
+        ...
+
+    def index(self, instrument_id: str) -> Decimal:
+        """Return the index."""
+        ...
+
+    def premium(self, instrument_id: str) -> Decimal:
+        """Return mid - index averaged over about 30 s."""
+        ...

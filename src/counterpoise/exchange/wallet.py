@@ -136,8 +136,11 @@ class Wallet:
         self.bills.append(bill)
         return bill
 
-    def save(self) -> dict[str, Any]:
-        """Return the books as JSON-able figures that read back exactly."""
+    def save(self, *, history: bool = True) -> dict[str, Any]:
+        """Return the books as JSON-able figures that read back exactly.
+
+        Without `history` the fills and bills, which are only ever added to, are left out.
+        """
         saved: dict[str, Any] = msgspec.to_builtins(
             {
                 "balance": self.balance,
@@ -146,8 +149,8 @@ class Wallet:
                 "position_modes": self.position_modes,
                 "self_trade": self.self_trade,
                 "fee_level": self.fee_level,
-                "fills": list(self.fills),
-                "bills": list(self.bills),
+                "fills": list(self.fills) if history else [],
+                "bills": list(self.bills) if history else [],
             }
         )
         return saved

@@ -33,8 +33,15 @@ FROM audit.decision d LEFT JOIN audit.decision_outcome o USING (decision_id)
 """
 
 
+#: Tables whose rows belong to no account.
+_OF_NO_ACCOUNT: Final = ("audit.incident", "audit.controls")
+
+
 class LedgerReader:
-    """One connection that reads; use it as a context manager."""
+    """One connection that reads; use it as a context manager.
+
+    Where a question names no account, those of shadow twins are left out.
+    """
 
     def __init__(self, dsn: str) -> None:
         """Connect as the reader where that role may be taken. Raises LedgerUnavailable."""
@@ -77,7 +84,8 @@ class LedgerReader:
             + """
             WHERE (%(since)s::bigint IS NULL OR d.decided_ns >= %(since)s)
               AND (%(kind)s::text IS NULL OR d.kind = %(kind)s)
-              AND (%(account)s::text IS NULL OR d.account_id = %(account)s)
+              AND (d.account_id = %(account)s
+                OR %(account)s::text IS NULL AND right(d.account_id, 7) <> '-shadow')
             ORDER BY d.decided_ns DESC, d.spool_seq DESC LIMIT %(limit)s
             """,
             since=since_ns,
@@ -246,7 +254,8 @@ class LedgerReader:
               SELECT stated_end FROM audit.controls c
               WHERE c.client_order_id = o.client_order_id AND c.result IS NULL
               ORDER BY control_id DESC LIMIT 1) s ON true
-            WHERE o.state = 'unknown' AND (%(account)s::text IS NULL OR o.account_id = %(account)s)
+            WHERE o.state = 'unknown' AND (o.account_id = %(account)s
+              OR %(account)s::text IS NULL AND right(o.account_id, 7) <> '-shadow')
             ORDER BY o.created_ns, o.client_order_id
             """,
             account=account_id,
@@ -280,7 +289,8 @@ class LedgerReader:
         return self.rows(
             """
             SELECT DISTINCT ON (account_id, instrument_id) * FROM audit.position
-            WHERE %(account)s::text IS NULL OR account_id = %(account)s
+            WHERE account_id = %(account)s
+              OR %(account)s::text IS NULL AND right(account_id, 7) <> '-shadow'
             ORDER BY account_id, instrument_id, recorded_ns DESC, spool_seq DESC
             """,
             account=account_id,
@@ -351,7 +361,7 @@ class LedgerReader:
         """Return starts of the daemon with how they ended (None = killed or running)."""
         return self.rows(
             "SELECT r.*, e.reason, e.exit_code, e.ended_ns FROM audit.run r "
-            "LEFT JOIN audit.run_end e USING (run_id) "
+            "LEFT JOIN audit.run_end e USING (run_id) WHERE right(r.account_id, 7) <> '-shadow' "
             "ORDER BY r.started_ns DESC, r.spool_seq DESC LIMIT %(limit)s",
             limit=limit,
         )
@@ -407,7 +417,9 @@ class LedgerReader:
     # -- plumbing ----------------------------------------------------------------------------
 
     def _newest(self, table: str, order: str, limit: int, account_id: str | None) -> list[Row]:
-        where = "" if account_id is None else "WHERE t.account_id = %(account)s"
+        where = "WHERE t.account_id = %(account)s"
+        if account_id is None:
+            where = "" if table in _OF_NO_ACCOUNT else "WHERE right(t.account_id, 7) <> '-shadow'"
         tie = "" if table in ("audit.orders", "audit.controls") else ", t.spool_seq DESC"
         return self.rows(
             f"SELECT * FROM {table} t {where} "  # noqa: S608 - names from this file

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import localcontext
 from typing import Any, ClassVar, Final
 
+from ccxt.base import errors as ccxt_errors  # type: ignore[import-untyped,unused-ignore]
+
 from counterpoise.domain.errors import OutcomeUnknown
 from counterpoise.venues.outcomes import RAISED, OutcomeTable
 from counterpoise.venues.throttle import Lanes
@@ -74,6 +76,19 @@ class RestSession:
                 f"{cls.outcomes.venue} answered nothing we can read: {str(answer)[:80]!r}"
             )
         return answer
+
+
+def public_only(client: Any) -> Any:
+    """Return a client that refuses to make any request but a public one, key or no key."""
+    sign = client.sign
+
+    def sign_public(path: str, api: Any = "public", *rest: Any, **named: Any) -> Any:
+        if "public" not in str(api).lower():
+            raise ccxt_errors.AuthenticationError(f"{path} is private, and there is no key")
+        return sign(path, api, *rest, **named)
+
+    client.sign = sign_public
+    return client
 
 
 def without_retries(client: Any) -> Any:

@@ -177,12 +177,45 @@ def test_looser_is_in_the_sense_of_each_limit(profile):
 # -- the profiles that ship ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["demo", "paper"])
-def test_a_shipped_profile_of_the_built_in_venue_is_sound(name):
+@pytest.mark.parametrize(
+    ("name", "venue", "environment"), [("demo", "simulator", "demo"), ("paper", "okx", "paper")]
+)
+def test_a_shipped_profile_without_a_key_is_sound(name, venue, environment):
     settings = configuration.load(name)
-    assert settings.venue == "simulator"
+    assert (settings.venue, settings.environment) == (venue, environment)
     assert settings.core_instrument == "BTCUSDT"
     assert len(settings.hedge_candidates) == 5
+
+
+@pytest.mark.parametrize("venue", ["simulator", "okx", "binance", "bybit"])
+def test_a_paper_account_of_every_venue_needs_no_key(venue):
+    settings = configuration.load("demo", venue=venue, environment="paper", fresh=True)
+    assert (settings.paper_equity, settings.paper_latency_ms) == (Decimal(10_000), 50)
+
+
+def test_a_paper_account_is_not_armed():
+    with pytest.raises(SettingsError, match="COUNTERPOISE_LIVE_TRADING=7: allowed is unset unless"):
+        configuration.load("paper", live_trading="7")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("paper_equity", "0"),
+        ("paper_latency_ms", "-1"),
+        ("paper_latency_ms", "10001"),
+        ("paper_taker_fee_bps", "101"),
+        ("paper_maker_fee_bps", "-11"),
+    ],
+)
+def test_what_a_paper_account_is_made_of_has_bounds(field, value):
+    with pytest.raises(SettingsError, match=f"COUNTERPOISE_{field.upper()}={value}: allowed is"):
+        configuration.load("paper", **{field: value})
+
+
+def test_only_the_built_in_venue_and_paper_start_from_nothing():
+    with pytest.raises(SettingsError, match="COUNTERPOISE_FRESH=true: allowed is false unless"):
+        configuration.load("testnet", fresh=True)
 
 
 def test_the_shipped_okx_profile_wants_a_demo_key(monkeypatch):

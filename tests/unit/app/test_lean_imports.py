@@ -32,7 +32,7 @@ def loaded_under(modules, prefix):
     return sorted(name for name in modules if name == prefix or name.startswith(prefix + "."))
 
 
-@pytest.mark.parametrize("prefix", ["exchange", "simulator", "lab"])
+@pytest.mark.parametrize("prefix", ["exchange", "simulator", "lab", "venues.paper"])
 def test_a_live_run_never_loads_the_model_of_a_venue(prefix):
     assert loaded_under(loaded_by(LIVE), f"counterpoise.{prefix}") == []
 
@@ -50,3 +50,27 @@ def test_help_loads_nothing_heavy():
     modules = loaded_by(HELP)
     heavy = ("aiohttp", "ccxt", "numpy", "pydantic", "sqlalchemy", "websockets")
     assert [name for name in heavy if name in modules] == []
+
+
+PAPER = """
+import counterpoise.app.paper
+from counterpoise.app.venue_table import VENUES
+for row in VENUES.values(): row.public()
+"""
+
+
+def test_a_paper_run_never_loads_what_places_orders_or_opens_private_streams():
+    modules = loaded_by(PAPER)
+    assert "counterpoise.venues.paper.orders" in modules
+    private = [
+        f"counterpoise.venues.{venue}.{name}"
+        for venue in ("okx", "binance", "bybit")
+        for name in ("orders", "account_stream")
+    ]
+    assert [name for name in private if name in modules] == []
+
+
+@pytest.mark.parametrize("prefix", ["exchange", "simulator", "venues.paper"])
+def test_a_daemon_with_a_twin_loads_no_model_either(prefix):
+    modules = loaded_by(f"{LIVE}, counterpoise.app.shadow.keeping")
+    assert loaded_under(modules, f"counterpoise.{prefix}") == []

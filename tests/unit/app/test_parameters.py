@@ -68,7 +68,7 @@ def test_each_limit_that_can_loosen_is_a_setting():
 
 def test_settings_reach_the_rules_unchanged():
     settings = configuration.load(
-        "paper",
+        "demo",
         core_side="short",
         hedge_legs=2,
         leverage_trigger="2.85",
@@ -86,16 +86,16 @@ def test_settings_reach_the_rules_unchanged():
 
 
 def test_the_policy_reaches_the_strategy():
-    settings = configuration.load("paper", policy="static_hedge", hold_less_fraction=0.4)
+    settings = configuration.load("demo", policy="static_hedge", hold_less_fraction=0.4)
     strategy = parameters.strategy_parameters(settings)
     assert (strategy.policy, strategy.hold_less_fraction) == ("static_hedge", 0.4)
-    assert parameters.strategy_parameters(configuration.load("paper")).policy == "counterpoise"
+    assert parameters.strategy_parameters(configuration.load("demo")).policy == "counterpoise"
     with pytest.raises(SettingsError, match=r"COUNTERPOISE_POLICY='best': allowed is counterpoise"):
-        configuration.load("paper", policy="best")
+        configuration.load("demo", policy="best")
 
 
 def test_decimals_stay_decimals():
-    guard = parameters.guard_parameters(configuration.load("paper", core_unhedged_max=0.9))
+    guard = parameters.guard_parameters(configuration.load("demo", core_unhedged_max=0.9))
     assert guard.core_unhedged_max == Decimal("0.9")
 
 
@@ -104,7 +104,7 @@ def test_decimals_stay_decimals():
 )
 def test_the_leverage_setting_is_the_ceiling_rounded_up(ceiling, setting):
     settings = configuration.load(
-        "paper",
+        "demo",
         leverage_ceiling=ceiling,
         leverage_trigger="1.4",
         leverage_target="1.3",
@@ -115,11 +115,11 @@ def test_the_leverage_setting_is_the_ceiling_rounded_up(ceiling, setting):
 
 
 def test_addresses_default_to_demo_trading():
-    found = parameters.endpoints(configuration.load("paper"), "okx")
+    found = parameters.endpoints(configuration.load("demo"), "okx")
     assert found.simulated_trading is True
     assert found.private_url.startswith("wss://wspap.")
 
 
 def test_an_address_of_real_money_is_refused():
     with pytest.raises(SettingsError, match=r"COUNTERPOISE_OKX_PRIVATE_URL=wss://ws\.okx\.com"):
-        configuration.load("paper", okx_private_url="wss://ws.okx.com/ws/v5/private")
+        configuration.load("demo", okx_private_url="wss://ws.okx.com/ws/v5/private")

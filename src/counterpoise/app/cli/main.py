@@ -27,6 +27,7 @@ from counterpoise.app.cli import (
     replay,
     report,
     run,
+    shadow,
     simulate,
     status,
     stress,
@@ -70,6 +71,7 @@ app.command("decisions")(decisions.decisions)
 app.command("explain")(explain.explain)
 app.command("positions")(positions.positions)
 app.command("replay")(replay.replay)
+app.command("shadow")(shadow.shadow)
 app.command("record")(record.record)
 app.command("books")(books.books)
 app.command("effectiveness")(effectiveness.effectiveness)

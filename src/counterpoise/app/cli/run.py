@@ -12,7 +12,8 @@ def run(
     fresh: Annotated[
         bool,
         typer.Option(
-            "--fresh", help="Start the built-in venue from nothing; the old is set aside."
+            "--fresh",
+            help="Start the built-in venue or the paper account from nothing; the old is set aside.",
         ),
     ] = False,
     observe: Annotated[

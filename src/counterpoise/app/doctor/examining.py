@@ -9,6 +9,7 @@ from counterpoise.app import attesting, wiring
 from counterpoise.app.doctor import account, capital, findings, latency, machine
 from counterpoise.app.doctor.findings import Finding
 from counterpoise.app.settings import Settings
+from counterpoise.app.venue_table import PAPER
 from counterpoise.domain.account import AccountSnapshot, Attestation
 from counterpoise.domain.errors import StartRefused, VenueError
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
@@ -50,7 +51,11 @@ async def examine(settings: Settings, clock: Clock, how: Examination) -> list[Fi
     try:
         gateway = await wiring.connect(settings, clock, fresh=False)
     except (StartRefused, VenueError) as error:
-        remedy = "mend the key (COUNTERPOISE_API_KEY and the others) or the addresses"
+        remedy = (
+            "mend the addresses, or wait for the venue"
+            if settings.environment == PAPER
+            else "mend the key (COUNTERPOISE_API_KEY and the others) or the addresses"
+        )
         found.append(findings.failed("venue", str(error), remedy))
         return [*found, *findings.skipped(venue_checks, "the venue was not opened")]
     try:

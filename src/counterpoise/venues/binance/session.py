@@ -13,7 +13,7 @@ from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.venues.binance import errors, throttle
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.throttle import DOCUMENTED, UNCOUNTED, WEIGHTS, Allowance
-from counterpoise.venues.session import RestSession, heard_by, without_retries
+from counterpoise.venues.session import RestSession, heard_by, public_only, without_retries
 from counterpoise.venues.throttle import LaneLimits, Lanes
 
 #: Requests are stamped this far behind the venue's clock, because Binance refuses a stamp that is
@@ -146,4 +146,4 @@ def _client(
     client.urls["api"] = urls
     for name in ("test", "demo"):
         client.urls.pop(name, None)
-    return client
+    return public_only(client) if credentials is None else client

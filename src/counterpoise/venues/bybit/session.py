@@ -12,7 +12,13 @@ from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
 from counterpoise.venues.bybit import errors, throttle
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.bybit.throttle import VENUE_LIMITS
-from counterpoise.venues.session import RestSession, Row, heard_by, without_retries
+from counterpoise.venues.session import (
+    RestSession,
+    Row,
+    heard_by,
+    public_only,
+    without_retries,
+)
 from counterpoise.venues.throttle import Lanes
 
 #: Request field that becomes the window of one request: Bybit drops what arrives later, ms.
@@ -52,11 +58,13 @@ class BybitSession(RestSession):
     outcomes = errors.TABLE
 
     def __init__(
-        self, endpoints: BybitEndpoints, credentials: BybitCredentials, *, timeout_ms: int
+        self, endpoints: BybitEndpoints, credentials: BybitCredentials | None, *, timeout_ms: int
     ) -> None:
+        """Without a key (None) only what is public can be asked."""
+        reads = _client(endpoints, credentials, timeout_ms)
         super().__init__(
-            _client(endpoints, credentials, timeout_ms),
-            _client(endpoints, credentials, timeout_ms),
+            reads if credentials is None else _client(endpoints, credentials, timeout_ms),
+            reads,
             Lanes(VENUE_LIMITS),
         )
         self.endpoints = endpoints
@@ -134,12 +142,16 @@ class BybitSession(RestSession):
         return Result(fields=answer["result"], event_ns=int(answer.get("time") or 0) * NS_PER_MS)
 
 
-def _client(endpoints: BybitEndpoints, credentials: BybitCredentials, timeout_ms: int) -> Any:
+def _client(
+    endpoints: BybitEndpoints, credentials: BybitCredentials | None, timeout_ms: int
+) -> Any:
+    key = (
+        {} if credentials is None else {"apiKey": credentials.api_key, "secret": credentials.secret}
+    )
     client = without_retries(
         bybit(
             {
-                "apiKey": credentials.api_key,
-                "secret": credentials.secret,
+                **key,
                 "timeout": timeout_ms,
                 "enableRateLimit": False,
                 "options": {"defaultType": "swap", "recvWindow": WINDOW_MS},
@@ -162,4 +174,4 @@ def _client(endpoints: BybitEndpoints, credentials: BybitCredentials, timeout_ms
         return sign(path, api, method, fields, *rest)
 
     client.sign = sign_in_window
-    return client
+    return public_only(client) if credentials is None else client

@@ -8,7 +8,7 @@ from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.venues.okx import errors, throttle
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.throttle import VENUE_LIMITS
-from counterpoise.venues.session import Call, RestSession, Row, without_retries
+from counterpoise.venues.session import Call, RestSession, Row, public_only, without_retries
 from counterpoise.venues.throttle import LOOPBACK_LIMITS, Lanes
 
 __all__ = ["DEADLINE_FIELD", "OkxSession", "Row"]
@@ -28,10 +28,11 @@ class OkxSession(RestSession):
     def __init__(
         self, endpoints: OkxEndpoints, credentials: OkxCredentials | None, *, timeout_ms: int
     ) -> None:
-        """Without a key (None) only what is public can be read."""
+        """Without a key (None) only what is public can be asked."""
+        reads = _client(endpoints, credentials, timeout_ms)
         super().__init__(
-            _client(endpoints, credentials, timeout_ms),
-            _client(endpoints, credentials, timeout_ms),
+            reads if credentials is None else _client(endpoints, credentials, timeout_ms),
+            reads,
             Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else VENUE_LIMITS),
         )
         self.endpoints = endpoints
@@ -110,4 +111,4 @@ def _client(endpoints: OkxEndpoints, credentials: OkxCredentials | None, timeout
         return request
 
     client.sign = sign_with_deadline
-    return client
+    return public_only(client) if credentials is None else client

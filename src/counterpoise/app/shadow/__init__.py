@@ -1,0 +1,1 @@
+"""A twin beside the daemon: the same configuration and market data, on a paper account."""

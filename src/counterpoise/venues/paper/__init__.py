@@ -1,0 +1,1 @@
+"""A modelled account in a real venue's public markets: nothing of it ever leaves the process."""

@@ -30,7 +30,7 @@ from virtual_world import World
 pytestmark = pytest.mark.timeout(180)
 
 #: A day with four crashes, a withdrawal and orders that were still at work when the venue was asked.
-SEED = 9_003
+SEED = 9_013
 
 
 @pytest.fixture(scope="module")

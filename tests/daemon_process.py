@@ -188,9 +188,12 @@ class Daemon:
         """Where the built-in venue keeps its state."""
         return self.state_dir / "simulator"
 
-    def open_venue(self, **options: Any) -> None:
-        """Start the built-in venue before the daemon does, with options of `ensure_running`."""
-        client.ensure_running(
+    def open_venue(self, **options: Any) -> int:
+        """Start the built-in venue before the daemon does, with options of `ensure_running`.
+
+        Returns its port.
+        """
+        return client.ensure_running(
             self.simulator_dir, venue=self.variables["simulator_venue"], **{"seed": 7, **options}
         )
 

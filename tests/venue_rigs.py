@@ -260,6 +260,7 @@ def _made(
 _NO_KEY = "a paper account has no key"
 _NO_WIRE = "no request of a paper account leaves the process, so no answer is lost or late"
 _ALONE = "nobody but this process has a hand on a paper account"
+_ONE_MODE = "a paper account has no other mode"
 #: What the contract suite asks that a paper account has nothing of.
 PAPER_LACKS = {
     "test_a_wrong_key_refuses_the_start_and_shows_nothing": _NO_KEY,
@@ -273,6 +274,15 @@ PAPER_LACKS = {
     "test_cut_streams_are_told_and_come_back": "its account stream is no socket that can be cut",
     "test_deposits_and_withdrawals_are_told_once_each_by_their_id": _ALONE,
     "test_a_stop_dropped_behind_us_is_missing_from_the_list": _ALONE,
+    "test_a_deleveraged_part_is_told_as_adl": "there is nobody else it could be deleveraged for",
+    "test_a_liquidation_is_told_as_one_and_printed_in_public": _ALONE,
+    "test_the_lanes_are_those_of_the_venue": _NO_WIRE,
+    "test_a_flat_account_in_hedge_mode_is_set_one_way": _ONE_MODE,
+    "test_a_flat_account_in_another_margin_mode_is_set_to_cross": _ONE_MODE,
+    "test_with_something_held_nothing_is_set_and_the_start_is_refused": _ONE_MODE,
+    "test_lost_subscriptions_are_told_as_down_and_made_anew": (
+        "its account stream is no subscription that can be lost"
+    ),
     "test_a_suspended_instrument_refuses": (
         "the model knows a market's state as it was when it was last asked for"
     ),

@@ -5,6 +5,7 @@ ends where the adapter's conversation gives it up.
 """
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,7 +16,7 @@ from counterpoise.ports import Clock
 from counterpoise.simulator.venues import VenueName
 from counterpoise.venues.binance.account_stream import TIMEOUT_MS
 from counterpoise.venues.binance.session import BinanceSession
-from counterpoise.venues.binance.throttle import STREAM_LIMITS
+from counterpoise.venues.binance.throttle import Allowance
 from counterpoise.venues.connection import Dropped
 
 #: Turns between two looks at the connection, seconds.
@@ -41,6 +42,10 @@ _GRANTS: Final[dict[VenueName, tuple[bytes, ...]]] = {
         b'{"op":"subscribe","req_id":"account","success":true,"ret_msg":""}',
     ),
 }
+_STILL_THERE: Final = (
+    b'{"op":"subscribe","req_id":"probe","success":false,'
+    b'"ret_msg":"error:handler already subscribed,topic:%s"}'
+)
 _PONGS: Final = {VenueName.BYBIT: b'{"op":"pong","args":["1"]}'}
 
 
@@ -107,7 +112,7 @@ class PrivateStream:
             return None
         made = self._made
         made._session = BinanceSession(
-            made._endpoints, made._credentials, STREAM_LIMITS, timeout_ms=TIMEOUT_MS
+            made._endpoints, made._credentials, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
         )
         return asyncio.get_running_loop().create_task(made._tell_balance(self._feed))
 
@@ -147,7 +152,16 @@ class PrivateStream:
             except Dropped as dropped:
                 self._drop(dropped)
                 return
+            self._answer()
             self._alive()
+
+    def _answer(self) -> None:
+        # Bybit is asked whether topics are still subscribed; here no subscription is ever lost.
+        for request in self._conversation.requests:
+            asked = json.loads(request) if self._name is VenueName.BYBIT else {}
+            if asked.get("op") == "subscribe":
+                self._arrive(_STILL_THERE % asked["args"][0].encode(), self._connection)
+        self._conversation.requests.clear()
 
     def _arrive(self, frame: bytes, connection: int) -> None:
         if not self._up or connection != self._connection:

@@ -38,6 +38,9 @@ from counterpoise.simulator.okx import limits as okx_limits
 from counterpoise.simulator.venue import RunningVenue
 from counterpoise.simulator.venues import VenueName, make_wire
 from counterpoise.simulator.wire import Floor
+from counterpoise.venues import throttle as lanes
+from counterpoise.venues.binance import session as binance_session
+from counterpoise.venues.bybit import session as bybit_session
 
 #: Port of a server that is never connected to.
 PORT: Final = 1
@@ -52,7 +55,7 @@ WEIGHT_MINUTE: Final = 1_000_000
 
 # Everything that looks at a clock by itself between the adapter and the exchange model.
 _CLOCKED: Final = (
-    throttler, ccxt_base, simulator_clock,
+    throttler, ccxt_base, simulator_clock, lanes, binance_session, bybit_session,
     okx_errors, okx_limits, binance_auth, binance_rest, bybit_limits, bybit_rest,
 )  # fmt: skip
 

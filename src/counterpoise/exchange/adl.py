@@ -104,8 +104,13 @@ class AdlQueue:
         self, instrument_id: str, holder: Side, claims: Sequence[Claim],
         who: tuple[str, PositionSide], mark: Decimal,
     ) -> int:  # fmt: skip
-        """Return the indicator of one of the claims, 1 (last fifth) to 5 (first fifth)."""
+        """Return the indicator of one of the claims, 1 (last fifth) to 5 (first fifth).
+
+        Who is alone is no fifth of anything: 1.
+        """
         queue = self._queue(instrument_id, holder, claims, mark)
+        if len(queue) == 1:
+            return 1
         for place, (_, trader) in enumerate(queue):
             if isinstance(trader, Claim) and (trader.account_id, trader.position_side) == who:
                 return RANK_MAX - RANK_MAX * place // len(queue)

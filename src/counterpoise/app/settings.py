@@ -9,8 +9,16 @@ import itertools
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from counterpoise.app.settings_rules import RuleSettings
@@ -214,6 +222,24 @@ class Settings(RuleSettings):
     def _is_http(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
             raise ValueError("allowed is an address that begins with https:// or http://")
+        return value
+
+    @field_validator(
+        *("okx_rest_url", "okx_public_url", "okx_private_url", "binance_rest_url"),
+        *("binance_stream_url", "bybit_rest_url", "bybit_public_url", "bybit_private_url"),
+    )
+    @classmethod
+    def _is_an_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        allowed = ("https", "http") if "rest" in str(info.field_name) else ("wss", "ws")
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in allowed and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"allowed is an address such as {allowed[0]}://host:port")
         return value
 
     @field_validator("dead_man_seconds")

@@ -41,6 +41,11 @@ REFUSALS = {
     "clock_seconds=1": "COUNTERPOISE_CLOCK_SECONDS=1: allowed is 5 to 240 (from env)",
     "foreign=keep": "COUNTERPOISE_FOREIGN=keep: allowed is 'refuse', 'adopt' or 'ignore'",
     "heartbeat_url=ftp://hidden": "COUNTERPOISE_HEARTBEAT_URL=***: allowed is an address that",
+    "okx_rest_url=http://127.0.0.1:None": "COUNTERPOISE_OKX_REST_URL=http://127.0.0.1:None: allowed "
+    "is an address such as https://host:port",
+    "bybit_public_url=https://host/x": "COUNTERPOISE_BYBIT_PUBLIC_URL=https://host/x: allowed is an "
+    "address such as wss://host:port",
+    "binance_stream_url=wss://": "COUNTERPOISE_BINANCE_STREAM_URL=wss://: allowed is an address",
     "live_trading=123": "COUNTERPOISE_LIVE_TRADING=123: allowed is unset",
     "mode=dry": "COUNTERPOISE_MODE=dry: allowed is 'trade' or 'observe' (from env)",
     "database_url=mysql://me:hidden@host/x": "COUNTERPOISE_DATABASE_URL=***: allowed is postgresql",

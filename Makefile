@@ -18,8 +18,7 @@ run: $(STAMP) #-- set up and run the daemon on the built-in venue; FRESH=1 start
 	@exec $(BIN)/counterpoise run $(RUN_ARGS)
 
 test: $(STAMP) tidy #-- set up and run everything CI runs
-	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 5 tests --ignore=tests/acceptance
-	$(BIN)/pytest -n 5 tests/acceptance
+	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 6 --dist worksteal tests
 
 check: $(STAMP) tidy #-- format, ruff, mypy, imports, tidy, unit: no network, no database
 	$(BIN)/pytest -q -n 2 tests/test_tidy.py tests/unit

@@ -338,8 +338,9 @@ class ModelledVenue:
         return await self._serve(request)
 
     def _bad(self, request: Request) -> web.StreamResponse:
+        # No ban: Bybit's lasts ten minutes, longer than the day, and nothing is read meanwhile.
         kinds: list[Answer | None] = [
-            None, Answer.UNAVAILABLE, Answer.RATE_LIMITED, Answer.MAINTENANCE, Answer.BANNED,
+            None, Answer.UNAVAILABLE, Answer.RATE_LIMITED, Answer.MAINTENANCE,
         ]  # fmt: skip
         kind = self._draw.choice(kinds)
         if kind is None:

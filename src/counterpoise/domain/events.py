@@ -208,6 +208,9 @@ class OrderAbsent:
     #: What was asked and what it said, in words for the record.
     evidence: str
     received_ns: int
+    #: True = its market ended: it cannot fill any more, but the venue lists no executions of such
+    #: a market either, so what it filled is known by the position and the cash alone.
+    market_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ ZERO: Final = Decimal(0)
 
 #: Code of an end that evidence, not the venue's answer, gave an order.
 PROVEN_ABSENT: Final = "PROVEN_ABSENT"
+#: And of one that the end of its market gave: whether it traded before is not told.
+MARKET_ENDED: Final = "MARKET_ENDED"
 
 #: Orders that are over and still answer late messages.
 FINISHED_REMEMBERED_MAX: Final = 2_000

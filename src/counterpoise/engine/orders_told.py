@@ -5,7 +5,12 @@ from counterpoise.domain.events import OrderAbsent, OrderUnresolved, OrderUpdate
 from counterpoise.domain.orders import OrderState
 from counterpoise.engine import actions, controls, protecting, recording, sending, working
 from counterpoise.engine.foreign_book import foreign
-from counterpoise.engine.order_tracker import IN_BOOK, PROVEN_ABSENT, TrackedOrder
+from counterpoise.engine.order_tracker import (
+    IN_BOOK,
+    MARKET_ENDED,
+    PROVEN_ABSENT,
+    TrackedOrder,
+)
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
 
@@ -64,6 +69,7 @@ def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
     order = state.orders.active.get(event.client_order_id) or stops.get(event.client_order_id)
     if order is None:
         return []
+    was_there = order.acknowledged or event.market_ended
     return update(
         state,
         OrderUpdate(
@@ -71,11 +77,11 @@ def absent(state: State, event: OrderAbsent) -> list[actions.Action]:
             venue_order_id=None,
             instrument_id=order.open_order.instrument_id,
             # What the venue once had and has no more ended there; it was not refused.
-            state=OrderState.CANCELED if order.acknowledged else OrderState.REJECTED,
+            state=OrderState.CANCELED if was_there else OrderState.REJECTED,
             filled_quantity=None,
             average_price=None,
             source=UpdateSource.REST,
-            code=PROVEN_ABSENT,
+            code=MARKET_ENDED if event.market_ended else PROVEN_ABSENT,
             message=event.evidence,
             order=None,
             event_ns=event.received_ns,

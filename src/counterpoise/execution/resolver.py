@@ -157,9 +157,10 @@ class Resolver:
                     client_order_id=action.client_order_id,
                     evidence=(
                         "its market is not listed any more; not among open orders; no execution "
-                        "since it was made; the approval had ended"
+                        "is listed since it was made; the approval had ended"
                     ),
                     received_ns=self._clock.now_ns(),
+                    market_ended=True,
                 )
             )
 

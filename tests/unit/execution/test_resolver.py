@@ -210,6 +210,7 @@ async def test_an_order_ends_with_its_market_whatever_moved_the_position() -> No
     (absent,) = desk.fed
     assert isinstance(absent, OrderAbsent)
     assert "not listed any more" in absent.evidence
+    assert absent.market_ended, "whether it traded is not known"
 
 
 async def test_an_order_of_a_market_that_is_gone_keeps_what_it_executed() -> None:

@@ -1,6 +1,7 @@
 """A simulator as its users start it, pointed at by the one line it prints when it is ready."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -34,7 +35,11 @@ class VenueProcess:
             self._command += [f"--{name.replace('_', '-')}", str(value)]
         # A file, so that a wordy simulator never waits for its reader.
         self._log = log_path.open("w+")
-        self._process = preloaded.start(self._command, stdout=subprocess.PIPE, stderr=self._log)
+        # asyncio's debug mode is for what is tested, which is not the simulator here.
+        kept = {n: value for n, value in os.environ.items() if n != "PYTHONASYNCIODEBUG"}
+        self._process = preloaded.start(
+            self._command, env=kept, stdout=subprocess.PIPE, stderr=self._log
+        )
         self._ready: dict[str, str] | None = None
 
     @property

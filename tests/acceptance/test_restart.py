@@ -57,7 +57,6 @@ def test_kill_in_mid_cycle_then_start_again(stage: str) -> None:
             else:
                 assert first["outcome"] in ends
             intents = [row["client_order_id"] for row in reader.orders(limit=1_000)]
-            fills = {row["client_order_id"] for row in reader.fills(limit=1_000)}
             account_id = first["account_id"]
 
             def all_ended() -> bool:
@@ -70,10 +69,19 @@ def test_kill_in_mid_cycle_then_start_again(stage: str) -> None:
         assert len(intents) == len(set(intents))
         taken = [o["client_order_id"] for o in venue_state(made)["orders"]]
         assert len(taken) == len(set(taken)), "an order was sent twice"
-        assert {fill["client_order_id"] for fill in made.venue()["fills"]} == fills
+        wait_until("every execution on record", lambda: executed(made) == recorded(made))
         assert float(made.venue()["gross_exposure"]) <= 3 * float(made.venue()["equity"])
         made.send(signal.SIGTERM)
         assert made.wait_exit(10) == 0
+
+
+def executed(made: Daemon) -> set[str]:
+    return {fill["client_order_id"] for fill in made.venue()["fills"]}
+
+
+def recorded(made: Daemon) -> set[str]:
+    with made.reader() as reader:
+        return {row["client_order_id"] for row in reader.fills(limit=1_000)}
 
 
 def orders_open(made: Daemon) -> int:

@@ -187,6 +187,29 @@ def test_a_killed_initdb_leaves_nothing_in_the_way(
         assert list(root.glob(".password-*")) == []
 
 
+def test_a_leftover_server_that_ends_while_it_is_stopped_is_no_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_run = cluster.Cluster._run
+
+    def ends_first(self: cluster.Cluster, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        if command[-1] == "stop":
+            assert real_run(self, command).returncode == 0
+        return real_run(self, command)
+
+    server = LocalPostgres(root, durable=False).start()
+    monkeypatch.setattr(cluster.Cluster, "_run", ends_first)
+    try:
+        found = server._cluster
+        assert found is not None
+        assert found.postmaster_lines() != []
+        found.stop_leftover()
+        assert found.postmaster_lines() == []
+    finally:
+        monkeypatch.undo()
+        server.stop()
+
+
 def test_a_failed_start_says_what_the_server_said(root: Path) -> None:
     server = LocalPostgres(root, durable=False, settings={"shared_buffers": "nonsense"})
     with pytest.raises(PostgresFailed, match="nonsense"):

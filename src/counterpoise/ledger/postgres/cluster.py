@@ -97,8 +97,13 @@ class Cluster:
         if not self.postmaster_lines():
             return
         control = [str(self.binaries / "pg_ctl"), "-D", str(self.data)]
+        if self._run([*control, "status"]).returncode != 0:
+            return
+        stopped = self._run([*control, "-m", "fast", "-w", "-t", "60", "stop"])
         if self._run([*control, "status"]).returncode == 0:
-            self._check(self._run([*control, "-m", "fast", "-w", "-t", "60", "stop"]))
+            # It may as well have ended by itself meanwhile, as its killed owner's server does.
+            self._check(stopped)
+            raise PostgresFailed(f"a Postgres goes on in {self.data} although it was stopped")
 
     def socket_directory(self, name: str) -> Path:
         """Return where the socket `name` goes: the data directory, unless its path is too long.

@@ -90,7 +90,8 @@ def orders_open(made: Daemon) -> int:
 
 
 def test_a_kill_between_cycles_changes_nothing_held() -> None:
-    with daemon(cycle_seconds=60) as made:
+    # A hedge's place in the ADL queue moves with the market, and with it what the hedge counts.
+    with daemon(cycle_seconds=60, rules_off="adl_credit") as made:
         made.start()
         made.wait_for("decision.ended", outcome="done")
         before = made.venue_positions()

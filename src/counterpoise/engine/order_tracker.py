@@ -61,6 +61,8 @@ class TrackedOrder:
     executed: Decimal = ZERO
     #: Filled in all so far as an update last said, base units.
     filled_told: Decimal = ZERO
+    #: When it had filled that much, by the venue's clock, ns.
+    filled_ns: int = 0
     #: True = over, though no answer of the venue named it with that end.
     presumed: bool = False
 
@@ -172,6 +174,7 @@ class OrderTracker:
             open_order=after,
             acknowledged=order.acknowledged or after.venue_order_id is not None,
             filled_told=max(order.filled_told, told),
+            filled_ns=update.event_ns if told > order.filled_told else order.filled_ns,
             unresolved=order.unresolved and update.state is OrderState.UNKNOWN,
             presumed=update.state in TERMINAL and update.venue_order_id is None,
         )

@@ -17,6 +17,8 @@ from counterpoise.domain.records import PairOpened
 from counterpoise.engine import actions, pairing, recording, views
 from counterpoise.engine.plan import MISSES_MAX, PairProgress, Plan
 from counterpoise.engine.run import (
+    ACCOUNT_ASK_NS,
+    CLOCKS_APART_NS,
     COMPLETE_GAP_NS,
     ORDER_END_NS_MAX,
     ORDER_WATCH_NS_MAX,
@@ -98,7 +100,9 @@ def next_round(state: State, plan: Plan) -> Round:
         if progress.resumed:
             plan.note("taken up after a restart")
     quantities = _after_working(state)
-    stands = not state.account.complete or pairing.is_naked(progress.pair, quantities)
+    behind = is_behind(state, plan)
+    known = state.account.complete and not behind
+    stands = not known or pairing.is_naked(progress.pair, quantities)
     if not stands:
         progress.stands_ns = None
     elif progress.stands_ns is None:
@@ -110,8 +114,8 @@ def next_round(state: State, plan: Plan) -> Round:
     assert progress.stands_ns is not None, "set above"
     if state.now_ns - progress.stands_ns > REPAIR_NS_MAX:
         return _given_up(state, plan, progress, "in time")
-    if not state.account.complete:
-        return WAIT
+    if not known:
+        return _ask(state, progress) if behind else WAIT
     return _repair(state, plan, progress, quantities)
 
 
@@ -184,6 +188,34 @@ def _waits_for_data(state: State, progress: PairProgress, changes: tuple[LegChan
     followed = [view.instruments.get(change.instrument_id) for change in changes]
     account = state.account.view(state.now_ns, views.marks(state), state.run.account_age_ms_max)
     return bool(account.missing) or any(each is None or each.missing for each in followed)
+
+
+def is_behind(state: State, plan: Plan) -> bool:
+    """Tell whether an order of the plan filled more than the account can show yet.
+
+    Venues tell an order's end and its executions apart (Bybit), or list executions later than
+    orders: what is held is then less than what was traded, and would be traded again.
+    """
+    for key in plan.order_ids:
+        order = state.orders.get(key)
+        if order is None or order.executed >= order.filled_told:
+            continue
+        told = state.account.told.get(order.open_order.instrument_id)
+        if told is not None and told.event_ns >= order.filled_ns:
+            continue
+        if state.account.positions_ns < order.filled_ns + CLOCKS_APART_NS:
+            return True
+    return False
+
+
+def _ask(state: State, progress: PairProgress) -> Round:
+    # The executions mostly come by themselves in a moment; the venue's whole answer has them too.
+    assert progress.stands_ns is not None, "what is not known may stand alone"
+    since_ns = max(progress.stands_ns, progress.asked_ns)
+    if state.now_ns - since_ns < ACCOUNT_ASK_NS:
+        return WAIT
+    progress.asked_ns = state.now_ns
+    return Round(records=(actions.Reconcile(cause="doubt"),))
 
 
 def _after_working(state: State) -> dict[str, Decimal]:

@@ -25,6 +25,10 @@ PHASE_NS_MAX: Final = 15 * NS_PER_SECOND
 ORDER_END_NS_MAX: Final = 15 * NS_PER_SECOND
 #: A pair with an order without an end is watched this long for what the order may still do.
 ORDER_WATCH_NS_MAX: Final = 300 * NS_PER_SECOND
+#: An account that does not show what orders filled is asked for after this, and so often, ns.
+ACCOUNT_ASK_NS: Final = NS_PER_SECOND
+#: How far the venue's clock may be from ours when its answers are held against its events.
+CLOCKS_APART_NS: Final = 500 * NS_PER_MS
 #: Two tries to complete a pair are this far apart.
 COMPLETE_GAP_NS: Final = 2 * NS_PER_SECOND
 #: Two tries to unwind one are this far apart at first, then twice as far up to the maximum.

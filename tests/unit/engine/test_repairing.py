@@ -323,6 +323,26 @@ def test_a_message_between_two_executions_of_an_order_takes_nothing_away() -> No
     assert world.records(IncidentOpened) == []
 
 
+def test_what_an_order_filled_is_not_traded_again_before_the_account_shows_it() -> None:
+    # Bybit tells an order's end and its executions on two topics, in any order.
+    world = opened()
+    hedge, key = world.submits()[0], world.submits()[0].intent.client_order_id
+    world.order(key, OrderState.ACCEPTED, name="ETHUSDT")
+    world.after(0.1)
+    world.order(key, OrderState.FILLED, name="ETHUSDT", filled=str(hedge.quantity))
+    core = world.submits()[1]
+    assert core.intent.instrument_id == "BTCUSDT"
+    world.after(0.1)
+    world.fill(core)
+    seconds(world, 3)
+    assert len(world.submits()) == 2, "the hedge is not behind, it is not told of yet"
+    assert actions.Reconcile(cause="doubt") in world.done
+    world.position("ETHUSDT", str(-hedge.quantity), MARKS["ETHUSDT"])
+    seconds(world, 1)
+    assert ended(world).outcome == "done"
+    assert len(world.submits()) == 2
+
+
 # -- after a restart -------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ taken off, reduce-only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -122,7 +122,9 @@ def next_round(state: State, plan: Plan) -> Round:
 def _repair(
     state: State, plan: Plan, progress: PairProgress, quantities: Mapping[str, Decimal]
 ) -> Round:
-    changes = pairing.completing(progress.pair, quantities, state.instruments)
+    changes = _within_plan(
+        state, plan, progress, pairing.completing(progress.pair, quantities, state.instruments)
+    )
     increases = any(not change.reduce_only for change in changes)
     if changes and (not increases or _may_complete(state, plan, progress)):
         # The last try for an increase comes at once; a reduction is tried until it is filled.
@@ -135,6 +137,34 @@ def _repair(
         plan.repair(changes, state.now_ns, misses_max=1 if increases else MISSES_MAX)
         return Round(begun=True)
     return _unwind(state, plan, progress, quantities)
+
+
+def _within_plan(
+    state: State, plan: Plan, progress: PairProgress, changes: tuple[LegChange, ...]
+) -> tuple[LegChange, ...]:
+    # A decision's increases never fill more than it wanted, whatever the account shows: what is
+    # missing beyond that was taken by the venue, and to buy it back is the next cycle's to decide.
+    kept: list[LegChange] = []
+    for change in changes:
+        if change.reduce_only:
+            kept.append(change)
+            continue
+        name = change.instrument_id
+        orders = (state.orders.get(key) for key in plan.order_ids)
+        filled = sum(
+            (
+                order.open_order.filled_quantity
+                for order in orders
+                if order is not None
+                and order.open_order.instrument_id == name
+                and not order.open_order.reduce_only
+            ),
+            ZERO,
+        )
+        left = min(change.quantity, abs(progress.pair.planned[name]) - filled)
+        if left > 0 and left >= state.instruments[name].quantity_min:
+            kept.append(replace(change, quantity=left))
+    return tuple(kept)
 
 
 def _unwind(

@@ -343,6 +343,22 @@ def test_what_an_order_filled_is_not_traded_again_before_the_account_shows_it() 
     assert len(world.submits()) == 2
 
 
+def test_what_the_venue_took_before_our_execution_was_told_is_not_bought_back() -> None:
+    world = opened()
+    hedge, key = world.submits()[0], world.submits()[0].intent.client_order_id
+    world.order(key, OrderState.ACCEPTED, name="ETHUSDT")
+    world.after(0.1)
+    world.order(key, OrderState.FILLED, name="ETHUSDT", filled=str(hedge.quantity))
+    # An ADL of a part came before anything told of the whole: no message shows a loss.
+    world.after(0.1)
+    world.position("ETHUSDT", "-2", MARKS["ETHUSDT"])
+    world.fill(world.submits()[1])
+    seconds(world, 5)
+    later = [sent.intent for sent in world.submits()[2:]]
+    assert later != []
+    assert {(i.instrument_id, i.reduce_only) for i in later} == {("BTCUSDT", True)}
+
+
 # -- after a restart -------------------------------------------------------------------------
 
 

@@ -98,7 +98,9 @@ def test_feeds_that_freeze_on_living_sockets_are_asked_for_anew(venue: str) -> N
             wait_cause(made, "account", after=mark)
         made.wait_for("stream.down", after=mark, stream="marks")
         reasons = {e["stream"]: e["reason"] for e in made.events("stream.down", after=mark)}
-        assert reasons.get("account") == of_account
+        # What changed meanwhile (a funding, a late execution) proves the silence, where nothing else does.
+        unsaid = "cash changed and the stream did not tell"
+        assert reasons.get("account") in {of_account, of_account or unsaid}
         assert reasons["marks"].startswith(of_marks)
         if of_account is not None:
             wait_active(made, after=mark)

@@ -8,8 +8,11 @@ COMPILE := CUSTOM_COMPILE_COMMAND='make lock' .venv-lock/bin/pip-compile -q --al
   --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras
 RUN_ARGS := --profile demo $(if $(FRESH),--fresh)
 
+# What is compiled once is read by the hundreds of processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check tidy acceptance crash sim many tamper replay bench golden lock clean
+.PHONY: help run test check tidy compiled acceptance crash sim many tamper replay bench golden lock clean
 
 help: #-- print this list
 	@awk -F ':.*#-- ' '/^[a-z]+:.*#-- / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -17,7 +20,8 @@ help: #-- print this list
 run: $(STAMP) #-- set up and run the daemon on the built-in venue; FRESH=1 starts from nothing
 	@exec $(BIN)/counterpoise run $(RUN_ARGS)
 
-test: $(STAMP) tidy #-- set up and run everything CI runs
+test: $(STAMP) #-- set up and run everything CI runs
+	@$(MAKE) --no-print-directory -j2 tidy compiled
 	PYTHONASYNCIODEBUG=1 $(BIN)/pytest -n 6 --dist worksteal tests
 
 check: $(STAMP) tidy #-- format, ruff, mypy, imports, tidy, unit: no network, no database
@@ -28,6 +32,11 @@ tidy: $(STAMP)
 	$(BIN)/ruff check --quiet $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Once, instead of by every test worker at the same time.
+compiled: $(STAMP)
+	$(BIN)/python -m compileall -q $(CODE)
+	$(BIN)/pytest -q --collect-only tests >/dev/null
 
 acceptance: $(STAMP) #-- what the daemon promises, on each venue: VENUE=all
 	COUNTERPOISE_TEST_VENUES=$(or $(VENUE),all) $(BIN)/pytest -n 5 tests/acceptance

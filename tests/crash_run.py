@@ -170,9 +170,7 @@ def run_case(case: Case, server: LocalPostgres | None) -> Outcome:
     made = CrashingDaemon(state_dir, **variables)
     sampler = Sampler(made.simulator_dir)
     try:
-        client.ensure_running(
-            made.simulator_dir, seed=case.seed % 1_000 + 1, wallet=CASH_START, venue=case.venue
-        )
+        made.open_venue()
         sampler.start()
         _crash(made, case, scene, draw, outcome)
         _recover(made, outcome, server, database)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import made_cluster
 import preloaded
+import venue_process
 from counterpoise.ledger.postgres import open_for_cli
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.simulator import client
@@ -61,6 +62,9 @@ class Daemon:
         self.process: preloaded.Process | None = None
         #: Strategy version the next start claims to be; None = its own.
         self.strategy_version: str | None = None
+        self._venues: list[preloaded.Process] = []
+        #: True = the built-in venue is forked before the daemon would start it, which is cheaper.
+        self.opens_venue = self.variables["profile"] == "demo"
 
     # -- the process -------------------------------------------------------------------------
 
@@ -78,6 +82,8 @@ class Daemon:
     def start(self, *, wait: bool = True) -> None:
         """Start it; with `wait`, until its first decision is on record."""
         assert self.process is None or self.process.poll() is not None, "it runs already"
+        if self.opens_venue:
+            self.open_venue()
         mark = self.log_size()
         with self.log_path.open("ab") as log:
             self.process = preloaded.start(
@@ -85,6 +91,22 @@ class Daemon:
             )
         if wait:
             self.wait_for("decision.made", after=mark)
+
+    def start_with_whole_book(self, leverage: Decimal) -> None:
+        """Start it until its first decision brought it to a leverage.
+
+        On a busy machine a feed can be stale at the first decision, which then leaves hedges out:
+        a restart decides anew.
+        """
+        for _ in range(3):
+            mark = self.log_size()
+            self.start()
+            ended = self.wait_for("decision.ended", after=mark)
+            if ended["outcome"] == "done" and Decimal(ended["leverage"]) >= leverage:
+                return
+            self.send(signal.SIGTERM)
+            self.wait_exit(20)
+        raise AssertionError(f"no whole book in three starts:\n{self.log_tail()}")
 
     def _command(self) -> list[str]:
         if self.strategy_version is None:
@@ -189,13 +211,20 @@ class Daemon:
         return self.state_dir / "simulator"
 
     def open_venue(self, **options: Any) -> int:
-        """Start the built-in venue before the daemon does, with options of `ensure_running`.
+        """Start the built-in venue before the daemon does, with options of `client.options`.
 
         Returns its port.
         """
-        return client.ensure_running(
-            self.simulator_dir, venue=self.variables["simulator_venue"], **{"seed": 7, **options}
-        )
+        told = {
+            "seed": int(self.variables.get("simulator_seed", 7)),
+            "venue": self.variables["simulator_venue"],
+            "wallet": Decimal(self.variables.get("simulator_wallet", 10_000)),
+        }
+        if client.read_port(self.simulator_dir) is None:
+            self._venues.append(venue_process.fork(self.simulator_dir, **{**told, **options}))
+        port = client.read_port(self.simulator_dir)
+        assert port is not None, "the built-in venue ended"
+        return port
 
     @property
     def order_path(self) -> str:
@@ -229,6 +258,8 @@ class Daemon:
             self.process.kill()
             self.process.wait(10)
         client.stop(self.simulator_dir)
+        for venue in self._venues:
+            venue.wait(10)
 
 
 @contextmanager

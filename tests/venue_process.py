@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import preloaded
+from counterpoise.simulator import client, files
 
 #: One administrative request, seconds.
 REQUEST_SECONDS_MAX = 30.0
@@ -22,6 +24,23 @@ STOP_SECONDS_MAX = 15.0
 
 # Proxies of the environment must not come between two processes of one machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def fork(state_dir: Path, **options: Any) -> preloaded.Process:
+    """Do what `client.ensure_running` does where none runs, forking instead of starting."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "counterpoise.simulator"]
+    command += client.options(state_dir, **options)
+    kept = {n: value for n, value in os.environ.items() if n != "PYTHONASYNCIODEBUG"}
+    log_path = files.log_path(state_dir)
+    with log_path.open("a") as log:
+        process = preloaded.start(command, env=kept, stdout=log, stderr=log)
+    deadline = time.monotonic() + client.START_SECONDS_MAX
+    while time.monotonic() < deadline and process.poll() is None:
+        if client.read_port(state_dir) is not None:
+            return process
+        time.sleep(0.02)
+    raise AssertionError(f"{' '.join(command)} ended:\n{log_path.read_text()[-3_000:]}")
 
 
 class VenueProcess:

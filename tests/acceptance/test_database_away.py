@@ -29,8 +29,7 @@ def test_reductions_go_on_without_postgres_and_the_record_follows(server: LocalP
     with daemon(
         database_url=server.dsn(), cycle_seconds=3_600, hedge_ratio="3.0", leverage_soft="2.75"
     ) as made:
-        made.start()
-        made.wait_for("decision.ended", outcome="done")
+        made.start_with_whole_book(Decimal("2.5"))
         wait_until("the first rows", lambda: count(server, "decision") >= 1 or None)
         before = made.venue_positions()
         server.stop()

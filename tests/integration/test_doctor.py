@@ -262,7 +262,7 @@ def examined(settings: Settings, **how: object) -> dict[str, Finding]:
 
 
 def test_nothing_is_wrong(settings_of) -> None:
-    found = examined(settings_of())
+    found = examined(settings_of(), stream_seconds=5)
     wrong = [f"{each}" for each in found.values() if each.outcome is not Outcome.OK]
     assert not wrong, "\n".join(wrong)
     assert list(found)[:5] == ["disk", "database", "migrations", "names", "venue"]

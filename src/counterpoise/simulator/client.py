@@ -101,12 +101,10 @@ def ensure_running(
     if port is not None:
         return port
     state_dir.mkdir(parents=True, exist_ok=True)
-    command = [python, "-m", "counterpoise.simulator", "--state-dir", str(state_dir.resolve())]
-    command += ["--seed", str(seed)]
-    command += [] if venue == "okx" else ["--venue", venue]
+    command = [python, "-m", "counterpoise.simulator"]
+    command += options(state_dir, seed=seed, wallet=wallet, venue=venue)
     command += ["--fresh"] if fresh else []
     command += [] if weight_minute is None else ["--weight-minute", str(weight_minute)]
-    command += [] if wallet is None else ["--wallet", str(wallet)]
     with files.log_path(state_dir).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  (our own module, no shell)
             command,
@@ -129,6 +127,15 @@ def ensure_running(
         time.sleep(_POLL_SECONDS)
     tail = files.log_path(state_dir).read_text(errors="replace")[-2_000:]
     raise SimulatorUnavailable(f"the simulator of {state_dir} did not start:\n{tail}")
+
+
+def options(
+    state_dir: Path, *, seed: int, wallet: Decimal | None = None, venue: str = "okx"
+) -> list[str]:
+    """Return what the simulator's program is told to open or go on with a venue (`ensure_running`)."""
+    told = ["--state-dir", str(state_dir.resolve()), "--seed", str(seed)]
+    told += [] if venue == "okx" else ["--venue", venue]
+    return told if wallet is None else [*told, "--wallet", str(wallet)]
 
 
 def stop(state_dir: Path) -> bool:

@@ -35,17 +35,24 @@ _SEVERAL_ASSETS: Final = (
 )
 
 
-async def clock_offset_ns(session: BinanceSession, clock: Clock) -> int:
-    """Return Binance's clock minus ours, ns; the error is at most half a round trip."""
+async def clock_offset_ns(
+    session: BinanceSession, clock: Clock, *, for_reduction: bool = False
+) -> int:
+    """Return Binance's clock minus ours, ns; the error is at most half a round trip.
+
+    `for_reduction` = one waits for it: asked once, and in no lane.
+    """
+    read = session.read_at_once if for_reduction else session.read
 
     async def venue_ms() -> int:
-        answer = await session.row("fapiPublicGetTime")
+        answer = await read("fapiPublicGetTime")
         try:
             return int(answer["serverTime"])
         except (KeyError, TypeError, ValueError) as error:
             raise VenueUnreachable(f"Binance answered no time: {str(answer)[:80]!r}") from error
 
-    return await clock_offset.measure_ns(venue_ms, clock)
+    samples = 1 if for_reduction else clock_offset.SAMPLES
+    return await clock_offset.measure_ns(venue_ms, clock, samples=samples)
 
 
 async def account_id(session: BinanceSession) -> str:

@@ -83,6 +83,10 @@ class BinanceSession(RestSession):
         async with self.lanes.read(WEIGHTS.get(method, 1)):
             return await self.answer(getattr(self.reads, method), parameters)
 
+    async def read_at_once(self, method: str) -> Any:
+        """Return the answer of one GET that a reduction waits for: no lane, the orders' sockets."""
+        return await self.answer(getattr(self.orders, method), {})
+
     async def rows(self, method: str, **parameters: Any) -> list[Any]:
         """Return a list. Raises VenueUnreachable for an answer that is none."""
         answer = await self.read(method, **parameters)

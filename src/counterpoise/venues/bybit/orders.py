@@ -323,7 +323,10 @@ class BybitVenue:
             if refusal.code != errors.OUT_OF_TIME:
                 raise
             try:
-                await self.clock_offset_ns()
+                # Not in the lane of reads, which may be closed for a minute.
+                self._take_offset(
+                    await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
+                )
             except VenueError:
                 raise refusal from None
             return await self._opened.send(method, fields)

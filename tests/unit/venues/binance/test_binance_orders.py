@@ -1,5 +1,6 @@
 """Intent -> the request Binance gets, and its answer -> what happened. Nothing is sent twice."""
 
+import asyncio
 import time
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ from counterpoise.domain.errors import (
 from counterpoise.domain.orders import OrderState, Side, TimeInForce
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.orders import BinanceVenue
+from counterpoise.venues.throttle import Lane
 
 ORDER = "POST /fapi/v1/order"
 #: What changes from one request to the next.
@@ -157,6 +159,16 @@ async def test_what_lowers_risk_survives_a_step_of_our_clock(venue, stub, journa
     # Measured once, right from then on.
     await venue.cancel("BTCUSDT", "cp1")
     assert len(stub.sent("DELETE /fapi/v1/order")) == 1
+
+
+async def test_a_reductions_clock_is_measured_while_reads_are_closed(venue, stub, journal_order):
+    stub.ahead_ms = -30_000
+    stub.answers[ORDER] = too_early(stub)
+    venue._opened.lanes.close(30, Lane.READS)
+    reduction = await journal_order(quantity="1", side=Side.SELL, reduce_only=True)
+    async with asyncio.timeout(5):
+        assert (await venue.submit(reduction)).state is OrderState.ACCEPTED
+    assert len(stub.sent(ORDER)) == 2
 
 
 def refused(code: int, status: int = 400, words: str = "words"):

@@ -23,6 +23,9 @@ STAMPED_BEHIND_MS: Final = 5_000
 #: How long after its stamp Binance takes a request at most; for all but increases.
 RECEIVE_WINDOW_MS: Final = 60_000
 
+#: How long after it was sent Binance may still take a reduction, ns.
+REDUCTION_VALID_NS: Final = (RECEIVE_WINDOW_MS - STAMPED_BEHIND_MS) * NS_PER_MS
+
 
 class BinanceSession(RestSession):
     """Opens, signs and closes; knows no meaning of any endpoint."""

@@ -36,6 +36,7 @@ class BybitVenue:
     name: str = "bybit"
     history_ns: int = reads.HISTORY_NS
     executions_ns: int = reads.EXECUTIONS_NS
+    reduction_valid_ns: int = WINDOW_MS * NS_PER_MS
     has_triggers: bool = True
 
     def __init__(

@@ -52,6 +52,8 @@ class PaperVenue:
 
     name: str = "paper"
     executions_ns: int = 3 * NS_PER_DAY
+    #: The model is in this process: what it was not handed dies with the call.
+    reduction_valid_ns: int = 0
     has_triggers: bool = True
 
     def __init__(

@@ -16,6 +16,7 @@ from counterpoise.domain.errors import (
     VenueUnreachable,
 )
 from counterpoise.domain.orders import OrderState, Side, TimeInForce
+from counterpoise.domain.units import NS_PER_MS
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.orders import BinanceVenue
 from counterpoise.venues.throttle import Lane
@@ -106,6 +107,8 @@ async def test_an_increase_carries_the_end_of_its_approval_and_a_reduction_all_t
     deadline_ms = int(first["timestamp"]) + int(first["recvWindow"])
     assert deadline_ms == pytest.approx(increase.approved.expires_ns // 10**6, abs=50)
     assert second["recvWindow"] == "60000"
+    over_ns = (int(second["timestamp"]) + int(second["recvWindow"])) * NS_PER_MS
+    assert over_ns == pytest.approx(time.time_ns() + venue.reduction_valid_ns, abs=10**9)
     # Behind the venue's clock, which refuses what is a second ahead of it.
     assert int(second["timestamp"]) == pytest.approx(time.time() * 1_000 - 5_000, abs=900)
 

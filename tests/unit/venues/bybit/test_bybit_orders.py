@@ -82,6 +82,7 @@ async def test_a_reduction_at_market_has_the_usual_window(venue, stub, journal_o
     )
     assert "price" not in fields
     assert stub.headers(CREATE)[0]["X-BAPI-RECV-WINDOW"] == "5000"
+    assert venue.reduction_valid_ns == 5_000 * NS_PER_MS
 
 
 async def test_a_post_only_order_says_so(venue, stub, journal_order):

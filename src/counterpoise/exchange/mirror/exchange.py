@@ -10,7 +10,8 @@ the real book, marks and funding rates:
   is shown at its price or beyond, for what is shown there, at its own price;
 - funding is charged at the venue's moments, at the rate last told and the mark last told
   (`Fundings`);
-- liquidation and triggers look at every mark, and wait while a book they need is not known.
+- liquidation and triggers look at every mark. A trigger waits while its book is not known, and so
+  does a position that is to be liquidated while the account has equity left.
 
 Same account, same events and requests at the same times: same venue.
 """
@@ -251,11 +252,11 @@ class MirrorExchange(Trading):
         self._settle(self.now_ns)
         self._board.hear_mark(event, mid)
         self._desk.clearing.marks[event.instrument_id] = event.mark
-        if all(self.quoted(each) for each in self._triggers.busy(self.account_id)):
-            self._triggers.watch()
-        held = self._desk.clearing.wallet(self.account_id).held()
-        if all(self.quoted(each.instrument_id) for each in held):
-            self._liquidate()
+        busy = self._triggers.busy(self.account_id)
+        self._triggers.watch(but={each for each in busy if not self.quoted(each)})
+        held = self.held()
+        if all(self._board.has(each) for each in held):
+            self._liquidate(but={each for each in held if not self.quoted(each)})
 
     def _settle(self, now_ns: int) -> None:
         unmarked = {each for each in self.held() if not self._board.has(each)}

@@ -139,7 +139,8 @@ class MirrorExchange(Trading):
         self.at(now_ns)
         if isinstance(event, StreamDown):
             if event.stream is StreamName.BOOKS:
-                for book in self._books.values():
+                gone = self._books if event.instrument_ids is None else event.instrument_ids
+                for book in (self._books[each] for each in gone if each in self._books):
                     book.lose()
             return []
         if not isinstance(

@@ -77,6 +77,7 @@ class ScriptedVenue:
     name = "scripted"
     history_ns = 2 * NS_PER_HOUR
     executions_ns = 90 * NS_PER_DAY
+    reduction_valid_ns = 0
     has_triggers = True
 
     def __init__(self) -> None:

@@ -73,6 +73,9 @@ class Venue(Protocol):
     history_ns: int
     #: How long it lists executions, ns.
     executions_ns: int
+    #: How long after it was sent the venue may still carry out a reduction, which bears no deadline
+    #: of ours, ns; 0 = what is not taken when the call ends never is.
+    reduction_valid_ns: int
     #: True = it holds orders back until a mark is reached; False = the trigger calls are not used.
     has_triggers: bool
 

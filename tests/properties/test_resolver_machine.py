@@ -27,7 +27,8 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import TERMINAL, Fill, OrderState, Side
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine.order_tracker import OrderTracker
-from counterpoise.execution.resolver import CLOCKS_APART_NS, SETTLE_NS, Resolver
+from counterpoise.execution.resolver import CLOCKS_APART_NS, Resolver
+from counterpoise.execution.sends import SETTLE_NS, Sends
 from engine_world import START_NS
 from scripted_venue import ScriptedVenue, SettableClock, a_fill, answer
 
@@ -114,7 +115,12 @@ class ResolverMachine(RuleBasedStateMachine):
         self.venue = LaggingVenue()
         self.clock = SettableClock(START_NS)
         self.fed: list[Event] = []
-        self.resolver = Resolver(venue=self.venue, clock=self.clock, feed=self._feed)
+        self.resolver = Resolver(
+            venue=self.venue,
+            clock=self.clock,
+            feed=self._feed,
+            sends=Sends(self.clock, self.venue.reduction_valid_ns),
+        )
         self.tracker = OrderTracker()
         self.tracker.adopt(
             an_open_order(OrderState.UNKNOWN), created_ns=START_NS, expires_ns=EXPIRES_NS

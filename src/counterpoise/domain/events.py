@@ -137,11 +137,13 @@ class StreamAlive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamDown:
-    """A stream is gone; its inputs age from now."""
+    """A stream, or a part of it, is gone; its inputs age from now."""
 
     stream: StreamName
     reason: str
     received_ns: int
+    #: What the part carried; None = the whole stream is gone.
+    instrument_ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

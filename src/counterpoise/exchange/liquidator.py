@@ -4,6 +4,7 @@ Clients hear of it by position, wallet and special events; no order event is tol
 own orders.
 """
 
+from collections.abc import Container
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -41,8 +42,11 @@ class Liquidator:
         #: Who is deleveraged first.
         self.queue = queue
 
-    def step(self, account_id: str) -> None:
-        """Do the next part of liquidating an account whose equity no longer suffices."""
+    def step(self, account_id: str, but: Container[str] = ()) -> None:
+        """Do the next part of liquidating an account whose equity no longer suffices.
+
+        What would go into the books of the instruments `but` waits while there is equity left.
+        """
         for order in self._desk.registry.open_orders(account_id):
             self._desk.cancel_order(order, CancelCause.LIQUIDATION)
         wallet = self._desk.clearing.wallet(account_id)
@@ -51,7 +55,7 @@ class Liquidator:
                 mark = self._desk.clearing.marks[holding.instrument_id]
                 self._seize(self._order(account_id, holding, abs(holding.quantity)), mark)
         else:
-            self._shrink(account_id)
+            self._shrink(account_id, but)
         if not wallet.held():
             self._insure(account_id)
 
@@ -86,14 +90,17 @@ class Liquidator:
             if not wallet.held():
                 self._insure(account_id)
 
-    def _shrink(self, account_id: str) -> None:
+    def _shrink(self, account_id: str, but: Container[str]) -> None:
         # One step of one position: the one that needs most margin.
         clearing = self._desk.clearing
         wallet = clearing.wallet(account_id)
+        equity = clearing.figures(wallet, ()).equity
         held = sorted(
-            wallet.held(),
+            (each for each in wallet.held() if equity <= 0 or each.instrument_id not in but),
             key=lambda each: -abs(each.quantity) * clearing.marks[each.instrument_id],
         )
+        if not held:
+            return
         holding = held[0]
         instrument_id, mark = holding.instrument_id, clearing.marks[holding.instrument_id]
         grid = clearing.listing.grid(instrument_id)
@@ -101,7 +108,6 @@ class Liquidator:
             self._rule, clearing.listing.tiers(instrument_id), holding.quantity, mark,
             grid.lot_size,
         )  # fmt: skip
-        equity = clearing.figures(wallet, ()).equity
         if equity <= 0:
             part = abs(holding.quantity)
         exact = liquidation.bankruptcy_price(holding.quantity, mark, equity)

@@ -3,6 +3,7 @@
 `Exchange` (modelled markets) and `mirror.MirrorExchange` (a real venue's markets) inherit it.
 """
 
+from collections.abc import Container
 from decimal import Decimal
 
 from counterpoise.exchange.accounts import AccountState, Bill
@@ -105,13 +106,13 @@ class Trading(TriggerCommands):
                 self._desk.tell_wallet(bill)
         return self._desk.drain()
 
-    def _liquidate(self) -> None:
+    def _liquidate(self, but: Container[str] = ()) -> None:
         clearing = self._desk.clearing
         for account_id, wallet in clearing.wallets.items():
             if not wallet.held():
                 continue
             if clearing.figures(wallet, ()).doomed:
-                self._liquidator.step(account_id)
+                self._liquidator.step(account_id, but)
 
     def _book_changes(self, event_ns: int) -> list[ExchangeEvent]:  # noqa: ARG002 - for venues that publish books
         # What readers of the books are told after an order.

@@ -4,7 +4,7 @@ Prices are looked at once in every step of the market, after its trades. Trigger
 the same step place their orders in the order they came in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
@@ -163,10 +163,17 @@ class TriggerDesk:
         if self._ways.shares_client_order_ids:
             self._check_unused(account_id, new.client_order_id)
 
-    def watch(self) -> None:
-        """Place the orders whose price is reached; a fill may reach further ones."""
+    def watch(self, but: Container[str] = ()) -> None:
+        """Place the orders whose price is reached; a fill may reach further ones.
+
+        Those of the instruments `but` wait.
+        """
         while True:
-            due = [each for each in self._live.values() if self._reached(each.terms)]
+            due = [
+                each
+                for each in self._live.values()
+                if each.terms.instrument_id not in but and self._reached(each.terms)
+            ]
             if not due:
                 return
             for order in due:

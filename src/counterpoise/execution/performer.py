@@ -22,6 +22,7 @@ from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import JournaledOrder, OrderState
 from counterpoise.engine import actions as engine_actions
 from counterpoise.execution import reconciler, resolver, triggers
+from counterpoise.execution.sends import Sends
 from counterpoise.ports import Clock, Feed, Journal, Venue
 
 log = structlog.get_logger(__name__)
@@ -68,8 +69,11 @@ class Performer:
         self._on_broken = on_broken
         self._observe = observe
         self._reconciler = reconciler.Reconciler(venue=venue, clock=clock, feed=feed)
-        self._resolver = resolver.Resolver(venue=venue, clock=clock, feed=feed)
-        self._triggers = triggers.TriggerDesk(venue=venue, clock=clock, feed=feed)
+        self._sends = Sends(clock, venue.reduction_valid_ns)
+        self._resolver = resolver.Resolver(venue=venue, clock=clock, feed=feed, sends=self._sends)
+        self._triggers = triggers.TriggerDesk(
+            venue=venue, clock=clock, feed=feed, sends=self._sends
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -84,6 +88,7 @@ class Performer:
                 case engine_actions.Write(record=record):
                     self._journal.append(record)
                 case engine_actions.Submit():
+                    self._sends.begin(action.approved.intent.client_order_id)
                     self._start(self._submit(action))
                 case engine_actions.Cancel():
                     self._start(self._cancel(action))
@@ -143,6 +148,13 @@ class Performer:
             self._on_broken(error)
 
     async def _submit(self, action: engine_actions.Submit) -> None:
+        intent = action.approved.intent
+        try:
+            await self._send(action)
+        finally:
+            self._sends.end(intent.client_order_id, reduce_only=intent.reduce_only)
+
+    async def _send(self, action: engine_actions.Submit) -> None:
         intent = action.approved.intent
         try:
             journaled = await self._journal.journal_order(action.approved, action.intent)

@@ -27,12 +27,10 @@ from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions as engine_actions
+from counterpoise.execution.sends import Sends
 from counterpoise.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
-
-#: Time after an approval's end within which a request in flight may still arrive.
-SETTLE_NS: Final = 10 * NS_PER_SECOND
 
 #: The venue's clock may be behind ours by less than this when it stamps what it lists.
 CLOCKS_APART_NS: Final = 2 * NS_PER_SECOND
@@ -50,8 +48,9 @@ async def is_gone(venue: Venue, instrument_id: str) -> bool:
 class Resolver:
     """Asks once per action; the engine asks again until the order is over."""
 
-    def __init__(self, *, venue: Venue, clock: Clock, feed: Feed) -> None:
+    def __init__(self, *, venue: Venue, clock: Clock, feed: Feed, sends: Sends) -> None:
         self._venue = venue
+        self._sends = sends
         self._clock = clock
         self._feed = feed
         #: Orders that are being asked about.
@@ -82,7 +81,7 @@ class Resolver:
             if found is not None:
                 await self._found(action, found)
                 return
-            if self._clock.now_ns() < action.expires_ns + SETTLE_NS:
+            if self._sends.may_arrive(action.client_order_id, action.expires_ns):
                 return
             await (self._end_with_market(action) if gone else self._prove_absent(action))
         except VenueError as error:
@@ -135,7 +134,7 @@ class Resolver:
                     evidence=(
                         f"asked by id twice: not found; not among open orders; {asked}; no "
                         "execution since it was made; the position did not move by it; the "
-                        "approval had ended"
+                        "request could no longer be carried out"
                     ),
                     received_ns=self._clock.now_ns(),
                 )
@@ -157,7 +156,7 @@ class Resolver:
                     client_order_id=action.client_order_id,
                     evidence=(
                         "its market is not listed any more; not among open orders; no execution "
-                        "is listed since it was made; the approval had ended"
+                        "is listed since it was made; the request could no longer be carried out"
                     ),
                     received_ns=self._clock.now_ns(),
                     market_ended=True,

@@ -5,7 +5,8 @@ import structlog
 from counterpoise.domain.errors import VenueError, VenueRejected
 from counterpoise.domain.events import OrderAbsent, OrderUpdate, TriggersListed
 from counterpoise.engine import actions as engine_actions
-from counterpoise.execution.resolver import SETTLE_NS, is_gone
+from counterpoise.execution.resolver import is_gone
+from counterpoise.execution.sends import Sends
 from counterpoise.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
@@ -14,8 +15,9 @@ log = structlog.get_logger(__name__)
 class TriggerDesk:
     """One question of each kind at a time per order; the engine asks again."""
 
-    def __init__(self, *, venue: Venue, clock: Clock, feed: Feed) -> None:
+    def __init__(self, *, venue: Venue, clock: Clock, feed: Feed, sends: Sends) -> None:
         self._venue = venue
+        self._sends = sends
         self._clock = clock
         self._feed = feed
         self._listing = False
@@ -68,11 +70,14 @@ class TriggerDesk:
             self._asking.discard(client_order_id)
         if found is not None:
             self._feed(found)
-        elif expires_ns is not None and self._clock.now_ns() >= expires_ns + SETTLE_NS:
+        elif expires_ns is not None and not self._sends.may_arrive(client_order_id, expires_ns):
             self._feed(
                 OrderAbsent(
                     client_order_id=client_order_id,
-                    evidence="not among orders held back, not found by its id; approval had ended",
+                    evidence=(
+                        "not among orders held back, not found by its id; the request could no "
+                        "longer be carried out"
+                    ),
                     received_ns=self._clock.now_ns(),
                 )
             )

@@ -281,11 +281,12 @@ class Market:
         self._liveness[event.stream].prove(event.received_ns)
 
     def _on_stream_down(self, event: StreamDown) -> None:
-        if event.stream is StreamName.MARKS:
-            for entry in self._entries.values():
+        # Books of a connection that lives are told no snapshot again.
+        gone = self._entries if event.instrument_ids is None else event.instrument_ids
+        for entry in (self._entries[each] for each in gone if each in self._entries):
+            if event.stream is StreamName.MARKS:
                 entry.mark_life.freeze(self._marks)
-        elif event.stream is StreamName.BOOKS:
-            for entry in self._entries.values():
+            elif event.stream is StreamName.BOOKS:
                 entry.book_life.freeze(self._books)
                 entry.awaits_snapshot = True
 

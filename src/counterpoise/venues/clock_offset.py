@@ -10,10 +10,12 @@ from counterpoise.ports import Clock
 SAMPLES: Final = 3
 
 
-async def measure_ns(venue_ms: Callable[[], Awaitable[int]], clock: Clock) -> int:
+async def measure_ns(
+    venue_ms: Callable[[], Awaitable[int]], clock: Clock, *, samples: int = SAMPLES
+) -> int:
     """Return the venue's clock minus ours, ns; the error is at most half a round trip."""
     best: tuple[int, int] | None = None
-    for _ in range(SAMPLES):
+    for _ in range(samples):
         sent_ns = clock.now_ns()
         venue_ns = await venue_ms() * NS_PER_MS
         received_ns = clock.now_ns()

@@ -5,6 +5,7 @@ A stream is alive only while every connection of it is: values of the one that i
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from counterpoise.domain.events import Event, StreamAlive, StreamDown
@@ -29,10 +30,12 @@ def shards(items: Iterable[T], per_connection: int) -> list[tuple[T, ...]]:
 
 
 class ShardedStream:
-    """Several sockets of one stream, told as one."""
+    """Several sockets of one stream, told as one; of one that is down, what it carried."""
 
-    def __init__(self, sockets: Sequence[StreamSocket]) -> None:
-        self._sockets = tuple(sockets)
+    def __init__(self, sockets: Sequence[tuple[Iterable[str], StreamSocket]]) -> None:
+        """`sockets` are told with the instruments they carry."""
+        self._sockets = tuple(socket for _, socket in sockets)
+        self._carried = tuple(tuple(instrument_ids) for instrument_ids, _ in sockets)
         #: When each socket was last alive; one that is down is not there.
         self._alive_ns: dict[int, int] = {}
         self._told_ns = 0
@@ -73,6 +76,5 @@ class ShardedStream:
 
     def _down(self, number: int, event: StreamDown, feed: Feed) -> None:
         self._alive_ns.pop(number, None)
-        if not self._told_down:
-            self._told_down = True
-            feed(event)
+        self._told_down = True
+        feed(replace(event, instrument_ids=self._carried[number]))

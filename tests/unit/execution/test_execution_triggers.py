@@ -9,7 +9,7 @@ from counterpoise.domain.orders import OrderState
 from counterpoise.domain.records import IntentWritten
 from counterpoise.engine import actions
 from counterpoise.execution.performer import Performer
-from counterpoise.execution.resolver import SETTLE_NS
+from counterpoise.execution.sends import SETTLE_NS
 from counterpoise.ledger.journal import MemoryJournal
 from engine_world import START_NS
 from scripted_venue import ScriptedVenue, SettableClock, answer

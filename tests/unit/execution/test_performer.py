@@ -11,9 +11,10 @@ from counterpoise.domain.errors import (
     VenueRejected,
     VenueUnreachable,
 )
-from counterpoise.domain.events import CycleDue, Event, OrderUpdate
+from counterpoise.domain.events import CycleDue, Event, OrderAbsent, OrderUpdate
 from counterpoise.domain.orders import Durability, OrderState
 from counterpoise.domain.records import IntentWritten
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger.journal import MemoryJournal
@@ -37,8 +38,9 @@ class Permit:
 class Desk:
     """A performer with everything around it in the test's hands."""
 
-    def __init__(self, *, observe: bool = False) -> None:
+    def __init__(self, *, observe: bool = False, reduction_valid_ns: int = 0) -> None:
         self.venue = ScriptedVenue()
+        self.venue.reduction_valid_ns = reduction_valid_ns
         self.clock = SettableClock(START_NS)
         self.journal = MemoryJournal(self.clock)
         self.permit = Permit()
@@ -118,6 +120,36 @@ async def test_without_postgres_an_increase_is_not_sent_and_a_reduction_is() -> 
     await desk.perform(reduction())
     (sent,) = desk.venue.submitted
     assert sent.durability is Durability.SPOOL
+
+
+def question(order: actions.Submit) -> actions.Resolve:
+    intent = order.approved.intent
+    return actions.Resolve(
+        instrument_id=intent.instrument_id,
+        client_order_id=intent.client_order_id,
+        created_ns=START_NS,
+        expires_ns=order.approved.expires_ns,
+        quantity=order.approved.quantity,
+        sign=intent.side.sign,
+        position_before=None,
+    )
+
+
+@pytest.mark.parametrize("make", [reduction, increase])
+async def test_a_lost_order_is_absent_only_when_the_venue_would_not_take_it_any_more(make) -> None:
+    desk = Desk(reduction_valid_ns=60 * NS_PER_SECOND)
+    order = make()
+    sent_ns = desk.clock.ns = order.approved.expires_ns - NS_PER_SECOND
+    desk.venue.submit_answer = OutcomeUnknown("timeout")
+    assert await desk.perform(order) == [OrderState.SUBMITTED, OrderState.UNKNOWN]
+    absent_after = 70 if order.approved.intent.reduce_only else 11
+    for seconds in (absent_after - 1, absent_after):
+        assert not [e for e in desk.fed if isinstance(e, OrderAbsent)]
+        desk.clock.ns = sent_ns + seconds * NS_PER_SECOND
+        desk.venue.found = [None, None]
+        await desk.perform(question(order))
+    (absent,) = [e for e in desk.fed if isinstance(e, OrderAbsent)]
+    assert absent.client_order_id == order.approved.intent.client_order_id
 
 
 async def test_a_dead_disk_does_not_stand_in_front_of_a_reduction() -> None:

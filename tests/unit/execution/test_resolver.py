@@ -16,7 +16,8 @@ from counterpoise.domain.events import (
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.engine import actions
-from counterpoise.execution.resolver import POSITION_SPEAKS_NS, SETTLE_NS, Resolver
+from counterpoise.execution.resolver import POSITION_SPEAKS_NS, Resolver
+from counterpoise.execution.sends import SETTLE_NS, Sends
 from engine_world import START_NS
 from scripted_venue import ScriptedVenue, SettableClock, a_fill, answer
 
@@ -56,7 +57,10 @@ class Desk:
         self.venue.positions = (held("0.5"),)
         self.fed: list[Event] = []
         self.clock = SettableClock(START_NS + (SETTLE_NS + 2 if late else 2))
-        self.resolver = Resolver(venue=self.venue, clock=self.clock, feed=self.fed.append)
+        self.sends = Sends(self.clock, self.venue.reduction_valid_ns)
+        self.resolver = Resolver(
+            venue=self.venue, clock=self.clock, feed=self.fed.append, sends=self.sends
+        )
 
 
 async def test_an_order_that_is_found_is_told_with_its_fills_first() -> None:
@@ -74,6 +78,14 @@ async def test_an_order_that_is_found_is_told_with_its_fills_first() -> None:
 async def test_not_found_while_the_request_may_still_arrive_says_nothing() -> None:
     desk = Desk(late=False)
     desk.venue.found = [None]
+    await desk.resolver.resolve(ASK)
+    assert desk.fed == []
+
+
+async def test_absence_waits_for_a_call_at_work_whatever_the_approval_says() -> None:
+    desk = Desk(late=True)
+    desk.sends.begin(KEY)
+    desk.venue.found = [None, None]
     await desk.resolver.resolve(ASK)
     assert desk.fed == []
 

@@ -246,6 +246,28 @@ def test_after_a_disconnect_the_old_book_ages_and_takes_no_delta():
     assert one.top("BTCUSDT") == (Decimal("99.95"), Decimal("100.1"))
 
 
+def test_a_part_of_a_stream_that_is_gone_leaves_the_others_alone():
+    one = market(mark(), snapshot())
+    for stream in (StreamName.BOOKS, StreamName.MARKS):
+        others = StreamDown(
+            stream=stream, reason="reset", received_ns=NOW, instrument_ids=("ETHUSDT", "NOSUCH")
+        )
+        one.apply(others)
+    # Its own connection goes on, and tells no snapshot again.
+    later = NOW + MINUTE
+    one.apply(mark("100", later))
+    one.apply(delta([("99.95", "1")], at=later))
+    assert one.top("BTCUSDT") == (Decimal("99.95"), Decimal("100.1"))
+    assert seen(one, later).missing == ()
+    ours = StreamDown(
+        stream=StreamName.BOOKS, reason="reset", received_ns=later, instrument_ids=("BTCUSDT",)
+    )
+    one.apply(ours)
+    one.apply(delta([("99.97", "1")], at=later + MINUTE))
+    assert one.top("BTCUSDT") == (Decimal("99.95"), Decimal("100.1"))
+    assert "BOOK_STALE" in seen(one, later + MINUTE + MS).missing
+
+
 def test_a_crossed_book_is_no_book():
     one = market(mark(), snapshot("101", "100"))
     entry = seen(one)

@@ -1,10 +1,10 @@
-"""A real venue's marks, indexes and funding, as its public stream tells them."""
+"""A real venue's marks and indexes, as its public stream tells them."""
 
 import math
 from decimal import Decimal
 from typing import Final
 
-from counterpoise.domain.events import FundingRate, MarkPrice
+from counterpoise.domain.events import MarkPrice
 from counterpoise.domain.rounding import decimal_from_float, float_from_decimal
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.exchange.orders import TriggerSource
@@ -20,11 +20,6 @@ class MirrorBoard:
         self._marks: dict[str, Decimal] = {}
         self._indexes: dict[str, Decimal] = {}
         self._lasts: dict[str, Decimal] = {}
-        self._fundings: dict[str, FundingRate] = {}
-        self._hours: dict[str, Decimal] = {}
-        #: Fundings up to here have been charged, whatever is told of them, ns.
-        self.covered_ns = 0
-        self._covered: dict[str, int] = {}
         #: Per instrument: mid - index averaged over about 30 s, quote, and when it was last fed.
         self._premiums: dict[str, tuple[float, int]] = {}
 
@@ -42,24 +37,6 @@ class MirrorBoard:
         seconds = max(0, event.event_ns - fed_ns) / NS_PER_SECOND
         keep = math.exp(-seconds / PREMIUM_SECONDS)
         self._premiums[name] = (keep * before + (1.0 - keep) * gap, event.event_ns)
-
-    def hear_funding(self, event: FundingRate) -> None:
-        """Take what the next funding is expected to be; one that was charged is over."""
-        self._hours[event.instrument_id] = event.interval_hours
-        if event.funding_ns > max(self.covered_ns, self._covered.get(event.instrument_id, 0)):
-            self._fundings[event.instrument_id] = event
-
-    def funding_hours(self, instrument_id: str) -> Decimal | None:
-        """Return hours from one funding to the next as last told; None = never told."""
-        return self._hours.get(instrument_id)
-
-    def fundings_due(self, now_ns: int) -> list[FundingRate]:
-        """Return fundings whose moment has come, each once, as last told; oldest first."""
-        due = [each for each in self._fundings.values() if each.funding_ns <= now_ns]
-        for each in due:
-            del self._fundings[each.instrument_id]
-            self._covered[each.instrument_id] = each.funding_ns
-        return sorted(due, key=lambda each: (each.funding_ns, each.instrument_id))
 
     def has(self, instrument_id: str) -> bool:
         """Whether there is a mark."""

@@ -8,8 +8,10 @@ the real book, marks and funding rates:
 - an order that rests stands behind all that is shown at its price. The venue's trades are not
   followed, so nothing shows that this queue was traded: the order fills only when the other side
   is shown at its price or beyond, for what is shown there, at its own price;
-- funding is charged at the venue's moments, at the rate last told and the mark last told;
-- liquidation and triggers look at every mark, and wait while a book they need is not known.
+- funding is charged at the venue's moments, at the rate last told and the mark last told
+  (`Fundings`);
+- liquidation and triggers look at every mark. A trigger waits while its book is not known, and so
+  does a position that is to be liquidated while the account has equity left.
 
 Same account, same events and requests at the same times: same venue.
 """
@@ -38,12 +40,14 @@ from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.exchange.liquidator import Liquidator
 from counterpoise.exchange.mirror.board import MirrorBoard
 from counterpoise.exchange.mirror.book import MirrorBook
+from counterpoise.exchange.mirror.fundings import Fundings
 from counterpoise.exchange.mirror.parameters import mirror_market
 from counterpoise.exchange.orders import CancelCause, ExchangeOrder
 from counterpoise.exchange.parameters import ExchangeParameters
 from counterpoise.exchange.trading import Trading
 from counterpoise.exchange.trigger_desk import TriggerDesk
 from counterpoise.exchange.triggers import TriggerOrder
+from counterpoise.exchange.wallet import Holding
 
 
 class MirrorExchange(Trading):
@@ -60,6 +64,7 @@ class MirrorExchange(Trading):
         )
         self.account_id = account_id
         self._books: dict[str, MirrorBook] = {}
+        self._fundings = Fundings()
         # As they were when `changes` was last asked.
         self._listed: tuple[Instrument, ...] = ()
         self._orders: dict[str, ExchangeOrder] = {}
@@ -107,6 +112,11 @@ class MirrorExchange(Trading):
         wallet = self._desk.clearing.wallet(self.account_id)
         return tuple(sorted({each.instrument_id for each in wallet.held()}))
 
+    def holding(self, instrument_id: str) -> Holding | None:
+        """Return the account's position as booked; None = it is flat."""
+        held = self._desk.clearing.wallet(self.account_id).held()
+        return next((each for each in held if each.instrument_id == instrument_id), None)
+
     def traded(self) -> tuple[str, ...]:
         """Return the instruments the account holds or has an order or a stop in."""
         orders = self._desk.registry.open_orders(self.account_id)
@@ -129,7 +139,8 @@ class MirrorExchange(Trading):
         self.at(now_ns)
         if isinstance(event, StreamDown):
             if event.stream is StreamName.BOOKS:
-                for book in self._books.values():
+                gone = self._books if event.instrument_ids is None else event.instrument_ids
+                for book in (self._books[each] for each in gone if each in self._books):
                     book.lose()
             return []
         if not isinstance(
@@ -148,8 +159,13 @@ class MirrorExchange(Trading):
                 book.lose()
             case FundingRate():
                 # A new interval may be told before the clock shows that the old one is over.
-                self._settle(max(self.now_ns, event.event_ns))
-                self._board.hear_funding(event)
+                now_ns = max(self.now_ns, event.event_ns)
+                self._settle(now_ns)
+                holding = self.holding(event.instrument_id)
+                opened_ns = None if holding is None else holding.opened_ns
+                self._fundings.hear(event, now_ns, opened_ns)
+                # It may show that others came before it.
+                self._settle(now_ns)
             case MarkPrice():
                 self._hear_mark(event, book)
         return self._desk.drain()
@@ -163,15 +179,23 @@ class MirrorExchange(Trading):
         self.at(funding_ns)
         events = self._charge_funding(instrument_id, rate)
         clearing.marks = now
+        self._fundings.cover(instrument_id, funding_ns)
         return events
 
-    def covered(self, until_ns: int) -> None:
-        """Take every funding up to here as charged."""
-        self._board.covered_ns = max(self._board.covered_ns, until_ns)
+    def covered(self, until_ns: int, instrument_id: str | None = None) -> None:
+        """Take every funding up to here as charged, of one instrument or (None) of all."""
+        if instrument_id is None:
+            self._fundings.cover_all(until_ns)
+        else:
+            self._fundings.cover(instrument_id, until_ns)
+
+    def funded_ns(self, instrument_id: str) -> int:
+        """Return up to when every funding of an instrument was charged or told, ns."""
+        return self._fundings.known_ns(instrument_id)
 
     def funding_hours(self, instrument_id: str) -> Decimal | None:
         """Return hours from one funding to the next; None = not told."""
-        return self._board.funding_hours(instrument_id)
+        return self._fundings.hours(instrument_id)
 
     def changes(self) -> dict[str, Any]:
         """Return what `restore` needs besides all it was given before, as JSON-able figures."""
@@ -182,6 +206,7 @@ class MirrorExchange(Trading):
         saved: dict[str, Any] = msgspec.to_builtins(
             {
                 "desk": self._desk.save(history=False),
+                "fundings": self._fundings.save(self.held()),
                 "instruments": [] if listed == self._listed else listed,
                 "orders": _changed(orders, self._orders),
                 "triggers": _changed(triggers, self._trigger_orders),
@@ -196,6 +221,7 @@ class MirrorExchange(Trading):
     def restore(self, changes: Iterable[dict[str, Any]]) -> None:
         """Take over what `changes` gave, from the first on."""
         desk: dict[str, Any] = {}
+        fundings: dict[str, Any] | None = None
         instruments: list[Any] = []
         orders: dict[str, Any] = {}
         triggers: dict[str, Any] = {}
@@ -203,6 +229,8 @@ class MirrorExchange(Trading):
         bills: list[Any] = []
         for each in changes:
             desk, instruments = each["desk"], each["instruments"] or instruments
+            # An older version wrote nothing of them.
+            fundings = each.get("fundings")
             orders |= {row["order_id"]: row for row in each["orders"]}
             triggers |= {row["trigger_order_id"]: row for row in each["triggers"]}
             fills += each["fills"]
@@ -214,7 +242,9 @@ class MirrorExchange(Trading):
         self._desk.load(desk)
         self._triggers.load([triggers[each] for each in sorted(triggers, key=int)])
         self._desk.registry.forget(self.now_ns)
-        self.covered(self.now_ns)
+        self._fundings.cover_all(self.now_ns)
+        if fundings is not None:
+            self._fundings.load(fundings)
 
     def _hear_mark(self, event: MarkPrice, book: MirrorBook) -> None:
         bid, ask = book.best(Side.BUY), book.best(Side.SELL)
@@ -223,14 +253,15 @@ class MirrorExchange(Trading):
         self._settle(self.now_ns)
         self._board.hear_mark(event, mid)
         self._desk.clearing.marks[event.instrument_id] = event.mark
-        if all(self.quoted(each) for each in self._triggers.busy(self.account_id)):
-            self._triggers.watch()
-        held = self._desk.clearing.wallet(self.account_id).held()
-        if all(self.quoted(each.instrument_id) for each in held):
-            self._liquidate()
+        busy = self._triggers.busy(self.account_id)
+        self._triggers.watch(but={each for each in busy if not self.quoted(each)})
+        held = self.held()
+        if all(self._board.has(each) for each in held):
+            self._liquidate(but={each for each in held if not self.quoted(each)})
 
     def _settle(self, now_ns: int) -> None:
-        for due in self._board.fundings_due(now_ns):
+        unmarked = {each for each in self.held() if not self._board.has(each)}
+        for due in self._fundings.due(now_ns, but=unmarked):
             if self._board.has(due.instrument_id):
                 for event in self._charge_funding(due.instrument_id, due.rate):
                     self._desk.tell(event)

@@ -12,8 +12,8 @@ from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues import clock_offset
-from counterpoise.venues.binance import errors
-from counterpoise.venues.binance.convert import Listing, margin_tier
+from counterpoise.venues.binance import convert, errors
+from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.session import BinanceSession
 
 #: What a key may do, in our words, by the field of sapi/v1/account/apiRestrictions.
@@ -35,17 +35,24 @@ _SEVERAL_ASSETS: Final = (
 )
 
 
-async def clock_offset_ns(session: BinanceSession, clock: Clock) -> int:
-    """Return Binance's clock minus ours, ns; the error is at most half a round trip."""
+async def clock_offset_ns(
+    session: BinanceSession, clock: Clock, *, for_reduction: bool = False
+) -> int:
+    """Return Binance's clock minus ours, ns; the error is at most half a round trip.
+
+    `for_reduction` = one waits for it: asked once, and in no lane.
+    """
+    read = session.read_at_once if for_reduction else session.read
 
     async def venue_ms() -> int:
-        answer = await session.row("fapiPublicGetTime")
+        answer = await read("fapiPublicGetTime")
         try:
             return int(answer["serverTime"])
         except (KeyError, TypeError, ValueError) as error:
             raise VenueUnreachable(f"Binance answered no time: {str(answer)[:80]!r}") from error
 
-    return await clock_offset.measure_ns(venue_ms, clock)
+    samples = 1 if for_reduction else clock_offset.SAMPLES
+    return await clock_offset.measure_ns(venue_ms, clock, samples=samples)
 
 
 async def account_id(session: BinanceSession) -> str:
@@ -143,23 +150,10 @@ async def instrument(session: BinanceSession, listing: Listing) -> Instrument:
     found = [row for row in answer if row.get("symbol") == listing.symbol]
     brackets = sorted(found[0]["brackets"], key=lambda row: int(row["bracket"])) if found else []
     try:
-        tiers = tuple(margin_tier(row) for row in brackets)
+        tiers = tuple(convert.margin_tier(row) for row in brackets)
     except (KeyError, ArithmeticError) as error:
         raise VenueUnreachable(f"Binance answered a bracket we cannot read: {error}") from error
-    return Instrument(
-        instrument_id=listing.symbol,
-        base=listing.base,
-        quote=listing.quote,
-        settle=listing.settle,
-        tick_size=listing.tick_size,
-        lot_size=listing.lot_size,
-        quantity_min=listing.quantity_min,
-        notional_min=listing.notional_min,
-        market_quantity_max=listing.market_quantity_max,
-        limit_quantity_max=listing.limit_quantity_max,
-        state=listing.state,
-        tiers=tiers,
-    )
+    return convert.instrument(listing, tiers)
 
 
 async def _permissions(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from counterpoise.domain.instruments import InstrumentState, MarginTier
+from counterpoise.domain.instruments import Instrument, InstrumentState, MarginTier
 from counterpoise.domain.orders import FillCause, OrderKind, OrderState, TimeInForce
 
 #: One contract is one base unit.
@@ -93,6 +93,24 @@ def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
         limit_quantity_max=Decimal(lot["maxQty"]),
         market_quantity_max=min(Decimal(lot["maxQty"]), Decimal(market["maxQty"])),
         state=_state(row),
+    )
+
+
+def instrument(listing: Listing, tiers: tuple[MarginTier, ...] = ()) -> Instrument:
+    """Return an instrument's rules; its margin tiers are told apart from its listing."""
+    return Instrument(
+        instrument_id=listing.symbol,
+        base=listing.base,
+        quote=listing.quote,
+        settle=listing.settle,
+        tick_size=listing.tick_size,
+        lot_size=listing.lot_size,
+        quantity_min=listing.quantity_min,
+        notional_min=listing.notional_min,
+        market_quantity_max=listing.market_quantity_max,
+        limit_quantity_max=listing.limit_quantity_max,
+        state=listing.state,
+        tiers=tiers,
     )
 
 

@@ -186,12 +186,15 @@ class BinanceMarketStream:
         self._streams = tuple(
             ShardedStream(
                 [
-                    StreamSocket(
-                        make(dict(part)),
-                        clock,
-                        timing,
-                        successor=partial(make, dict(part)),
-                        tap=tap,
+                    (
+                        dict(part),
+                        StreamSocket(
+                            make(dict(part)),
+                            clock,
+                            timing,
+                            successor=partial(make, dict(part)),
+                            tap=tap,
+                        ),
                     )
                     for part in shards(symbols.items(), per_connection)
                 ]

@@ -21,7 +21,11 @@ from counterpoise.venues import figures, order_entry
 from counterpoise.venues.binance import attest, candles, convert, errors, ledgers, reads, triggers
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
-from counterpoise.venues.binance.session import BinanceSession, receive_window_ms
+from counterpoise.venues.binance.session import (
+    REDUCTION_VALID_NS,
+    BinanceSession,
+    receive_window_ms,
+)
 from counterpoise.venues.binance.throttle import WEIGHTS, Allowance
 from counterpoise.venues.session import Row
 
@@ -38,6 +42,7 @@ class BinanceVenue:
     name: str = "binance"
     history_ns: int = reads.HISTORY_NS
     executions_ns: int = ledgers.EXECUTIONS_NS
+    reduction_valid_ns: int = REDUCTION_VALID_NS
     has_triggers: bool = True
 
     def __init__(
@@ -293,7 +298,9 @@ class BinanceVenue:
         except VenueRejected as error:
             if error.code != errors.STAMP_REFUSED:
                 raise
-        await self.clock_offset_ns()
+        # Not in the lane of reads, which may be closed for a minute.
+        offset_ns = await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
+        self._take_offset(offset_ns)
         return await self._opened.change(call)
 
     def _take_offset(self, offset_ns: int) -> None:

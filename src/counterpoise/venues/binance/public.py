@@ -60,19 +60,7 @@ class BinancePublic(PublicReader[BinanceSession, Listing]):
         return reads.listed(await reads.listed_rows(self._opened), self._settle)
 
     async def _rules(self, listing: Listing) -> Instrument:
-        return Instrument(
-            instrument_id=listing.symbol,
-            base=listing.base,
-            quote=listing.quote,
-            settle=listing.settle,
-            tick_size=listing.tick_size,
-            lot_size=listing.lot_size,
-            quantity_min=listing.quantity_min,
-            notional_min=listing.notional_min,
-            market_quantity_max=listing.market_quantity_max,
-            limit_quantity_max=listing.limit_quantity_max,
-            state=listing.state,
-        )
+        return convert.instrument(listing)
 
     async def _measured_ns(self) -> int:
         return await attest.clock_offset_ns(self._opened, self._clock)

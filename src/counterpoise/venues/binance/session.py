@@ -23,6 +23,9 @@ STAMPED_BEHIND_MS: Final = 5_000
 #: How long after its stamp Binance takes a request at most; for all but increases.
 RECEIVE_WINDOW_MS: Final = 60_000
 
+#: How long after it was sent Binance may still take a reduction, ns.
+REDUCTION_VALID_NS: Final = (RECEIVE_WINDOW_MS - STAMPED_BEHIND_MS) * NS_PER_MS
+
 
 class BinanceSession(RestSession):
     """Opens, signs and closes; knows no meaning of any endpoint."""
@@ -82,6 +85,10 @@ class BinanceSession(RestSession):
         """Return the answer of one GET in the lane of reads, by its weight."""
         async with self.lanes.read(WEIGHTS.get(method, 1)):
             return await self.answer(getattr(self.reads, method), parameters)
+
+    async def read_at_once(self, method: str) -> Any:
+        """Return the answer of one GET that a reduction waits for: no lane, the orders' sockets."""
+        return await self.answer(getattr(self.orders, method), {})
 
     async def rows(self, method: str, **parameters: Any) -> list[Any]:
         """Return a list. Raises VenueUnreachable for an answer that is none."""

@@ -35,14 +35,21 @@ _WALLET: Final = {
 }
 
 
-async def clock_offset_ns(session: BybitSession, clock: Clock) -> int:
-    """Return Bybit's clock minus ours, ns; the error is at most half a round trip."""
+async def clock_offset_ns(
+    session: BybitSession, clock: Clock, *, for_reduction: bool = False
+) -> int:
+    """Return Bybit's clock minus ours, ns; the error is at most half a round trip.
+
+    `for_reduction` = one waits for it: asked once, and in no lane.
+    """
+    read = session.read_at_once if for_reduction else session.read
 
     async def venue_ms() -> int:
-        answer = await session.read("publicGetV5MarketTime")
+        answer = await read("publicGetV5MarketTime")
         return int(answer.fields["timeNano"]) // NS_PER_MS
 
-    return await clock_offset.measure_ns(venue_ms, clock)
+    samples = 1 if for_reduction else clock_offset.SAMPLES
+    return await clock_offset.measure_ns(venue_ms, clock, samples=samples)
 
 
 async def key(session: BybitSession) -> Mapping[str, Any]:

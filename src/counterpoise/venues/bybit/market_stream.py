@@ -393,12 +393,15 @@ class BybitMarketStream:
         self._streams = tuple(
             ShardedStream(
                 [
-                    StreamSocket(
-                        make(dict(part)),
-                        clock,
-                        timing,
-                        successor=partial(make, dict(part)),
-                        tap=tap,
+                    (
+                        dict(part),
+                        StreamSocket(
+                            make(dict(part)),
+                            clock,
+                            timing,
+                            successor=partial(make, dict(part)),
+                            tap=tap,
+                        ),
                     )
                     for part in shards(symbols.items(), per_connection)
                 ]

@@ -36,6 +36,7 @@ class BybitVenue:
     name: str = "bybit"
     history_ns: int = reads.HISTORY_NS
     executions_ns: int = reads.EXECUTIONS_NS
+    reduction_valid_ns: int = WINDOW_MS * NS_PER_MS
     has_triggers: bool = True
 
     def __init__(
@@ -323,7 +324,10 @@ class BybitVenue:
             if refusal.code != errors.OUT_OF_TIME:
                 raise
             try:
-                await self.clock_offset_ns()
+                # Not in the lane of reads, which may be closed for a minute.
+                self._take_offset(
+                    await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
+                )
             except VenueError:
                 raise refusal from None
             return await self._opened.send(method, fields)

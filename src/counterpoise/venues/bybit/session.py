@@ -83,6 +83,10 @@ class BybitSession(RestSession):
         async with self.lanes.read():
             return await self._ask(method, parameters)
 
+    async def read_at_once(self, method: str) -> Result:
+        """Return one GET's answer that a reduction waits for: no lane, the orders' sockets."""
+        return _result(await self.answer(getattr(self.orders, method), {}))
+
     async def read_candles(self, method: str, **parameters: Any) -> Result:
         """Return one GET's answer, in the lane of candles."""
         async with self.lanes.candle():
@@ -136,10 +140,13 @@ class BybitSession(RestSession):
         throttle.heed(self.lanes, url, status, headers, body, venue_ms)
 
     async def _ask(self, method: str, parameters: dict[str, Any]) -> Result:
-        answer = await self.answer(getattr(self.reads, method), parameters)
-        if not isinstance(answer, dict) or not isinstance(answer.get("result"), dict):
-            raise VenueUnreachable(f"Bybit answered no result: {str(answer)[:80]!r}")
-        return Result(fields=answer["result"], event_ns=int(answer.get("time") or 0) * NS_PER_MS)
+        return _result(await self.answer(getattr(self.reads, method), parameters))
+
+
+def _result(answer: object) -> Result:
+    if not isinstance(answer, dict) or not isinstance(answer.get("result"), dict):
+        raise VenueUnreachable(f"Bybit answered no result: {str(answer)[:80]!r}")
+    return Result(fields=answer["result"], event_ns=int(answer.get("time") or 0) * NS_PER_MS)
 
 
 def _client(

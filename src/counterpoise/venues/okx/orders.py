@@ -22,7 +22,7 @@ from counterpoise.venues.figures import ns_from_ms, plain
 from counterpoise.venues.okx import attest, candles, convert, errors, reads, triggers
 from counterpoise.venues.okx.convert import Contract
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
-from counterpoise.venues.okx.session import DEADLINE_FIELD, OkxSession, Row
+from counterpoise.venues.okx.session import DEADLINE_FIELD, STAMP_VALID_NS, OkxSession, Row
 
 #: How long one request may take before its outcome counts as unknown, ms.
 TIMEOUT_MS: Final = 5_000
@@ -34,6 +34,7 @@ class OkxVenue:
     name: str = "okx"
     history_ns: int = reads.HISTORY_NS
     executions_ns: int = reads.EXECUTIONS_NS
+    reduction_valid_ns: int = STAMP_VALID_NS
     has_triggers: bool = True
 
     def __init__(

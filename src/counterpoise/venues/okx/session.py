@@ -5,6 +5,7 @@ from typing import Any, Final
 from ccxt.async_support.okx import okx  # type: ignore[import-untyped,unused-ignore]
 
 from counterpoise.domain.errors import VenueUnreachable
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.venues.okx import errors, throttle
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.throttle import VENUE_LIMITS
@@ -15,6 +16,10 @@ __all__ = ["DEADLINE_FIELD", "OkxSession", "Row"]
 
 #: Request field that becomes the expTime header: the venue drops the request after it, ms.
 DEADLINE_FIELD: Final = "expTime"
+
+#: OKX takes a request whose stamp is no further than this from its clock, ns; a request without a
+#: deadline lives as long (source: v5 "Making Requests", code 50102).
+STAMP_VALID_NS: Final = 30 * NS_PER_SECOND
 
 #: Orders without an id of ours that are remembered not to be asked about again.
 STOPS_REMEMBERED_MAX: Final = 1_000

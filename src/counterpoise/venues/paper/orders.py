@@ -14,7 +14,12 @@ from typing import Final, TypeVar
 import structlog
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
-from counterpoise.domain.errors import StartRefused, VenueRejected, VenueUnreachable
+from counterpoise.domain.errors import (
+    OutcomeUnknown,
+    StartRefused,
+    VenueRejected,
+    VenueUnreachable,
+)
 from counterpoise.domain.events import FundingPaid, OrderUpdate, Transferred, UpdateSource
 from counterpoise.domain.instruments import Instrument, InstrumentState, MarginTier
 from counterpoise.domain.orders import Fill, JournaledOrder
@@ -52,6 +57,8 @@ class PaperVenue:
 
     name: str = "paper"
     executions_ns: int = 3 * NS_PER_DAY
+    #: The model is in this process: what it was not handed dies with the call.
+    reduction_valid_ns: int = 0
     has_triggers: bool = True
 
     def __init__(
@@ -427,7 +434,11 @@ class PaperVenue:
         except OrderRefused as refused:
             await self._pause()
             raise errors.refusal(refused) from refused
-        self._account.commit(events)
+        try:
+            self._account.commit(events)
+        except VenueUnreachable as error:
+            # The line may be on disk all the same, and the next start then reads it.
+            raise OutcomeUnknown(str(error)) from error
         return answer
 
     async def _pause(self) -> None:

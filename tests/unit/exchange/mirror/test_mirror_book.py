@@ -1,12 +1,13 @@
 """Takers walk what is shown and take it once; makers stand behind all that is shown."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from counterpoise.domain.events import BookGap, BookSnapshot, StreamDown, StreamName
 from counterpoise.domain.orders import OrderState, Side
-from mirror_world import BTC, MirrorWorld
+from mirror_world import BTC, ETH, MirrorWorld
 
 
 @pytest.fixture
@@ -116,6 +117,16 @@ def test_a_book_that_was_lost_is_not_quoted_until_it_is_told_anew(world):
     world.market()
     assert world.exchange.quoted(BTC)
     world.hear(StreamDown(stream=StreamName.BOOKS, reason="cut", received_ns=world.now_ns))
+    assert not world.exchange.quoted(BTC)
+
+
+def test_a_part_of_the_stream_that_is_gone_loses_its_books_alone(world):
+    down = StreamDown(
+        stream=StreamName.BOOKS, reason="cut", received_ns=world.now_ns, instrument_ids=(ETH,)
+    )
+    world.hear(down)
+    assert world.exchange.quoted(BTC)
+    world.hear(replace(down, instrument_ids=(BTC, "NOSUCHUSDT")))
     assert not world.exchange.quoted(BTC)
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from counterpoise.domain.events import StreamDown, StreamName
+from counterpoise.domain.events import BookGap, StreamDown, StreamName
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
@@ -144,9 +144,9 @@ def test_a_missed_funding_is_charged_at_the_mark_of_then_and_not_again(world):
 # -- stops and liquidation -------------------------------------------------------------------
 
 
-def stop(world, trigger_price, quantity="2", key="stop"):
+def stop(world, trigger_price, quantity="2", key="stop", name=BTC):
     new = NewTrigger(
-        instrument_id=BTC,
+        instrument_id=name,
         side=Side.SELL,
         quantity=Decimal(quantity),
         trigger_price=Decimal(trigger_price),
@@ -205,6 +205,57 @@ def test_an_account_without_margin_is_liquidated_into_the_real_book():
     assert sum(each.quantity for each in seized) == 2
     assert world.position() == 0
     assert world.exchange.order("paper", order_id=resting).state is OrderState.CANCELED
+
+
+def two_held_beyond_their_margin() -> MirrorWorld:
+    """Return an account that is doomed, and the book of whose larger position was lost."""
+    world = MirrorWorld(cash="60")
+    world.market()
+    world.book({"99": "9"}, {"100.1": "9"}, ETH)
+    world.mark("100", ETH)
+    for name, quantity in ((BTC, "2"), (ETH, "1")):
+        world.exchange.set_leverage("paper", name, Decimal(10))
+        world.order(Side.BUY, quantity, "100.1", name=name)
+    # No delta goes on from here.
+    world.hear(BookGap(instrument_id=BTC, expected=2, found=4, received_ns=world.now_ns))
+    assert (world.position(BTC), world.position(ETH)) == (2, 1)
+    return world
+
+
+def test_a_lost_book_does_not_keep_others_from_being_liquidated() -> None:
+    world = two_held_beyond_their_margin()
+    world.mark("70.5")
+    # What can be sold is sold; the other waits for its book.
+    assert (world.position(BTC), world.position(ETH)) == (2, 0)
+    world.book({"70": "9"}, {"70.1": "9"})
+    world.mark("70.2")
+    assert world.position(BTC) == 0
+
+
+def test_without_equity_nothing_waits_for_a_book() -> None:
+    world = two_held_beyond_their_margin()
+    world.mark("60")
+    world.mark("60")
+    assert (world.position(BTC), world.position(ETH)) == (0, 0)
+    # The fund took over what was missing; the account owes nothing.
+    assert world.exchange.account("paper").equity >= 0
+
+
+def test_a_stop_does_not_wait_for_the_book_of_another(world: MirrorWorld) -> None:
+    bought(world)
+    number = stop(world, "98")
+    world.book({"99": "9"}, {"100.1": "9"}, ETH)
+    world.mark("100", ETH)
+    world.order(Side.BUY, "1", "100.1", name=ETH)
+    other = stop(world, "98", quantity="1", key="other", name=ETH)
+    world.hear(BookGap(instrument_id=ETH, expected=2, found=4, received_ns=world.now_ns))
+    world.mark("97", ETH)
+    world.book({"97.5": "9"}, {"97.6": "9"})
+    world.mark("97")
+    states = [
+        world.exchange.trigger_order("paper", order_id=each).state for each in (number, other)
+    ]
+    assert states == [TriggerState.TRIGGERED, TriggerState.LIVE]
 
 
 # -- what changes at the venue ---------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Intent -> the request Binance gets, and its answer -> what happened. Nothing is sent twice."""
 
+import asyncio
 import time
 from decimal import Decimal
 
@@ -15,8 +16,10 @@ from counterpoise.domain.errors import (
     VenueUnreachable,
 )
 from counterpoise.domain.orders import OrderState, Side, TimeInForce
+from counterpoise.domain.units import NS_PER_MS
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.orders import BinanceVenue
+from counterpoise.venues.throttle import Lane
 
 ORDER = "POST /fapi/v1/order"
 #: What changes from one request to the next.
@@ -104,6 +107,8 @@ async def test_an_increase_carries_the_end_of_its_approval_and_a_reduction_all_t
     deadline_ms = int(first["timestamp"]) + int(first["recvWindow"])
     assert deadline_ms == pytest.approx(increase.approved.expires_ns // 10**6, abs=50)
     assert second["recvWindow"] == "60000"
+    over_ns = (int(second["timestamp"]) + int(second["recvWindow"])) * NS_PER_MS
+    assert over_ns == pytest.approx(time.time_ns() + venue.reduction_valid_ns, abs=10**9)
     # Behind the venue's clock, which refuses what is a second ahead of it.
     assert int(second["timestamp"]) == pytest.approx(time.time() * 1_000 - 5_000, abs=900)
 
@@ -157,6 +162,16 @@ async def test_what_lowers_risk_survives_a_step_of_our_clock(venue, stub, journa
     # Measured once, right from then on.
     await venue.cancel("BTCUSDT", "cp1")
     assert len(stub.sent("DELETE /fapi/v1/order")) == 1
+
+
+async def test_a_reductions_clock_is_measured_while_reads_are_closed(venue, stub, journal_order):
+    stub.ahead_ms = -30_000
+    stub.answers[ORDER] = too_early(stub)
+    venue._opened.lanes.close(30, Lane.READS)
+    reduction = await journal_order(quantity="1", side=Side.SELL, reduce_only=True)
+    async with asyncio.timeout(5):
+        assert (await venue.submit(reduction)).state is OrderState.ACCEPTED
+    assert len(stub.sent(ORDER)) == 2
 
 
 def refused(code: int, status: int = 400, words: str = "words"):

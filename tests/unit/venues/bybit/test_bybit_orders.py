@@ -14,6 +14,7 @@ from counterpoise.domain.errors import (
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.venues.throttle import Lane
 
 CREATE = "/v5/order/create"
 
@@ -81,6 +82,7 @@ async def test_a_reduction_at_market_has_the_usual_window(venue, stub, journal_o
     )
     assert "price" not in fields
     assert stub.headers(CREATE)[0]["X-BAPI-RECV-WINDOW"] == "5000"
+    assert venue.reduction_valid_ns == 5_000 * NS_PER_MS
 
 
 async def test_a_post_only_order_says_so(venue, stub, journal_order):
@@ -98,9 +100,11 @@ async def test_stamps_are_made_with_the_venues_clock(venue, stub, clock, journal
     )
 
 
+@pytest.mark.parametrize("closed", [(), (Lane.READS,)])
 async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measured_anew(
-    venue, stub, journal_order
+    venue, stub, journal_order, closed
 ):
+    venue._opened.lanes.close(30, *closed)
     answers = [refusal(10002, "time window"), None]
 
     def create(fields):
@@ -113,7 +117,8 @@ async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measure
     stub.answers[CREATE] = create
     stub.ahead_ns = 30 * NS_PER_SECOND
     order = await journal_order(quantity="0.5", side=Side.SELL, price=None, reduce_only=True)
-    assert (await venue.submit(order)).venue_order_id == "9"
+    async with asyncio.timeout(5):
+        assert (await venue.submit(order)).venue_order_id == "9"
     first, second = stub.headers(CREATE)
     moved_ms = int(second["X-BAPI-TIMESTAMP"]) - int(first["X-BAPI-TIMESTAMP"])
     assert moved_ms == pytest.approx(30_000, abs=2_000)

@@ -1,0 +1,55 @@
+"""Until when a venue may still carry out what was sent to it."""
+
+from typing import Final
+
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.ports import Clock
+
+#: How far clocks may be apart, and how long a venue may take over what it let in, at the end of
+#: what may be carried out.
+SETTLE_NS: Final = 10 * NS_PER_SECOND
+
+
+class Sends:
+    """One per account.
+
+    An increase ends with its approval, and the venue is told so. A reduction goes out whatever the
+    time is, so it lives as long as the venue takes its stamp, `valid_ns` after it was sent. Of an
+    order that another process sent only that much is known: it did so before this one began.
+    """
+
+    def __init__(self, clock: Clock, valid_ns: int) -> None:
+        self._clock = clock
+        #: What is sent now may be carried out for this long; 0 = nothing is ever on its way.
+        self._valid_seconds = (valid_ns + SETTLE_NS) / NS_PER_SECOND if valid_ns else 0.0
+        self._began = clock.monotonic()
+        #: By our id: until when it may be carried out, monotonic seconds; None = its call is at
+        #: work.
+        self._until: dict[str, float | None] = {}
+
+    def begin(self, client_order_id: str) -> None:
+        """Note that an order is about to be sent: nothing ends it until `end`."""
+        self._until[client_order_id] = None
+
+    def end(self, client_order_id: str, *, reduce_only: bool) -> None:
+        """Note that its call is over, whatever came of it."""
+        now = self._clock.monotonic()
+        # What is over says as little as an order of another process by now: it is forgotten.
+        if self._of_others_over(now):
+            over = [key for key, until in self._until.items() if until is not None and until <= now]
+            for key in over:
+                del self._until[key]
+        self._until[client_order_id] = now + (self._valid_seconds if reduce_only else 0.0)
+
+    def may_arrive(self, client_order_id: str, expires_ns: int) -> bool:
+        """Tell whether an order may still be carried out; `expires_ns` = end of its approval."""
+        if self._clock.now_ns() < expires_ns + SETTLE_NS:
+            return True
+        now = self._clock.monotonic()
+        if client_order_id not in self._until:
+            return not self._of_others_over(now)
+        until = self._until[client_order_id]
+        return until is None or now < until
+
+    def _of_others_over(self, now: float) -> bool:
+        return now >= self._began + self._valid_seconds

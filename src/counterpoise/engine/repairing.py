@@ -150,21 +150,24 @@ def _within_plan(
             kept.append(change)
             continue
         name = change.instrument_id
-        orders = (state.orders.get(key) for key in plan.order_ids)
-        filled = sum(
-            (
-                order.open_order.filled_quantity
-                for order in orders
-                if order is not None
-                and order.open_order.instrument_id == name
-                and not order.open_order.reduce_only
-            ),
-            ZERO,
-        )
-        left = min(change.quantity, abs(progress.pair.planned[name]) - filled)
+        taken = _taken_by_increases(state, plan, name)
+        left = min(change.quantity, abs(progress.pair.planned[name]) - taken)
         if left > 0 and left >= state.instruments[name].quantity_min:
             kept.append(replace(change, quantity=left))
     return tuple(kept)
+
+
+def _taken_by_increases(state: State, plan: Plan, name: str) -> Decimal:
+    # What the plan's increases filled and may still fill. Without an end an order counts whole:
+    # it may fill after the next one was sent, however long ago it was given up.
+    taken = ZERO
+    for key in plan.order_ids:
+        order = state.orders.get(key)
+        if order is None or order.open_order.instrument_id != name or order.open_order.reduce_only:
+            continue
+        filled = order.open_order.filled_quantity
+        taken += filled if order.over else max(filled, order.open_order.quantity)
+    return taken
 
 
 def _unwind(

@@ -223,6 +223,37 @@ def test_an_unknown_core_is_not_waited_for_beyond_the_budget() -> None:
     assert last(world) == ("ETHUSDT", Side.BUY, hedge.quantity, True)
 
 
+def test_no_second_increase_is_sent_beside_one_that_may_still_fill() -> None:
+    # Half the entry, so that the gate would allow the core twice.
+    world = ready()
+    world.state.strategy = replace(world.state.strategy, entry_scale=0.5)
+    world.after(0.1)
+    cycle(world)
+    world.after(0.1)
+    hedge = world.submits()[0]
+    world.fill(hedge)
+    core = world.submits()[1]
+    key = core.intent.client_order_id
+    world.order(key, OrderState.ACCEPTED, name="BTCUSDT")
+    seconds(world, 22)
+    assert key in world.state.orders.active
+    assert [s.intent.instrument_id for s in world.submits() if s.intent.increases] == [
+        "ETHUSDT",
+        "BTCUSDT",
+    ]
+    assert last(world) == ("ETHUSDT", Side.BUY, hedge.quantity, True)
+    # Both fill after all: the core alone is taken off again, and nothing is bought.
+    world.fill(world.submits()[-1])
+    world.fill(core)
+    seconds(world, 1)
+    name, side, off, reduces = last(world)
+    assert (name, side, reduces) == ("BTCUSDT", Side.SELL, True)
+    assert Decimal("0.9") * core.quantity < off <= core.quantity
+    world.fill(world.submits()[-1])
+    seconds(world, 1)
+    assert ended(world).outcome == "unwound"
+
+
 def test_an_unresolved_order_ends_its_decision_and_keeps_counting() -> None:
     world = opened()
     key = world.submits()[0].intent.client_order_id

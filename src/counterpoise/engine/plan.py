@@ -89,8 +89,6 @@ class PairProgress:
     next_ns: int = 0
     #: True = taken up by a restart.
     resumed: bool = False
-    #: When the account was last asked for because orders had filled more than it shows, ns.
-    asked_ns: int = 0
 
     @property
     def rounds(self) -> int:

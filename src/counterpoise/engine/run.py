@@ -27,6 +27,8 @@ ORDER_END_NS_MAX: Final = 15 * NS_PER_SECOND
 ORDER_WATCH_NS_MAX: Final = 300 * NS_PER_SECOND
 #: An account that does not show what orders filled is asked for after this, and so often, ns.
 ACCOUNT_ASK_NS: Final = NS_PER_SECOND
+#: ... and no longer than this is it taken to be behind, whatever it shows.
+UNSHOWN_NS_MAX: Final = 120 * NS_PER_SECOND
 #: How far the venue's clock may be from ours when its answers are held against its events.
 CLOCKS_APART_NS: Final = 500 * NS_PER_MS
 #: Two tries to complete a pair are this far apart.

@@ -278,7 +278,10 @@ class PairMachine(RuleBasedStateMachine):
                     attempts_from=attempts_after(last),
                     order_ids=list(plan.order_ids),
                     pair=PairProgress(
-                        pair=codec.decode(row.body, Pair), budget=row.notional * 20, resumed=True
+                        pair=codec.decode(row.body, Pair),
+                        budget=row.notional * 20,
+                        resumed=True,
+                        increased_before=self._on_record(old, row.decision_id),
                     ),
                 )
         for key, order in old.state.orders.active.items():
@@ -287,6 +290,16 @@ class PairMachine(RuleBasedStateMachine):
                 unknown, created_ns=order.created_ns, expires_ns=order.expires_ns, rests=order.rests
             )
             assert key == unknown.client_order_id
+
+    def _on_record(self, world: World, decision_id: str) -> dict[str, Decimal]:
+        # As the ledger gives it: what is over, by instrument; what is not is taken up as unknown.
+        found: dict[str, Decimal] = {}
+        for name in MARKS:
+            filled = self.increased.get((decision_id, name), Decimal(0))
+            going = [o for o in world.state.orders.active.values() if o.decision_id == decision_id]
+            mine = [o.open_order for o in going if o.open_order.instrument_id == name]
+            found[name] = filled - sum((o.filled_quantity for o in mine), Decimal(0))
+        return found
 
     # -- the promises ------------------------------------------------------------------------
 

@@ -129,11 +129,18 @@ class OrderTracker:
         return order
 
     def adopt(
-        self, order: OpenOrder, *, created_ns: int, expires_ns: int, rests: bool = False
+        self,
+        order: OpenOrder,
+        *,
+        created_ns: int,
+        expires_ns: int,
+        rests: bool = False,
+        executed: Decimal = ZERO,
     ) -> None:
         """Take over an order found at start, in its venue's state or as UNKNOWN.
 
-        `rests` = it was sent to stay in the book; one that stands there is taken to.
+        `rests` = it was sent to stay in the book; one that stands there is taken to. `executed` =
+        base units of its executions that were counted before and are not told again.
         """
         if order.client_order_id is None:
             assert order.venue_order_id is not None, "an order needs one id"
@@ -151,6 +158,7 @@ class OrderTracker:
             rests=rests or order.state in IN_BOOK or (known is not None and known.rests),
             filled_told=order.filled_quantity,
             shown=order.filled_quantity,
+            executed=executed,
         )
 
     def get(self, client_order_id: str) -> TrackedOrder | None:

@@ -89,6 +89,8 @@ class PairProgress:
     next_ns: int = 0
     #: True = taken up by a restart.
     resumed: bool = False
+    #: Base units that increases which ended before it filled, by instrument.
+    increased_before: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:

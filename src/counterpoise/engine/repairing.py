@@ -133,6 +133,9 @@ def _repair(
         early = state.now_ns < progress.next_ns and not (increases and progress.used_up)
         if early or (increases and _waits_for_data(state, progress, changes)):
             return WAIT
+        # What the account lost while no daemon ran is not bought back as if it had not filled.
+        if increases and progress.resumed and state.recorded is not None:
+            return _unwind(state, plan, progress, quantities)
         progress.last_tried = increases and progress.used_up
         progress.next_ns = state.now_ns + COMPLETE_GAP_NS
         progress.completings += 1
@@ -152,7 +155,7 @@ def _within_plan(
             kept.append(change)
             continue
         name = change.instrument_id
-        taken = _taken_by_increases(state, plan, name)
+        taken = _taken_by_increases(state, plan, name) + progress.increased_before.get(name, ZERO)
         left = min(change.quantity, abs(progress.pair.planned[name]) - taken)
         if left > 0 and left >= state.instruments[name].quantity_min:
             kept.append(replace(change, quantity=left))
@@ -215,10 +218,13 @@ def unended(state: State, plan: Plan) -> list[str]:
 
 
 def _waits_for_data(state: State, progress: PairProgress, changes: tuple[LegChange, ...]) -> bool:
-    # The streams of a restart need a moment; the gate would deny for it.
+    # The streams of a restart need a moment; the gate would deny for it. So do executions that
+    # explain what is held.
     assert progress.repairs_ns is not None, "looked at before"
     if not progress.resumed or state.now_ns - progress.repairs_ns >= RESUME_DATA_NS_MAX:
         return False
+    if state.recorded is not None:
+        return True
     view = state.market.view(state.now_ns)
     followed = [view.instruments.get(change.instrument_id) for change in changes]
     account = state.account.view(state.now_ns, views.marks(state), state.run.account_age_ms_max)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from counterpoise.app import boot
 from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import CycleDue, OrderUnresolved, OrderUpdate, Tick, UpdateSource
 from counterpoise.domain.orders import IntentSource, LegRole, OrderState, Side
@@ -17,7 +18,7 @@ from counterpoise.engine.plan import PairProgress, Plan, attempts_after
 from counterpoise.ledger import codec
 from counterpoise.risk.view import RiskLimits
 from counterpoise.strategy.memory import Regime
-from engine_world import MARKS, World, make_run, ready
+from engine_world import MARKS, World, make_run, make_state, ready, warm
 
 
 def cycle(world: World) -> None:
@@ -454,6 +455,46 @@ def test_a_restart_finds_nothing_alone() -> None:
     row = ended(world)
     assert row.outcome == "incomplete"
     assert "nothing stands alone" in row.summary
+
+
+def restarted(held: dict[str, str], *, recorded: bool) -> World:
+    """Return a world that found other positions than those on record, its pair taken up.
+
+    `recorded` = the ends of its increases are on record, too.
+    """
+    pair = cut_off()
+    world = World(state=make_state())
+    warm(world.state)
+    boot.take_up_positions(world.state, pair.planned)
+    plan = resumed(world, pair, order_ids=["cp" + "a" * 30, "cp" + "b" * 30], last=1)
+    assert plan.pair is not None
+    if recorded:
+        plan.pair.increased_before = {name: abs(each) for name, each in pair.planned.items()}
+    world.after(1)
+    world.market()
+    world.reconcile("start", positions={i: (q, str(MARKS[i])) for i, q in held.items()})
+    return world
+
+
+def test_a_restart_does_not_buy_back_what_the_venue_took_meanwhile() -> None:
+    core = cut_off().planned["BTCUSDT"]
+    world = restarted({"ETHUSDT": "-2", "BTCUSDT": str(core)}, recorded=True)
+    assert world.state.recorded is not None, "no execution is listed yet"
+    seconds(world, 2)
+    assert last(world)[:2] == ("BTCUSDT", Side.SELL)
+    assert all(s.intent.reduce_only for s in world.submits())
+
+
+def test_a_restart_waits_a_moment_for_what_explains_its_positions_before_it_increases() -> None:
+    # The record lacks what the hedge filled: it may be listed in a moment.
+    core = cut_off().planned["BTCUSDT"]
+    world = restarted({"ETHUSDT": "-2", "BTCUSDT": str(core)}, recorded=False)
+    seconds(world, 3)
+    assert world.submits() == []
+    seconds(world, 10)
+    assert world.state.recorded is not None
+    assert last(world)[:2] == ("BTCUSDT", Side.SELL)
+    assert all(s.intent.reduce_only for s in world.submits())
 
 
 @pytest.mark.parametrize(("last", "first"), [(None, 0), (0, 1_000), (999, 1_000), (1_000, 2_000)])

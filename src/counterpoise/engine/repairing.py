@@ -114,7 +114,8 @@ def next_round(state: State, plan: Plan) -> Round:
         behind = _is_behind(state, plan, UNSHOWN_NS_MAX)
         return WAIT if behind else Round(outcome=_outcome(state, plan, progress))
     assert progress.stands_ns is not None, "set above"
-    if state.now_ns - progress.stands_ns > REPAIR_NS_MAX:
+    late = state.now_ns - progress.stands_ns > REPAIR_NS_MAX
+    if late and (progress.reduced or not known):
         return _given_up(state, plan, progress, "in time")
     if not known:
         return WAIT
@@ -139,6 +140,7 @@ def _repair(
         progress.last_tried = increases and progress.used_up
         progress.next_ns = state.now_ns + COMPLETE_GAP_NS
         progress.completings += 1
+        progress.reduced |= not increases
         plan.repair(changes, state.now_ns, misses_max=1 if increases else MISSES_MAX)
         return Round(begun=True)
     return _unwind(state, plan, progress, quantities)
@@ -186,6 +188,7 @@ def _unwind(
     gap_ns = min(UNWIND_GAP_NS << min(progress.unwindings, 10), UNWIND_GAP_NS_MAX)
     progress.next_ns = state.now_ns + gap_ns
     progress.unwindings += 1
+    progress.reduced = True
     plan.note("the legs behind could not follow: taking off what stands alone")
     plan.repair(changes, state.now_ns, misses_max=MISSES_MAX)
     return Round(begun=True)

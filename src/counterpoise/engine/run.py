@@ -36,6 +36,8 @@ COMPLETE_GAP_NS: Final = 2 * NS_PER_SECOND
 #: Two tries to unwind one are this far apart at first, then twice as far up to the maximum.
 UNWIND_GAP_NS: Final = NS_PER_SECOND
 UNWIND_GAP_NS_MAX: Final = 4 * NS_PER_SECOND
+#: What stands alone by little uses its naked-leg budget up slowly: after this it is used up, too.
+NAKED_NS_MAX: Final = 60 * NS_PER_SECOND
 #: A pair that is neither complete nor unwound by then is left to the next cycle and the guard.
 REPAIR_NS_MAX: Final = 120 * NS_PER_SECOND
 #: After a restart, completing waits this long for market data.

@@ -164,6 +164,31 @@ def test_half_a_leg_may_stand_alone_twice_as_long() -> None:
     assert last(world) == ("ETHUSDT", Side.BUY, half, True)
 
 
+def test_what_stands_alone_by_little_is_taken_off_all_the_same() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.after(0.1)
+    world.fill(hedge)
+    core = world.submits()[1]
+    most = (core.quantity * Decimal("0.80")).quantize(Decimal("0.0001"))
+    world.after(0.1)
+    world.fill(core, most)
+    alone = 0
+    while not last(world)[3]:
+        if at_work(world):
+            unfilled(world)
+            continue
+        alone += 1
+        assert alone < 65
+        seconds(world, 1)
+    assert alone >= 55
+    assert last(world)[:2] == ("ETHUSDT", Side.BUY)
+    world.after(0.1)
+    world.fill(world.submits()[-1])
+    assert ended(world).outcome == "unwound"
+    assert world.records(IncidentOpened) == []
+
+
 def test_an_unwinding_that_does_not_fill_is_tried_at_wider_prices() -> None:
     world = opened()
     hedge = world.submits()[0]

@@ -308,16 +308,18 @@ class OrderTracker:
             if order.state is OrderState.UNKNOWN
         )
 
-    def reducing(self, now_ns: int) -> dict[str, Decimal]:
+    def reducing(self, now_ns: int, unended_ns: int = REDUCTION_COUNTS_NS) -> dict[str, Decimal]:
         """Return base units per instrument that working reduce-only orders may still take off.
 
         An order counts for `REDUCTION_COUNTS_NS`, time enough to fill or to ask what became of
-        it. After that a reduction that may never come must not stop the next one, and reduce-only
-        keeps a double one from doing harm.
+        it; for `unended_ns` while evidence may still tell. After that a reduction that may never
+        come must not stop the next one. What that costs: both may fill, and take off twice what
+        was wanted, though never more than is held.
         """
         working: dict[str, Decimal] = {}
         for order in self.active.values():
-            young = now_ns - order.created_ns <= REDUCTION_COUNTS_NS
+            limit_ns = REDUCTION_COUNTS_NS if order.unresolved else unended_ns
+            young = now_ns - order.created_ns <= limit_ns
             if order.open_order.reduce_only and young:
                 instrument_id = order.open_order.instrument_id
                 left = working.get(instrument_id, ZERO) + order.open_order.remaining

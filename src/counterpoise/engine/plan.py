@@ -107,6 +107,11 @@ class PairProgress:
         return self.resumed or self.stood >= self.budget or alone_ns >= NAKED_NS_MAX
 
     @property
+    def used_up_again(self) -> bool:
+        """True = they stood alone for twice as long."""
+        return self.stood >= 2 * self.budget
+
+    @property
     def seconds(self) -> Decimal:
         """Seconds the whole leading leg would have stood alone for the same exposure."""
         return (self.stood / self.pair.notional).quantize(Decimal("0.001"))

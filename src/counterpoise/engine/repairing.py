@@ -19,6 +19,7 @@ from counterpoise.engine.order_tracker import REDUCTION_COUNTS_NS
 from counterpoise.engine.plan import MISSES_MAX, PairProgress, Plan
 from counterpoise.engine.run import (
     COMPLETE_GAP_NS,
+    NAKED_NS_MAX,
     ORDER_END_NS_MAX,
     ORDER_WATCH_NS_MAX,
     REPAIR_NS_MAX,
@@ -101,7 +102,7 @@ def next_round(state: State, plan: Plan) -> Round:
         progress.repairs_ns = state.now_ns
         if progress.resumed:
             plan.note("taken up after a restart")
-    quantities = _after_working(state)
+    quantities = _after_working(state, progress)
     known = state.account.complete
     stands = not known or pairing.is_naked(progress.pair, quantities)
     if not stands:
@@ -240,10 +241,12 @@ def _is_behind(state: State, plan: Plan, within_ns: int) -> bool:
     return not keys.isdisjoint(plan.order_ids)
 
 
-def _after_working(state: State) -> dict[str, Decimal]:
+def _after_working(state: State, progress: PairProgress) -> dict[str, Decimal]:
     # What is held once the reductions at work have filled, whoever sent them, with what orders
-    # filled and the account does not show: it would be traded again otherwise.
-    working = state.orders.reducing(state.now_ns)
+    # filled and the account does not show: it would be traded again otherwise. A second reduction
+    # beside one that may still fill would make the other side naked, so it waits longer here.
+    unended_ns = REDUCTION_COUNTS_NS if progress.used_up_again else NAKED_NS_MAX
+    working = state.orders.reducing(state.now_ns, unended_ns)
     left: dict[str, Decimal] = {}
     for name, held in unshown.quantities(state).items():
         size = max(ZERO, abs(held) - working.get(name, ZERO))

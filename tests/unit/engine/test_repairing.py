@@ -416,6 +416,58 @@ def test_what_the_venue_took_before_our_execution_was_told_is_not_bought_back() 
     assert {(i.instrument_id, i.reduce_only) for i in later} == {("BTCUSDT", True)}
 
 
+def unwinding_accepted() -> tuple[World, str]:
+    """Return a world whose pair stands half alone, with its unwinding accepted without an end."""
+    world = opened()
+    hedge = world.submits()[0]
+    world.after(0.1)
+    world.fill(hedge)
+    core = world.submits()[1]
+    world.after(0.1)
+    world.fill(core, (core.quantity / 2).quantize(Decimal("0.0001")))
+    while not last(world)[3]:
+        if at_work(world):
+            unfilled(world)
+            continue
+        seconds(world, 1)
+    key = world.submits()[-1].intent.client_order_id
+    world.order(key, OrderState.ACCEPTED, name="ETHUSDT")
+    return world, key
+
+
+def reductions(world: World) -> int:
+    return sum(sent.intent.reduce_only for sent in world.submits())
+
+
+def test_an_unwinding_without_an_end_is_not_sent_again_while_it_may_fill() -> None:
+    world, key = unwinding_accepted()
+    seconds(world, 25)
+    assert key in world.state.orders.active
+    assert reductions(world) == 1
+    world.fill(world.submits()[-1])
+    seconds(world, 1)
+    assert ended(world).outcome == "unwound"
+    assert reductions(world) == 1
+
+
+def test_an_unwinding_nobody_can_find_is_followed_by_another() -> None:
+    world, key = unwinding_accepted()
+    seconds(world, 16)
+    assert reductions(world) == 1
+    told = OrderUnresolved(client_order_id=key, evidence="nobody", received_ns=world.now_ns)
+    world.feed(told)
+    seconds(world, 1)
+    assert reductions(world) == 2
+
+
+def test_an_unwinding_without_an_end_does_not_stop_the_next_one_for_ever() -> None:
+    world, key = unwinding_accepted()
+    seconds(world, 48)
+    # The budget is used up a second time.
+    assert key in world.state.orders.active
+    assert reductions(world) == 2
+
+
 # -- after a restart -------------------------------------------------------------------------
 
 

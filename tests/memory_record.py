@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from counterpoise.domain import records
 from counterpoise.domain.orders import TERMINAL, ApprovedOrder, JournaledOrder
+from counterpoise.ledger import codec
 from counterpoise.ledger.journal import MemoryJournal
 from counterpoise.ports import Clock
 
@@ -88,8 +89,25 @@ class MemoryReader:
                 continue
             last = asdict(told[-1]) if told else {}
             named = {key: last.get(key) for key in ("venue_order_id", "filled_quantity")}
-            found.append(asdict(intent) | named)
+            executed = self._executed(intent.client_order_id)
+            found.append(asdict(intent) | named | {"executed": executed})
         return found
+
+    def _executed(self, client_order_id: str) -> Decimal:
+        rows = self.all(records.FillSeen)
+        return sum((r.quantity for r in rows if r.client_order_id == client_order_id), Decimal(0))
+
+    def _increased(self, sent: list[records.IntentWritten]) -> str:
+        # What increases with an end on record filled, by instrument.
+        found: dict[str, Decimal] = {}
+        for intent in sent:
+            key, name = intent.client_order_id, intent.instrument_id
+            told = [r for r in self.all(records.OrderEventSeen) if r.client_order_id == key]
+            if intent.reduce_only or not any(row.state in _ENDS for row in told):
+                continue
+            filled = max((row.filled_quantity or Decimal(0) for row in told), default=Decimal(0))
+            found[name] = found.get(name, Decimal(0)) + max(filled, self._executed(key))
+        return codec.encode(found)
 
     def unfinished_decisions(self, account_id: str) -> list[dict[str, Any]]:
         """Return decisions without an outcome."""
@@ -118,6 +136,7 @@ class MemoryReader:
                     "attempt_last": max((row.attempt for row in sent), default=None),
                     "client_order_ids": keys,
                     "orders_filled": len(filled & set(keys)),
+                    "increased": self._increased(sent),
                     "overtaken": self._overtaken(pair),
                 }
             )

@@ -10,6 +10,7 @@ import pytest
 
 from counterpoise.domain.errors import LedgerUnavailable
 from counterpoise.domain.records import Record, TransferSeen
+from counterpoise.ledger import codec
 from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.ledger.shipper import Shipper
@@ -136,6 +137,8 @@ def test_open_intents_are_those_no_end_is_known_of(database: str, tmp_path: Path
         order_event("d", ids[2], "accepted", recorded_ns=5),
         order_event("e", ids[3], "partially_filled", filled_quantity=Decimal("0.001")),
         order_event("f", ids[4], "rejected"),
+        fill(1, client_order_id=ids[3]),
+        fill(2, client_order_id=ids[3], quantity=Decimal("0.002")),
     )
     with LedgerReader(database) as reader:
         found = {row["client_order_id"]: row for row in reader.open_intents(ACCOUNT)}
@@ -145,6 +148,11 @@ def test_open_intents_are_those_no_end_is_known_of(database: str, tmp_path: Path
             ids[3]: "partially_filled",
         }
         assert found[ids[3]]["filled_quantity"] == Decimal("0.001")
+        assert {key: row["executed"] for key, row in found.items()} == {
+            ids[0]: Decimal(0),
+            ids[1]: Decimal(0),
+            ids[3]: Decimal("0.003"),
+        }
         assert found[ids[0]]["quantity"] == Decimal("0.010")
         assert found[ids[0]]["reduce_only"] is True
         assert reader.open_intents("another") == []
@@ -303,3 +311,36 @@ def test_a_pair_left_behind_says_whether_it_may_still_grow(
     with LedgerReader(database) as reader:
         (row,) = reader.unfinished_pairs(ACCOUNT)
         assert (row["decision_id"], row["overtaken"]) == (first.decision_id, overtaken)
+
+
+def test_a_pair_left_behind_says_what_its_ended_increases_filled(
+    database: str, tmp_path: Path
+) -> None:
+    orders = [approved_order(reduce_only=False, number=number) for number in range(1, 5)]
+    orders.append(approved_order(reduce_only=True, number=5))
+    ids = [order.intent.client_order_id for order in orders]
+    write(
+        database,
+        tmp_path,
+        run_started(),
+        decision(1),
+        pair(1),
+        *(intent_of(order) for order in orders),
+        # Two executions on record, of which the events tell the first only.
+        order_event("a", ids[0], "partially_filled", filled_quantity=Decimal("0.001")),
+        order_event("b", ids[0], "canceled", recorded_ns=2),
+        fill(1, client_order_id=ids[0]),
+        fill(2, client_order_id=ids[0]),
+        # Told as filled, and its executions were lost.
+        order_event("c", ids[1], "filled", filled_quantity=Decimal("0.010")),
+        # No end: it is looked up. And a reduction grows nothing.
+        order_event("d", ids[2], "partially_filled", filled_quantity=Decimal("0.003")),
+        order_event("e", ids[4], "filled", filled_quantity=Decimal("0.010")),
+    )
+    with LedgerReader(database) as reader:
+        (row,) = reader.unfinished_pairs(ACCOUNT)
+        assert codec.decode(row["increased"], dict[str, Decimal]) == {"BTCUSDT": Decimal("0.012")}
+        assert row["client_order_ids"] == ids
+    write(database, tmp_path, decision(2), pair(2))
+    with LedgerReader(database) as reader:
+        assert [r["increased"] for r in reader.unfinished_pairs(ACCOUNT)][1] == "{}"

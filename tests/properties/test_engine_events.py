@@ -139,7 +139,9 @@ class Walk:
         for key, order in self.world.state.orders.active.items():
             assert order.state not in TERMINAL, key
         for plan in self.world.state.plans.values():
-            assert not plan.done or plan.pair is not None, "only a pair is looked at afterwards"
+            unshown = not self.world.state.orders.unshown.keys().isdisjoint(plan.order_ids)
+            pair = plan.pair is not None
+            assert not plan.done or pair or unshown, "nothing else is looked at afterwards"
 
     def check_order(self, approved: ApprovedOrder) -> None:
         state = self.world.state

@@ -1,13 +1,14 @@
 """Whatever fills, refusals and timeouts come, a pair ends complete or unwound.
 
 A machine plays the venue of one decision: orders fill whole, in part or not at all, are refused,
-or stay without an answer until the evidence comes; the market moves and data go missing. At every
-step nothing increases that the gate would not allow, nothing increases while more stands alone
-than may, and in the end nothing stands alone.
+or stay without an answer until the evidence comes; ends are told before executions; the market
+moves and data go missing. At every step nothing increases that the gate would not allow or beyond
+what was decided, nothing increases while more stands alone than may, and in the end nothing
+stands alone.
 """
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 
@@ -16,8 +17,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from counterpoise.domain.account import TradingState
-from counterpoise.domain.events import CycleDue, OrderAbsent, Tick, UpdateSource
-from counterpoise.domain.orders import ApprovedOrder, IntentSource, OrderState
+from counterpoise.domain.events import (
+    CycleDue,
+    FillReported,
+    OrderAbsent,
+    Tick,
+    UpdateSource,
+)
+from counterpoise.domain.orders import ApprovedOrder, Fill, IntentSource, OrderState
 from counterpoise.domain.records import DecisionEnded, PairOpened
 from counterpoise.engine import actions, pairing, working
 from counterpoise.engine.execution_parameters import ExecutionParameters
@@ -49,6 +56,23 @@ def world_with(positions: dict[str, tuple[str, str]], *, passive: bool) -> World
     return world
 
 
+@dataclass(frozen=True)
+class Untold:
+    """An execution that the venue has not told of yet."""
+
+    order: ApprovedOrder
+    quantity: Decimal
+    event_ns: int
+
+    @property
+    def name(self) -> str:
+        return self.order.intent.instrument_id
+
+    @property
+    def signed(self) -> Decimal:
+        return self.quantity * self.order.intent.side.sign
+
+
 #: An adversary may not answer for ever: then every order fills.
 SECONDS_MAX = 500
 
@@ -65,6 +89,8 @@ class PairMachine(RuleBasedStateMachine):
         self.world.reconcile("cycle", positions=start)
         self.checked = self.seen = 0
         self.held_back = False
+        self.untold: list[Untold] = []
+        self.increased: dict[tuple[str, str], Decimal] = {}
 
     # -- the venue ---------------------------------------------------------------------------
 
@@ -77,8 +103,15 @@ class PairMachine(RuleBasedStateMachine):
         found = list(self._at_work().values())
         return found[number % len(found)] if found else None
 
-    def _fill(self, order: ApprovedOrder, quantity: Decimal) -> None:
-        held = self.world.state.account.quantities().get(order.intent.instrument_id, Decimal(0))
+    def _held(self) -> dict[str, Decimal]:
+        # The truth: what the account shows and what it was not told of.
+        held = dict(self.world.state.account.quantities())
+        for each in self.untold:
+            held[each.name] = held.get(each.name, Decimal(0)) + each.signed
+        return held
+
+    def _fill(self, order: ApprovedOrder, quantity: Decimal, *, told: bool = True) -> None:
+        held = self._held().get(order.intent.instrument_id, Decimal(0))
         if order.intent.reduce_only:
             # The venue lets a reduction take no more than is held.
             quantity = min(quantity, abs(held) if held * order.intent.side.sign < 0 else Decimal(0))
@@ -88,7 +121,67 @@ class PairMachine(RuleBasedStateMachine):
             name = order.intent.instrument_id
             self.world.order(key, OrderState.CANCELED, name=name, filled="0")
             return
-        self.world.fill(order, quantity)
+        if order.intent.increases:
+            decided = (order.intent.decision_id, order.intent.instrument_id)
+            self.increased[decided] = self.increased.get(decided, Decimal(0)) + quantity
+        if told:
+            self.world.fill(order, quantity)
+            return
+        self.untold.append(Untold(order, quantity, self.world.now_ns))
+        end = OrderState.FILLED if quantity == order.quantity else OrderState.CANCELED
+        key, name = order.intent.client_order_id, order.intent.instrument_id
+        self.world.order(key, end, name=name, filled=str(quantity))
+
+    def _tell(self, each: Untold) -> None:
+        self.world.fills += 1
+        intent = each.order.intent
+        self.world.feed(
+            FillReported(
+                fill=Fill(
+                    fill_id=f"f{self.world.fills}",
+                    instrument_id=each.name,
+                    client_order_id=intent.client_order_id,
+                    venue_order_id="v1",
+                    side=intent.side,
+                    quantity=each.quantity,
+                    price=MARKS[each.name],
+                    fee=Decimal("0.5"),
+                    fee_currency="USDT",
+                    liquidity=None,
+                    realised_pnl=None,
+                    event_ns=each.event_ns,
+                    received_ns=self.world.now_ns,
+                ),
+                source=UpdateSource.STREAM,
+            )
+        )
+
+    @rule(number=st.integers(0, 9), part=st.sampled_from(["0.3", "1"]))
+    def ends_before_its_executions_are_told(self, number: int, part: str) -> None:
+        order = self._pick(number)
+        if order is None:
+            return
+        lot = self.world.state.instruments[order.intent.instrument_id].lot_size
+        quantity = (order.quantity * Decimal(part) / lot).to_integral_value() * lot
+        self._fill(order, quantity, told=False)
+
+    @precondition(lambda self: self.untold)
+    @rule(number=st.integers(0, 9))
+    def an_execution_is_told(self, number: int) -> None:
+        self._tell(self.untold.pop(number % len(self.untold)))
+
+    @precondition(lambda self: self.untold)
+    @rule(number=st.integers(0, 9))
+    def a_position_is_told_first(self, number: int) -> None:
+        name = self.untold[number % len(self.untold)].name
+        held = self._held().get(name, Decimal(0))
+        self.world.after(0.01)
+        self.world.position(name, str(held), str(MARKS[name]) if held else None)
+        later = [each for each in self.untold if each.name == name]
+        self.untold = [each for each in self.untold if each.name != name]
+        for each in later:
+            self._tell(each)
+        assert self.world.state.account.quantities().get(name, Decimal(0)) == held
 
     @rule(number=st.integers(0, 9))
     def fills(self, number: int) -> None:
@@ -158,8 +251,10 @@ class PairMachine(RuleBasedStateMachine):
         rows = [r for r in self.world.records(PairOpened) if isinstance(r, PairOpened)]
         held = {
             name: (str(quantity), str(MARKS[name]))
-            for name, quantity in self.world.state.account.quantities().items()
+            for name, quantity in self._held().items()
+            if quantity != 0
         }
+        self.untold.clear()
         old = self.world
         self.world = world_with({}, passive=bool(old.state.run.execution.passive_seconds))
         self.world.now_ns = old.now_ns
@@ -183,7 +278,10 @@ class PairMachine(RuleBasedStateMachine):
                     attempts_from=attempts_after(last),
                     order_ids=list(plan.order_ids),
                     pair=PairProgress(
-                        pair=codec.decode(row.body, Pair), budget=row.notional * 20, resumed=True
+                        pair=codec.decode(row.body, Pair),
+                        budget=row.notional * 20,
+                        resumed=True,
+                        increased_before=self._on_record(old, row.decision_id),
                     ),
                 )
         for key, order in old.state.orders.active.items():
@@ -192,6 +290,16 @@ class PairMachine(RuleBasedStateMachine):
                 unknown, created_ns=order.created_ns, expires_ns=order.expires_ns, rests=order.rests
             )
             assert key == unknown.client_order_id
+
+    def _on_record(self, world: World, decision_id: str) -> dict[str, Decimal]:
+        # As the ledger gives it: what is over, by instrument; what is not is taken up as unknown.
+        found: dict[str, Decimal] = {}
+        for name in MARKS:
+            filled = self.increased.get((decision_id, name), Decimal(0))
+            going = [o for o in world.state.orders.active.values() if o.decision_id == decision_id]
+            mine = [o.open_order for o in going if o.open_order.instrument_id == name]
+            found[name] = filled - sum((o.filled_quantity for o in mine), Decimal(0))
+        return found
 
     # -- the promises ------------------------------------------------------------------------
 
@@ -212,7 +320,7 @@ class PairMachine(RuleBasedStateMachine):
 
     @invariant()
     def gross_stays_under_the_ceiling(self) -> None:
-        held = self.world.state.account.quantities()
+        held = self._held()
         gross = sum((abs(q) * MARKS[name] for name, q in held.items()), Decimal(0))
         equity = self.world.state.account.equity(MARKS)
         assert equity is not None
@@ -225,7 +333,7 @@ class PairMachine(RuleBasedStateMachine):
         for plan in self.world.state.plans.values():
             if plan.pair is None or not plan.pair.used_up:
                 continue
-            pair, held = plan.pair.pair, self.world.state.account.quantities()
+            pair, held = plan.pair.pair, self._held()
             if not pairing.is_naked(pair, held):
                 continue
             now = pairing.exposure(held, pair.weights)
@@ -234,9 +342,18 @@ class PairMachine(RuleBasedStateMachine):
                 if intent.increases and intent.decision_id == plan.decision_id:
                     assert intent.side.sign * pair.weights[intent.instrument_id] * now < 0
 
+    @invariant()
+    def no_decision_increases_more_than_it_wanted(self) -> None:
+        for row in self.world.records(PairOpened):
+            assert isinstance(row, PairOpened)
+            for name, planned in codec.decode(row.body, Pair).planned.items():
+                assert self.increased.get((row.decision_id, name), Decimal(0)) <= abs(planned)
+
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
+        while self.untold:
+            self._tell(self.untold.pop())
         self.world.state.clock_offset_ms = 0.0
         for _ in range(SECONDS_MAX):
             while self._at_work():

@@ -223,13 +223,14 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
     """Track orders whose end is not recorded as unknown until the venue says; return how many."""
     count = 0
     for row in rows:
+        executed = row["executed"]
         order = OpenOrder(
             client_order_id=row["client_order_id"],
             venue_order_id=row.get("venue_order_id"),
             instrument_id=row["instrument_id"],
             side=Side(row["side"]),
             quantity=row["quantity"],
-            filled_quantity=row.get("filled_quantity") or Decimal(0),
+            filled_quantity=max(row.get("filled_quantity") or Decimal(0), executed),
             price_limit=row["price_limit"],
             reduce_only=row["reduce_only"],
             state=OrderState.UNKNOWN,
@@ -243,6 +244,8 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
             created_ns=row["created_ns"],
             expires_ns=row["expires_ns"],
             rests=row["time_in_force"] == TimeInForce.GTC.value,
+            # Executions on record are not told again, though the venue may list them again.
+            executed=executed,
         )
         count += 1
     return count
@@ -287,7 +290,10 @@ def take_up_pairs(state: State, rows: Iterable[Mapping[str, Any]], now_ns: int) 
             orders_sent=len(row["client_order_ids"]),
             orders_filled=row["orders_filled"],
             pair=PairProgress(
-                pair=pair, budget=pair.notional * row["naked_leg_seconds"], resumed=True
+                pair=pair,
+                budget=pair.notional * row["naked_leg_seconds"],
+                resumed=True,
+                increased_before=codec.decode(str(row["increased"]), dict[str, Decimal]),
             ),
             reductions_only=row["overtaken"],
         )

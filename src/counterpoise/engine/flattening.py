@@ -7,7 +7,7 @@ from counterpoise.domain import identity
 from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.domain.orders import IntentSource, LegChange, LegRole, Side
 from counterpoise.domain.records import DecisionMade
-from counterpoise.engine import actions, recording, views, working
+from counterpoise.engine import actions, recording, unshown, views, working
 from counterpoise.engine.plan import make_plan
 from counterpoise.engine.run import FLATTEN_GAP_NS
 from counterpoise.engine.state import State
@@ -102,7 +102,7 @@ def flatten(
             for i, quantity in state.account.quantities().items()
             if _is_ours(state, i) and (only is None or i in only)
         },
-        working=state.orders.reducing(state.now_ns),
+        working=unshown.reducing(state),
     )
     outputs = recompute(inputs)
     if not outputs.changes:

@@ -7,7 +7,7 @@ from counterpoise.domain import identity
 from counterpoise.domain.arithmetic import counted_in_money
 from counterpoise.domain.orders import IntentSource
 from counterpoise.domain.records import DecisionMade
-from counterpoise.engine import actions, recording, views, working
+from counterpoise.engine import actions, recording, unshown, views, working
 from counterpoise.engine.plan import make_plan
 from counterpoise.engine.run import DOUBTED_NS_MAX, GUARD_GAP_NS, GUARD_GAP_NS_MAX
 from counterpoise.engine.state import State
@@ -22,7 +22,7 @@ class GuardInputs:
 
     risk: RiskView
     parameters: guard.GuardParameters
-    #: Base units per instrument that working reductions may still take off.
+    #: Base units per instrument that working reductions may still take off what is shown.
     working: dict[str, Decimal]
     #: True = a hedge leg vanished: only the core is judged.
     leg_vanished: bool
@@ -42,14 +42,15 @@ def watch(state: State) -> list[actions.Action]:
     Leverage is looked at each time; net beta and liquidation distance, which cost more to
     compute, at most every `GUARD_GAP_NS`.
     """
+    asked = unshown.look(state)
     urgent = measure(state)
     looked = state.now_ns - state.guard_looked_ns < GUARD_GAP_NS
     acted = state.now_ns - state.guard_ns < _gap_ns(state)
     if state.run.observe or acted or (looked and not urgent):
-        return []
+        return asked
     state.guard_looked_ns = state.now_ns
     done = _judge(state, leg_vanished=True) if state.leg_vanished else []
-    return done or _judge(state, leg_vanished=False)
+    return asked + (done or _judge(state, leg_vanished=False))
 
 
 def _gap_ns(state: State) -> int:
@@ -94,7 +95,7 @@ def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
 def _working(state: State) -> dict[str, Decimal]:
     # A position the venue denied is read again first: until then, for a moment at most, a
     # reduction of it would only be refused again. The other legs are judged as ever.
-    working = state.orders.reducing(state.now_ns)
+    working = unshown.reducing(state)
     held = state.account.quantities()
     for name, doubted_ns in state.doubted.items():
         if name in held and state.now_ns - doubted_ns < DOUBTED_NS_MAX:

@@ -63,6 +63,8 @@ class TrackedOrder:
     filled_told: Decimal = ZERO
     #: When it had filled that much, by the venue's clock, ns.
     filled_ns: int = 0
+    #: Of that, base units that the account showed otherwise than by executions.
+    shown: Decimal = ZERO
     #: True = over, though no answer of the venue named it with that end.
     presumed: bool = False
 
@@ -76,6 +78,11 @@ class TrackedOrder:
         """True = nothing can follow."""
         return self.state in TERMINAL
 
+    @property
+    def unshown(self) -> Decimal:
+        """Base units told as filled that nothing the account was told of shows yet."""
+        return max(ZERO, self.filled_told - max(self.executed, self.shown))
+
 
 @dataclass(slots=True, kw_only=True)
 class OrderTracker:
@@ -87,6 +94,10 @@ class OrderTracker:
     foreign: dict[str, OpenOrder] = field(default_factory=dict)
     #: Orders of others that the venue holds back and that could grow a position, by its id.
     foreign_waiting: dict[str, OpenOrder] = field(default_factory=dict)
+    #: Our orders with something unshown, and when it was told, our clock, ns (`engine.unshown`).
+    unshown: dict[str, int] = field(default_factory=dict)
+    #: When the account was last asked for because of them, ns; 0 = never.
+    unshown_asked_ns: int = 0
 
     def journaled(self, approved: ApprovedOrder, held: Decimal | None = None) -> TrackedOrder:
         """Count an order from the moment it is handed to the journal.
@@ -118,11 +129,18 @@ class OrderTracker:
         return order
 
     def adopt(
-        self, order: OpenOrder, *, created_ns: int, expires_ns: int, rests: bool = False
+        self,
+        order: OpenOrder,
+        *,
+        created_ns: int,
+        expires_ns: int,
+        rests: bool = False,
+        executed: Decimal = ZERO,
     ) -> None:
         """Take over an order found at start, in its venue's state or as UNKNOWN.
 
-        `rests` = it was sent to stay in the book; one that stands there is taken to.
+        `rests` = it was sent to stay in the book; one that stands there is taken to. `executed` =
+        base units of its executions that were counted before and are not told again.
         """
         if order.client_order_id is None:
             assert order.venue_order_id is not None, "an order needs one id"
@@ -139,6 +157,8 @@ class OrderTracker:
             acknowledged=order.venue_order_id is not None,
             rests=rests or order.state in IN_BOOK or (known is not None and known.rests),
             filled_told=order.filled_quantity,
+            shown=order.filled_quantity,
+            executed=executed,
         )
 
     def get(self, client_order_id: str) -> TrackedOrder | None:
@@ -179,6 +199,9 @@ class OrderTracker:
             presumed=update.state in TERMINAL and update.venue_order_id is None,
         )
         self._keep(update.client_order_id, changed)
+        if told > order.filled_told:
+            self.unshown[update.client_order_id] = update.received_ns
+            self._forget_if_shown(changed)
         return changed
 
     def executed(
@@ -204,7 +227,16 @@ class OrderTracker:
         )
         book = self.active if client_order_id in self.active else self.finished
         book[client_order_id] = changed
+        self._forget_if_shown(changed)
         return changed
+
+    def show(self, client_order_id: str) -> None:
+        """Note that the account shows all an order was told to have filled so far."""
+        self.unshown.pop(client_order_id, None)
+        book = self.active if client_order_id in self.active else self.finished
+        order = book.get(client_order_id)
+        if order is not None:
+            book[client_order_id] = replace(order, shown=order.filled_told)
 
     def take_back(self, client_order_id: str) -> bool:
         """Count an order again that was taken for over and that the venue shows in its book.
@@ -276,16 +308,18 @@ class OrderTracker:
             if order.state is OrderState.UNKNOWN
         )
 
-    def reducing(self, now_ns: int) -> dict[str, Decimal]:
+    def reducing(self, now_ns: int, unended_ns: int = REDUCTION_COUNTS_NS) -> dict[str, Decimal]:
         """Return base units per instrument that working reduce-only orders may still take off.
 
         An order counts for `REDUCTION_COUNTS_NS`, time enough to fill or to ask what became of
-        it. After that a reduction that may never come must not stop the next one, and reduce-only
-        keeps a double one from doing harm.
+        it; for `unended_ns` while evidence may still tell. After that a reduction that may never
+        come must not stop the next one. What that costs: both may fill, and take off twice what
+        was wanted, though never more than is held.
         """
         working: dict[str, Decimal] = {}
         for order in self.active.values():
-            young = now_ns - order.created_ns <= REDUCTION_COUNTS_NS
+            limit_ns = REDUCTION_COUNTS_NS if order.unresolved else unended_ns
+            young = now_ns - order.created_ns <= limit_ns
             if order.open_order.reduce_only and young:
                 instrument_id = order.open_order.instrument_id
                 left = working.get(instrument_id, ZERO) + order.open_order.remaining
@@ -293,10 +327,14 @@ class OrderTracker:
         return working
 
     def at_work(self, instrument_id: str) -> bool:
-        """Tell whether an order of ours that the venue took may still fill in an instrument."""
+        """Tell whether an order of ours that the venue took may still move an instrument.
+
+        It may fill, or it filled what the account had not shown when that was last looked at.
+        """
+        unshown = [order for key in self.unshown if (order := self.get(key)) is not None]
         return any(
             o.open_order.instrument_id == instrument_id and o.state is not OrderState.UNKNOWN
-            for o in self.active.values()
+            for o in (*self.active.values(), *unshown)
         )
 
     def at_work_against(self, instrument_id: str, quantity: Decimal) -> bool:
@@ -343,6 +381,10 @@ class OrderTracker:
         elif update.order is not None:
             self.foreign[update.venue_order_id] = update.order
 
+    def _forget_if_shown(self, order: TrackedOrder) -> None:
+        if not order.unshown:
+            self.unshown.pop(order.open_order.client_order_id or "", None)
+
     def _keep(self, client_order_id: str, order: TrackedOrder) -> None:
         if not order.over:
             self.active[client_order_id] = order
@@ -350,4 +392,4 @@ class OrderTracker:
         del self.active[client_order_id]
         self.finished[client_order_id] = order
         while len(self.finished) > FINISHED_REMEMBERED_MAX:
-            self.finished.popitem(last=False)
+            self.unshown.pop(self.finished.popitem(last=False)[0], None)

@@ -15,6 +15,7 @@ from counterpoise.domain import rounding
 from counterpoise.domain.orders import IntentSource, LegChange, LegRole
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine.pairing import Pair
+from counterpoise.engine.run import NAKED_NS_MAX
 
 #: Orders of one leg that may end without filling whole before the leg is given up.
 MISSES_MAX: Final = 3
@@ -83,14 +84,16 @@ class PairProgress:
     #: Rounds of completing and of unwinding begun.
     completings: int = 0
     unwindings: int = 0
+    #: True = a round that reduces was begun.
+    reduced: bool = False
     #: True = completing was tried after the budget was used up.
     last_tried: bool = False
     #: No round begins before, ns.
     next_ns: int = 0
     #: True = taken up by a restart.
     resumed: bool = False
-    #: When the account was last asked for because orders had filled more than it shows, ns.
-    asked_ns: int = 0
+    #: Base units that increases which ended before it filled, by instrument.
+    increased_before: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:
@@ -100,7 +103,13 @@ class PairProgress:
     @property
     def used_up(self) -> bool:
         """True = the legs stood alone for as long as they may; a restart cannot know how long."""
-        return self.resumed or self.stood >= self.budget
+        alone_ns = 0 if self.stands_ns is None else self.looked_ns - self.stands_ns
+        return self.resumed or self.stood >= self.budget or alone_ns >= NAKED_NS_MAX
+
+    @property
+    def used_up_again(self) -> bool:
+        """True = they stood alone for twice as long."""
+        return self.stood >= 2 * self.budget
 
     @property
     def seconds(self) -> Decimal:

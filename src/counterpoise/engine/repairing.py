@@ -14,16 +14,17 @@ from typing import Final
 from counterpoise.domain.account import TradingState
 from counterpoise.domain.orders import IntentSource, LegChange
 from counterpoise.domain.records import PairOpened
-from counterpoise.engine import actions, pairing, recording, views
+from counterpoise.engine import actions, pairing, recording, unshown, views
+from counterpoise.engine.order_tracker import REDUCTION_COUNTS_NS
 from counterpoise.engine.plan import MISSES_MAX, PairProgress, Plan
 from counterpoise.engine.run import (
-    ACCOUNT_ASK_NS,
-    CLOCKS_APART_NS,
     COMPLETE_GAP_NS,
+    NAKED_NS_MAX,
     ORDER_END_NS_MAX,
     ORDER_WATCH_NS_MAX,
     REPAIR_NS_MAX,
     RESUME_DATA_NS_MAX,
+    UNSHOWN_NS_MAX,
     UNWIND_GAP_NS,
     UNWIND_GAP_NS_MAX,
 )
@@ -81,7 +82,7 @@ def look(state: State, plan: Plan) -> None:
     """Count how long what stands alone has stood; called with every event that may change it."""
     if plan.pair is None or not state.account.complete:
         return
-    naked = pairing.naked(plan.pair.pair, state.account.quantities())
+    naked = pairing.naked(plan.pair.pair, unshown.quantities(state))
     plan.pair.look(naked if naked > plan.pair.pair.tolerance else ZERO, state.now_ns)
 
 
@@ -94,14 +95,15 @@ def next_round(state: State, plan: Plan) -> Round:
     """Say what follows once every phase of a plan is over: a repair, a wait, or its end."""
     progress = plan.pair
     if progress is None:
-        return Round(outcome=_plain_outcome(plan))
+        # What only reduces is never waited for longer than its reductions count.
+        behind = _is_behind(state, plan, REDUCTION_COUNTS_NS)
+        return WAIT if behind else Round(outcome=_plain_outcome(plan))
     if progress.repairs_ns is None:
         progress.repairs_ns = state.now_ns
         if progress.resumed:
             plan.note("taken up after a restart")
-    quantities = _after_working(state)
-    behind = is_behind(state, plan)
-    known = state.account.complete and not behind
+    quantities = _after_working(state, progress)
+    known = state.account.complete
     stands = not known or pairing.is_naked(progress.pair, quantities)
     if not stands:
         progress.stands_ns = None
@@ -110,12 +112,14 @@ def next_round(state: State, plan: Plan) -> Round:
     if _waits_for_orders(state, plan, progress, stands=stands):
         return WAIT
     if not stands:
-        return Round(outcome=_outcome(state, plan, progress))
+        behind = _is_behind(state, plan, UNSHOWN_NS_MAX)
+        return WAIT if behind else Round(outcome=_outcome(state, plan, progress))
     assert progress.stands_ns is not None, "set above"
-    if state.now_ns - progress.stands_ns > REPAIR_NS_MAX:
+    late = state.now_ns - progress.stands_ns > REPAIR_NS_MAX
+    if late and (progress.reduced or not known):
         return _given_up(state, plan, progress, "in time")
     if not known:
-        return _ask(state, progress) if behind else WAIT
+        return WAIT
     return _repair(state, plan, progress, quantities)
 
 
@@ -131,9 +135,13 @@ def _repair(
         early = state.now_ns < progress.next_ns and not (increases and progress.used_up)
         if early or (increases and _waits_for_data(state, progress, changes)):
             return WAIT
+        # What the account lost while no daemon ran is not bought back as if it had not filled.
+        if increases and progress.resumed and state.recorded is not None:
+            return _unwind(state, plan, progress, quantities)
         progress.last_tried = increases and progress.used_up
         progress.next_ns = state.now_ns + COMPLETE_GAP_NS
         progress.completings += 1
+        progress.reduced |= not increases
         plan.repair(changes, state.now_ns, misses_max=1 if increases else MISSES_MAX)
         return Round(begun=True)
     return _unwind(state, plan, progress, quantities)
@@ -150,21 +158,24 @@ def _within_plan(
             kept.append(change)
             continue
         name = change.instrument_id
-        orders = (state.orders.get(key) for key in plan.order_ids)
-        filled = sum(
-            (
-                order.open_order.filled_quantity
-                for order in orders
-                if order is not None
-                and order.open_order.instrument_id == name
-                and not order.open_order.reduce_only
-            ),
-            ZERO,
-        )
-        left = min(change.quantity, abs(progress.pair.planned[name]) - filled)
+        taken = _taken_by_increases(state, plan, name) + progress.increased_before.get(name, ZERO)
+        left = min(change.quantity, abs(progress.pair.planned[name]) - taken)
         if left > 0 and left >= state.instruments[name].quantity_min:
             kept.append(replace(change, quantity=left))
     return tuple(kept)
+
+
+def _taken_by_increases(state: State, plan: Plan, name: str) -> Decimal:
+    # What the plan's increases filled and may still fill. Without an end an order counts whole:
+    # it may fill after the next one was sent, however long ago it was given up.
+    taken = ZERO
+    for key in plan.order_ids:
+        order = state.orders.get(key)
+        if order is None or order.open_order.instrument_id != name or order.open_order.reduce_only:
+            continue
+        filled = order.open_order.filled_quantity
+        taken += filled if order.over else max(filled, order.open_order.quantity)
+    return taken
 
 
 def _unwind(
@@ -178,6 +189,7 @@ def _unwind(
     gap_ns = min(UNWIND_GAP_NS << min(progress.unwindings, 10), UNWIND_GAP_NS_MAX)
     progress.next_ns = state.now_ns + gap_ns
     progress.unwindings += 1
+    progress.reduced = True
     plan.note("the legs behind could not follow: taking off what stands alone")
     plan.repair(changes, state.now_ns, misses_max=MISSES_MAX)
     return Round(begun=True)
@@ -210,49 +222,33 @@ def unended(state: State, plan: Plan) -> list[str]:
 
 
 def _waits_for_data(state: State, progress: PairProgress, changes: tuple[LegChange, ...]) -> bool:
-    # The streams of a restart need a moment; the gate would deny for it.
+    # The streams of a restart need a moment; the gate would deny for it. So do executions that
+    # explain what is held.
     assert progress.repairs_ns is not None, "looked at before"
     if not progress.resumed or state.now_ns - progress.repairs_ns >= RESUME_DATA_NS_MAX:
         return False
+    if state.recorded is not None:
+        return True
     view = state.market.view(state.now_ns)
     followed = [view.instruments.get(change.instrument_id) for change in changes]
     account = state.account.view(state.now_ns, views.marks(state), state.run.account_age_ms_max)
     return bool(account.missing) or any(each is None or each.missing for each in followed)
 
 
-def is_behind(state: State, plan: Plan) -> bool:
-    """Tell whether an order of the plan filled more than the account can show yet.
-
-    Venues tell an order's end and its executions apart (Bybit), or list executions later than
-    orders: what is held is then less than what was traded, and would be traded again.
-    """
-    for key in plan.order_ids:
-        order = state.orders.get(key)
-        if order is None or order.executed >= order.filled_told:
-            continue
-        told = state.account.told.get(order.open_order.instrument_id)
-        if told is not None and told.event_ns >= order.filled_ns:
-            continue
-        if state.account.positions_ns < order.filled_ns + CLOCKS_APART_NS:
-            return True
-    return False
+def _is_behind(state: State, plan: Plan, within_ns: int) -> bool:
+    # A decision ends with what the account shows; until then its orders explain what that says.
+    keys = {order.open_order.client_order_id for order in unshown.orders(state, within_ns)}
+    return not keys.isdisjoint(plan.order_ids)
 
 
-def _ask(state: State, progress: PairProgress) -> Round:
-    # The executions mostly come by themselves in a moment; the venue's whole answer has them too.
-    assert progress.stands_ns is not None, "what is not known may stand alone"
-    since_ns = max(progress.stands_ns, progress.asked_ns)
-    if state.now_ns - since_ns < ACCOUNT_ASK_NS:
-        return WAIT
-    progress.asked_ns = state.now_ns
-    return Round(records=(actions.Reconcile(cause="doubt"),))
-
-
-def _after_working(state: State) -> dict[str, Decimal]:
-    # What is held once the reductions at work have filled, whoever sent them.
-    working = state.orders.reducing(state.now_ns)
+def _after_working(state: State, progress: PairProgress) -> dict[str, Decimal]:
+    # What is held once the reductions at work have filled, whoever sent them, with what orders
+    # filled and the account does not show: it would be traded again otherwise. A second reduction
+    # beside one that may still fill would make the other side naked, so it waits longer here.
+    unended_ns = REDUCTION_COUNTS_NS if progress.used_up_again else NAKED_NS_MAX
+    working = state.orders.reducing(state.now_ns, unended_ns)
     left: dict[str, Decimal] = {}
-    for name, held in state.account.quantities().items():
+    for name, held in unshown.quantities(state).items():
         size = max(ZERO, abs(held) - working.get(name, ZERO))
         left[name] = size if held > 0 else -size
     return left

@@ -27,6 +27,8 @@ ORDER_END_NS_MAX: Final = 15 * NS_PER_SECOND
 ORDER_WATCH_NS_MAX: Final = 300 * NS_PER_SECOND
 #: An account that does not show what orders filled is asked for after this, and so often, ns.
 ACCOUNT_ASK_NS: Final = NS_PER_SECOND
+#: ... and no longer than this is it taken to be behind, whatever it shows.
+UNSHOWN_NS_MAX: Final = 120 * NS_PER_SECOND
 #: How far the venue's clock may be from ours when its answers are held against its events.
 CLOCKS_APART_NS: Final = 500 * NS_PER_MS
 #: Two tries to complete a pair are this far apart.
@@ -34,6 +36,8 @@ COMPLETE_GAP_NS: Final = 2 * NS_PER_SECOND
 #: Two tries to unwind one are this far apart at first, then twice as far up to the maximum.
 UNWIND_GAP_NS: Final = NS_PER_SECOND
 UNWIND_GAP_NS_MAX: Final = 4 * NS_PER_SECOND
+#: What stands alone by little uses its naked-leg budget up slowly: after this it is used up, too.
+NAKED_NS_MAX: Final = 60 * NS_PER_SECOND
 #: A pair that is neither complete nor unwound by then is left to the next cycle and the guard.
 REPAIR_NS_MAX: Final = 120 * NS_PER_SECOND
 #: After a restart, completing waits this long for market data.

@@ -11,7 +11,7 @@ from counterpoise.domain.orders import (
     Side,
 )
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.engine import actions, pricing, recording, views
+from counterpoise.engine import actions, pricing, recording, unshown, views
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.plan import ORDERS_PER_LEG_MAX, LegProgress, Plan
 from counterpoise.engine.run import (
@@ -140,11 +140,17 @@ def _submit(
     elif leg.resting and leg.passive_until_ns is None:
         box_ns = int(state.run.execution.passive_seconds * NS_PER_SECOND)
         leg.passive_until_ns = state.now_ns + box_ns
-    held = state.account.quantities().get(intent.instrument_id, Decimal(0))
-    state.orders.journaled(approved, held)
+    state.orders.journaled(approved, _held_before(state, intent.instrument_id))
     return [
         actions.Submit(approved=approved, intent=recording.intent_written(state, approved)),
     ]
+
+
+def _held_before(state: State, instrument_id: str) -> Decimal | None:
+    # What was filled and is not shown yet will move the position without this order.
+    if any(o.open_order.instrument_id == instrument_id for o in unshown.orders(state)):
+        return None
+    return state.account.quantities().get(instrument_id, Decimal(0))
 
 
 def _wants_more(leg: LegProgress, view: InstrumentView) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from counterpoise.domain.account import AccountView
 from counterpoise.domain.rounding import decimal_from_float, float_from_decimal
+from counterpoise.engine import unshown
 from counterpoise.engine.state import State
 from counterpoise.market.view import MarketView
 from counterpoise.risk import leverage
@@ -49,7 +50,7 @@ def risk_view(state: State, market: MarketView) -> RiskView:
             if view.mark is not None and not {"MARK_STALE", "MARK_MISSING"} & set(view.missing)
         },
         marks_last=last,
-        open_orders=state.orders.open_orders(),
+        open_orders=(*state.orders.open_orders(), *unshown.may_fill(state)),
         instruments={i: view.instrument for i, view in market.instruments.items()},
         betas=state.betas,
         volatilities=state.volatilities,

@@ -182,6 +182,9 @@ class LedgerReader:
 
         `attempt_last` is the highest number of an order, None = none was sent;
         `client_order_ids` are all of them and `orders_filled` counts those with an execution.
+        `increased` is a JSON object of base units by instrument: what its increases filled whose
+        end is on record, by their executions or as their events say, whichever is more. Those
+        without an end are among `open_intents`.
         `overtaken` is True where something else decided since, or was found that a person must
         know: then the pair may not grow any more.
         """
@@ -189,6 +192,7 @@ class LedgerReader:
             """
             SELECT p.*, i.attempt_last, coalesce(i.client_order_ids, '{}') AS client_order_ids,
               coalesce(i.orders_filled, 0) AS orders_filled,
+              coalesce(g.increased, '{}') AS increased,
               EXISTS (SELECT FROM audit.decision d WHERE d.account_id = p.account_id
                 AND d.decided_ns >= p.opened_ns AND d.decision_id <> p.decision_id
                 AND d.kind <> 'protection')
@@ -204,10 +208,24 @@ class LedgerReader:
                   SELECT FROM audit.fill f WHERE f.client_order_id = n.client_order_id
                 )) AS orders_filled
               FROM audit.order_intent n WHERE n.decision_id = p.decision_id) i ON true
+            LEFT JOIN LATERAL (
+              SELECT json_object_agg(instrument_id, filled::text) AS increased FROM (
+                SELECT n.instrument_id,
+                  sum(greatest(coalesce(e.filled, 0), coalesce(f.filled, 0))) AS filled
+                FROM audit.order_intent n
+                JOIN LATERAL (
+                  SELECT max(filled_quantity) AS filled, bool_or(state = ANY(%(terminal)s)) AS over
+                  FROM audit.order_event WHERE client_order_id = n.client_order_id) e ON e.over
+                LEFT JOIN LATERAL (
+                  SELECT sum(quantity) AS filled FROM audit.fill
+                  WHERE client_order_id = n.client_order_id) f ON true
+                WHERE n.decision_id = p.decision_id AND NOT n.reduce_only
+                GROUP BY n.instrument_id) ended) g ON true
             WHERE p.account_id = %(account)s AND o.decision_id IS NULL
             ORDER BY p.opened_ns, p.spool_seq
             """,
             account=account_id,
+            terminal=[state.value for state in TERMINAL],
         )
 
     # -- orders and fills --------------------------------------------------------------------
@@ -215,11 +233,13 @@ class LedgerReader:
     def open_intents(self, account_id: str) -> list[Row]:
         """Return intents no terminal event followed, oldest first, with `state` (None = none yet).
 
-        Any of them may be at the venue: each is looked up there at the start, never sent again.
+        `executed` is the sum of their executions on record, base units. Any of them may be at the venue: each is looked up there at the start, never sent again.
         """
         return self.rows(
             """
-            SELECT i.*, e.state, e.venue_order_id, e.filled_quantity, e.recorded_ns
+            SELECT i.*, e.state, e.venue_order_id, e.filled_quantity, e.recorded_ns,
+              (SELECT coalesce(sum(quantity), 0) FROM audit.fill
+                WHERE client_order_id = i.client_order_id) AS executed
             FROM audit.order_intent i
             LEFT JOIN LATERAL (
               SELECT state, venue_order_id, filled_quantity, recorded_ns FROM audit.order_event

@@ -11,6 +11,7 @@ from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
+from counterpoise.engine.pairing import Pair
 from counterpoise.engine.trading_state import Cause
 from counterpoise.ledger import codec
 from counterpoise.strategy.memory import Memory
@@ -120,6 +121,7 @@ def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:
         "side": "buy",
         "quantity": Decimal("0.5"),
         "filled_quantity": None,
+        "executed": Decimal(0),
         "price_limit": Decimal(50_000),
         "reduce_only": False,
         "created_ns": START_NS,
@@ -131,6 +133,39 @@ def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:
     (order,) = state.orders.open_orders()
     assert (order.state, order.remaining) == (OrderState.UNKNOWN, Decimal("0.5"))
     assert state.orders.unresolved() == {"BTCUSDT"}
+    # Executions on record count, and those told from now on come on top.
+    again = make_state()
+    boot.take_up_intents(again, [row | {"executed": Decimal("0.2")}])
+    again.orders.executed("BTCUSDT", "cp" + "1" * 30, Decimal("0.1"))
+    (order,) = again.orders.open_orders()
+    assert order.filled_quantity == Decimal("0.3")
+
+
+def test_a_pair_is_taken_up_with_what_its_ended_increases_filled() -> None:
+    state = make_state()
+    pair = Pair(
+        start={},
+        planned={"BTCUSDT": Decimal("0.2"), "ETHUSDT": Decimal(-4)},
+        weights={"BTCUSDT": Decimal(50_000), "ETHUSDT": Decimal(2_500)},
+        core_id="BTCUSDT",
+        notional=Decimal(10_000),
+        tolerance=Decimal(200),
+    )
+    row = {
+        "decision_id": "before",
+        "body": codec.encode(pair),
+        "naked_leg_seconds": Decimal(20),
+        "attempt_last": 1,
+        "client_order_ids": ["cp" + "1" * 30, "cp" + "2" * 30],
+        "orders_filled": 1,
+        "increased": '{"ETHUSDT":"4"}',
+        "overtaken": False,
+    }
+    assert boot.take_up_pairs(state, [row], START_NS) == {"before"}
+    progress = state.plans["before"].pair
+    assert progress is not None
+    assert (progress.pair, progress.resumed) == (pair, True)
+    assert progress.increased_before == {"ETHUSDT": Decimal(4)}
 
 
 @pytest.mark.parametrize(("ceiling", "setting"), [("3", "3"), ("2.4", "3"), ("2", "2")])

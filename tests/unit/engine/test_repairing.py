@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from counterpoise.app import boot
 from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.events import CycleDue, OrderUnresolved, OrderUpdate, Tick, UpdateSource
 from counterpoise.domain.orders import IntentSource, LegRole, OrderState, Side
@@ -17,7 +18,7 @@ from counterpoise.engine.plan import PairProgress, Plan, attempts_after
 from counterpoise.ledger import codec
 from counterpoise.risk.view import RiskLimits
 from counterpoise.strategy.memory import Regime
-from engine_world import MARKS, World, make_run, ready
+from engine_world import MARKS, World, make_run, make_state, ready, warm
 
 
 def cycle(world: World) -> None:
@@ -163,6 +164,31 @@ def test_half_a_leg_may_stand_alone_twice_as_long() -> None:
     assert last(world) == ("ETHUSDT", Side.BUY, half, True)
 
 
+def test_what_stands_alone_by_little_is_taken_off_all_the_same() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    world.after(0.1)
+    world.fill(hedge)
+    core = world.submits()[1]
+    most = (core.quantity * Decimal("0.80")).quantize(Decimal("0.0001"))
+    world.after(0.1)
+    world.fill(core, most)
+    alone = 0
+    while not last(world)[3]:
+        if at_work(world):
+            unfilled(world)
+            continue
+        alone += 1
+        assert alone < 65
+        seconds(world, 1)
+    assert alone >= 55
+    assert last(world)[:2] == ("ETHUSDT", Side.BUY)
+    world.after(0.1)
+    world.fill(world.submits()[-1])
+    assert ended(world).outcome == "unwound"
+    assert world.records(IncidentOpened) == []
+
+
 def test_an_unwinding_that_does_not_fill_is_tried_at_wider_prices() -> None:
     world = opened()
     hedge = world.submits()[0]
@@ -221,6 +247,37 @@ def test_an_unknown_core_is_not_waited_for_beyond_the_budget() -> None:
     seconds(world, 22)
     # Another core order would be denied: the first one counts in full and is unresolved.
     assert last(world) == ("ETHUSDT", Side.BUY, hedge.quantity, True)
+
+
+def test_no_second_increase_is_sent_beside_one_that_may_still_fill() -> None:
+    # Half the entry, so that the gate would allow the core twice.
+    world = ready()
+    world.state.strategy = replace(world.state.strategy, entry_scale=0.5)
+    world.after(0.1)
+    cycle(world)
+    world.after(0.1)
+    hedge = world.submits()[0]
+    world.fill(hedge)
+    core = world.submits()[1]
+    key = core.intent.client_order_id
+    world.order(key, OrderState.ACCEPTED, name="BTCUSDT")
+    seconds(world, 22)
+    assert key in world.state.orders.active
+    assert [s.intent.instrument_id for s in world.submits() if s.intent.increases] == [
+        "ETHUSDT",
+        "BTCUSDT",
+    ]
+    assert last(world) == ("ETHUSDT", Side.BUY, hedge.quantity, True)
+    # Both fill after all: the core alone is taken off again, and nothing is bought.
+    world.fill(world.submits()[-1])
+    world.fill(core)
+    seconds(world, 1)
+    name, side, off, reduces = last(world)
+    assert (name, side, reduces) == ("BTCUSDT", Side.SELL, True)
+    assert Decimal("0.9") * core.quantity < off <= core.quantity
+    world.fill(world.submits()[-1])
+    seconds(world, 1)
+    assert ended(world).outcome == "unwound"
 
 
 def test_an_unresolved_order_ends_its_decision_and_keeps_counting() -> None:
@@ -359,6 +416,58 @@ def test_what_the_venue_took_before_our_execution_was_told_is_not_bought_back() 
     assert {(i.instrument_id, i.reduce_only) for i in later} == {("BTCUSDT", True)}
 
 
+def unwinding_accepted() -> tuple[World, str]:
+    """Return a world whose pair stands half alone, with its unwinding accepted without an end."""
+    world = opened()
+    hedge = world.submits()[0]
+    world.after(0.1)
+    world.fill(hedge)
+    core = world.submits()[1]
+    world.after(0.1)
+    world.fill(core, (core.quantity / 2).quantize(Decimal("0.0001")))
+    while not last(world)[3]:
+        if at_work(world):
+            unfilled(world)
+            continue
+        seconds(world, 1)
+    key = world.submits()[-1].intent.client_order_id
+    world.order(key, OrderState.ACCEPTED, name="ETHUSDT")
+    return world, key
+
+
+def reductions(world: World) -> int:
+    return sum(sent.intent.reduce_only for sent in world.submits())
+
+
+def test_an_unwinding_without_an_end_is_not_sent_again_while_it_may_fill() -> None:
+    world, key = unwinding_accepted()
+    seconds(world, 25)
+    assert key in world.state.orders.active
+    assert reductions(world) == 1
+    world.fill(world.submits()[-1])
+    seconds(world, 1)
+    assert ended(world).outcome == "unwound"
+    assert reductions(world) == 1
+
+
+def test_an_unwinding_nobody_can_find_is_followed_by_another() -> None:
+    world, key = unwinding_accepted()
+    seconds(world, 16)
+    assert reductions(world) == 1
+    told = OrderUnresolved(client_order_id=key, evidence="nobody", received_ns=world.now_ns)
+    world.feed(told)
+    seconds(world, 1)
+    assert reductions(world) == 2
+
+
+def test_an_unwinding_without_an_end_does_not_stop_the_next_one_for_ever() -> None:
+    world, key = unwinding_accepted()
+    seconds(world, 48)
+    # The budget is used up a second time.
+    assert key in world.state.orders.active
+    assert reductions(world) == 2
+
+
 # -- after a restart -------------------------------------------------------------------------
 
 
@@ -423,6 +532,46 @@ def test_a_restart_finds_nothing_alone() -> None:
     row = ended(world)
     assert row.outcome == "incomplete"
     assert "nothing stands alone" in row.summary
+
+
+def restarted(held: dict[str, str], *, recorded: bool) -> World:
+    """Return a world that found other positions than those on record, its pair taken up.
+
+    `recorded` = the ends of its increases are on record, too.
+    """
+    pair = cut_off()
+    world = World(state=make_state())
+    warm(world.state)
+    boot.take_up_positions(world.state, pair.planned)
+    plan = resumed(world, pair, order_ids=["cp" + "a" * 30, "cp" + "b" * 30], last=1)
+    assert plan.pair is not None
+    if recorded:
+        plan.pair.increased_before = {name: abs(each) for name, each in pair.planned.items()}
+    world.after(1)
+    world.market()
+    world.reconcile("start", positions={i: (q, str(MARKS[i])) for i, q in held.items()})
+    return world
+
+
+def test_a_restart_does_not_buy_back_what_the_venue_took_meanwhile() -> None:
+    core = cut_off().planned["BTCUSDT"]
+    world = restarted({"ETHUSDT": "-2", "BTCUSDT": str(core)}, recorded=True)
+    assert world.state.recorded is not None, "no execution is listed yet"
+    seconds(world, 2)
+    assert last(world)[:2] == ("BTCUSDT", Side.SELL)
+    assert all(s.intent.reduce_only for s in world.submits())
+
+
+def test_a_restart_waits_a_moment_for_what_explains_its_positions_before_it_increases() -> None:
+    # The record lacks what the hedge filled: it may be listed in a moment.
+    core = cut_off().planned["BTCUSDT"]
+    world = restarted({"ETHUSDT": "-2", "BTCUSDT": str(core)}, recorded=False)
+    seconds(world, 3)
+    assert world.submits() == []
+    seconds(world, 10)
+    assert world.state.recorded is not None
+    assert last(world)[:2] == ("BTCUSDT", Side.SELL)
+    assert all(s.intent.reduce_only for s in world.submits())
 
 
 @pytest.mark.parametrize(("last", "first"), [(None, 0), (0, 1_000), (999, 1_000), (1_000, 2_000)])

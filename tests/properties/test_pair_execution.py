@@ -346,8 +346,10 @@ class PairMachine(RuleBasedStateMachine):
     def no_decision_increases_more_than_it_wanted(self) -> None:
         for row in self.world.records(PairOpened):
             assert isinstance(row, PairOpened)
-            for name, planned in codec.decode(row.body, Pair).planned.items():
-                assert self.increased.get((row.decision_id, name), Decimal(0)) <= abs(planned)
+            pair = codec.decode(row.body, Pair)
+            for name in pair.planned:
+                wanted = pairing.increase(pair, name)
+                assert self.increased.get((row.decision_id, name), Decimal(0)) <= wanted
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

@@ -97,6 +97,13 @@ def is_naked(pair: Pair, quantities: Quantities) -> bool:
     return naked(pair, quantities) > pair.tolerance
 
 
+def increase(pair: Pair, instrument_id: str) -> Decimal:
+    """Return the base units by which the decision wants a leg to grow, past zero if it turns."""
+    start, planned = pair.start.get(instrument_id, ZERO), pair.planned[instrument_id]
+    closed = abs(start) if start * planned < 0 else ZERO
+    return max(ZERO, abs(planned) - closed)
+
+
 def completing(
     pair: Pair, quantities: Quantities, instruments: Mapping[str, Instrument]
 ) -> tuple[LegChange, ...]:

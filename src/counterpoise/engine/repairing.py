@@ -159,7 +159,7 @@ def _within_plan(
             continue
         name = change.instrument_id
         taken = _taken_by_increases(state, plan, name) + progress.increased_before.get(name, ZERO)
-        left = min(change.quantity, abs(progress.pair.planned[name]) - taken)
+        left = min(change.quantity, pairing.increase(progress.pair, name) - taken)
         if left > 0 and left >= state.instruments[name].quantity_min:
             kept.append(replace(change, quantity=left))
     return tuple(kept)

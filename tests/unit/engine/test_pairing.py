@@ -152,3 +152,19 @@ def test_less_than_a_lot_or_the_least_order_is_nothing() -> None:
 def test_a_pair_is_read_back_as_it_was_written() -> None:
     made = growing()
     assert codec.decode(codec.encode(made), pairing.Pair) == made
+
+
+@pytest.mark.parametrize(
+    ("start", "planned", "grows"),
+    [
+        ("0", "-3", "3"),
+        ("-1", "-3", "3"),
+        ("1", "-3", "2"),
+        ("-1", "3", "2"),
+        ("3", "-3", "0"),
+        ("4", "-3", "0"),
+    ],
+)
+def test_a_leg_that_turns_grows_only_by_what_it_opens(start: str, planned: str, grows: str) -> None:
+    made = replace(growing(), start=held(ETH=start), planned=held(ETH=planned))
+    assert pairing.increase(made, "ETHUSDT") == Decimal(grows)

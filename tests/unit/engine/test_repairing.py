@@ -534,6 +534,22 @@ def test_a_restart_finds_nothing_alone() -> None:
     assert "nothing stands alone" in row.summary
 
 
+def test_a_leg_that_turned_is_not_opened_again_by_what_it_closed() -> None:
+    # Decided: a core of 0.1 short is closed and 0.2 long opened. Both filled, then the venue
+    # took half of it: what it closed at first leaves no room to buy.
+    pair = cut_off()
+    pair = replace(pair, start={"BTCUSDT": Decimal("-0.1")})
+    pair.planned["BTCUSDT"] = Decimal("0.3")
+    hedge = pair.planned["ETHUSDT"]
+    world = ready(positions={"ETHUSDT": (str(hedge), "2500"), "BTCUSDT": ("0.1", "50000")})
+    progress = resumed(world, pair).pair
+    assert progress is not None
+    progress.increased_before = {"BTCUSDT": Decimal("0.2"), "ETHUSDT": -hedge}
+    seconds(world, 2)
+    assert world.submits() != []
+    assert all(sent.intent.reduce_only for sent in world.submits())
+
+
 def restarted(held: dict[str, str], *, recorded: bool) -> World:
     """Return a world that found other positions than those on record, its pair taken up.
 

@@ -22,6 +22,7 @@ from counterpoise.engine import (
     views,
     working,
 )
+from counterpoise.engine.contradiction import CONFIRM_NS
 from counterpoise.engine.foreign_book import foreign, is_strange, tolerated
 from counterpoise.engine.state import State
 
@@ -35,12 +36,14 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     known = state.account.positions.get(told.instrument_id)
     told_before = state.account.told.get(told.instrument_id)
     state.account.alive_ns = event.received_ns
+    answered = state.account.is_answered(told.instrument_id, told.event_ns)
     if not state.account.told_position(told):
         return []
     done: list[actions.Action] = []
     held = known.quantity if known else Decimal(0)
     if held != told.quantity:
         done.append(recording.position(state, told, "stream"))
+        _ask_again(state, answered=answered)
     shrank = _shrank(state, told.instrument_id, abs(held))
     if shrank and not _may_be_ours(state, told, told_before):
         done += vanished(state, told.instrument_id, held, "without an order of ours")
@@ -51,6 +54,12 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
             {"instrument_id": told.instrument_id, "quantity": str(told.quantity)},
         )
     return done + guarding.watch(state)
+
+
+def _ask_again(state: State, *, answered: bool) -> None:
+    # What an answer should have had and had not: either one of them is not true any more.
+    if answered and state.ask_again_ns is None:
+        state.ask_again_ns = state.now_ns + CONFIRM_NS
 
 
 def vanished(state: State, instrument_id: str, before: Decimal, how: str) -> list[actions.Action]:
@@ -111,6 +120,9 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     if ours is None and _shrank(state, fill.instrument_id, before):
         how = "by an execution that is not of an order of ours"
         done += vanished(state, fill.instrument_id, held_before, how)
+    if state.account.quantities().get(fill.instrument_id, Decimal(0)) != held_before:
+        answered = state.account.is_answered(fill.instrument_id, fill.event_ns)
+        _ask_again(state, answered=answered)
     held = state.account.positions.get(fill.instrument_id)
     if held is not None:
         done.append(recording.position(state, held, "fill"))

@@ -104,6 +104,10 @@ def test_a_hedge_that_only_rest_finds_gone_cuts_the_core() -> None:
     world.after(20)
     world.market()
     world.reconcile("reconnect", positions={"BTCUSDT": ("0.3", "50000")})
+    assert world.submits() == []
+    world.after(1)
+    world.market()
+    world.reconcile("doubt", positions={"BTCUSDT": ("0.3", "50000")})
     assert "leg.vanished" in incidents(world)
     (sent,) = world.submits()
     assert (sent.intent.instrument_id, sent.intent.side) == ("BTCUSDT", Side.SELL)
@@ -115,8 +119,11 @@ def test_a_position_nobody_configured_holds_the_daemon_back() -> None:
     world.after(1)
     world.position("XRPUSDT", "100", "2")
     assert Cause.FOREIGN in world.state.causes
-    world.after(1)
+    world.after(3)
     world.reconcile("cycle", positions=HELD)
+    assert Cause.FOREIGN in world.state.causes
+    world.after(1)
+    world.reconcile("doubt", positions=HELD)
     assert Cause.FOREIGN not in world.state.causes
 
 
@@ -399,5 +406,9 @@ def test_a_core_that_only_rest_finds_gone_takes_its_hedges_along() -> None:
     world.after(20)
     world.market()
     world.reconcile("reconnect", positions={"ETHUSDT": ("-1", "2500")})
+    assert world.submits() == []
+    world.after(1)
+    world.market()
+    world.reconcile("doubt", positions={"ETHUSDT": ("-1", "2500")})
     assert "core.vanished" in incidents(world)
     assert [a.intent.instrument_id for a in world.submits()] == ["ETHUSDT"]

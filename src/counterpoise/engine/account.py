@@ -266,7 +266,8 @@ class Account:
         self.cash_explained = sum(
             (change for event_ns, change in self.cash_told if event_ns > self.reconciled_ns), ZERO
         )
-        self.base = dict(self.positions)
+        # An execution that was counted may have a number of another kind; what is told has not.
+        self.base = dict(self.told)
         self.base_ns = self.positions_ns
         self.filled_since_base = {}
 

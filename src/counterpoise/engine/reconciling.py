@@ -57,6 +57,8 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         return _another_account(state, snapshot)
     first = not state.account.complete
     before = dict(state.account.positions)
+    # What is doubted at the start is not on record yet: the next start must find what was.
+    on_record = before if state.recorded is None else state.recorded
     quiet = _is_quiet(state)
     drift = state.account.reconciled(snapshot, views.marks(state), _denied(state))
     state.ask_again_ns = None
@@ -64,8 +66,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         state.ask_again_ns = snapshot.received_ns + CONFIRM_NS
     if event.cause == "rejected":
         state.doubted.clear()
-    done = _positions(state, before, "start" if first else event.cause)
-    done += _orders(state, snapshot.open_orders, snapshot.received_ns)
+    done = _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
     done += _gone(state, drift)
     done += protecting.act_late(state)
@@ -79,6 +80,9 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         # What is under way may explain it; the next quiet look begins anew.
         state.doubt_ns, state.doubt_asked = None, False
         verdict = _Verdict(result="unsettled")
+    withheld = set() if state.recorded is None else set(verdict.found)
+    cause = "start" if first else event.cause
+    done = [*_positions(state, on_record, cause, withheld), *done]
     done.append(recording.looked(state, event, verdict.result, verdict.found))
     done += [*verdict.done, *guarding.watch(state)]
     clear = state.doubt_ns is None and not state.account.contradicted
@@ -116,10 +120,14 @@ def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
     return []
 
 
-def _positions(state: State, before: dict[str, Position], cause: str) -> list[actions.Action]:
+def _positions(
+    state: State, before: dict[str, Position], cause: str, withheld: set[str]
+) -> list[actions.Action]:
     written: list[actions.Action] = []
     for instrument_id in sorted(state.account.positions):
         held = state.account.positions[instrument_id]
+        if instrument_id in withheld:
+            continue
         known = before.get(instrument_id) or flat(instrument_id)
         if held.quantity != known.quantity or (cause == "start" and held.quantity != 0):
             written.append(recording.position(state, held, cause))
@@ -193,10 +201,11 @@ def _first(state: State, snapshot: AccountSnapshot, before: dict[str, Position])
     # What the record and the executions since make of each position, against what the venue says.
     # What does not add up is believed at the second look: executions are listed a little late.
     recorded = before if state.recorded is None else state.recorded
-    away = _away(state, recorded) | _contradicted(state)
-    if away and _may_be_explained(state, snapshot.received_ns):
+    away, denied = _away(state, recorded), _contradicted(state)
+    doubted = bool(away or denied) and _may_be_explained(state, snapshot.received_ns)
+    if doubted or denied:
         state.recorded = recorded
-        return _Verdict(result="doubted", found=away)
+        return _Verdict(result="doubted", found=away | denied)
     state.recorded = None
     state.account.starting = False
     state.account.fills_at_start.clear()

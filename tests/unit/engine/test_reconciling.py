@@ -255,11 +255,16 @@ def test_what_changed_while_no_daemon_ran_is_said_at_the_second_look() -> None:
     world = started_with("-4")
     world.reconcile("start", positions={"ETHUSDT": ("-1", "2500")})
     assert incidents(world) == [], "executions are listed a little late"
+    # A start that ends before the second look must find what was on record.
+    assert world.records(PositionSeen) == []
     for _ in range(4):
         world.feed(Tick(now_ns=world.after(1)))
     assert actions.Reconcile(cause="doubt") in world.done
     world.reconcile("doubt", positions={"ETHUSDT": ("-1", "2500")})
     assert incidents(world) == ["account.drift"]
+    (seen,) = world.records(PositionSeen)
+    assert isinstance(seen, PositionSeen)
+    assert (seen.instrument_id, seen.quantity) == ("ETHUSDT", Decimal(-1))
     (incident,) = world.records(IncidentOpened)
     assert isinstance(incident, IncidentOpened)
     assert incident.body == '{"ETHUSDT":"recorded -4, venue -1"}'

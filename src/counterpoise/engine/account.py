@@ -67,6 +67,8 @@ class Account:
     contradicted: dict[str, Contradiction] = field(default_factory=dict)
     #: What is flat only because answers lacked it, by instrument.
     absent: dict[str, Absence] = field(default_factory=dict)
+    #: Base units that messages showed taken by the venue and no execution has told yet.
+    taken: dict[str, Decimal] = field(default_factory=dict)
     #: When the last fill was told, our clock, ns; 0 = none yet.
     filled_ns: int = 0
     #: Fill ids already counted, oldest first.
@@ -270,6 +272,7 @@ class Account:
         self.base = dict(self.told)
         self.base_ns = self.positions_ns
         self.filled_since_base = {}
+        self.taken = {}
 
     def unexplained(self, snapshot: AccountSnapshot) -> dict[str, tuple[Decimal, Decimal]]:
         """Return {instrument: (what executions say, what the venue says)} where they differ."""

@@ -68,7 +68,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         state.doubted.clear()
     done = _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
-    done += _gone(state, drift)
+    done += _gone(state, drift, before)
     done += protecting.act_late(state)
     if not state.account_stream_down:
         done += controls.remove_cause(state, Cause.ACCOUNT)
@@ -173,14 +173,18 @@ def _under_way(state: State) -> bool:
     return bool(state.plans) or not all(o.unresolved for o in state.orders.active.values())
 
 
-def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
+def _gone(
+    state: State, drift: dict[str, tuple[Decimal, Decimal]], before: dict[str, Position]
+) -> list[actions.Action]:
     # A core of which something is left is drift, and that is judged at a second look.
     done: list[actions.Action] = []
     for instrument_id, (ours, theirs) in drift.items():
         managed = instrument_id not in state.run.unmanaged
         if instrument_id == state.strategy.core_instrument:
             managed = theirs == 0
-        if managed and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
+        taken = abs(ours) - abs(theirs)
+        shown_ns = before[instrument_id].event_ns if instrument_id in before else 0
+        if managed and taken > state.orders.may_take_off(instrument_id, ours, shown_ns):
             done += vanished(state, instrument_id, ours, "while no stream told of it")
     return done
 

@@ -57,8 +57,8 @@ class Account:
     cash_explained: Decimal = ZERO
     #: Venue clock of that reconciliation's balance, ns; what is older is in its balance.
     reconciled_ns: int = 0
-    #: The latest of what explains cash: (venue clock, ns; quote).
-    cash_told: deque[tuple[int, Decimal]] = field(
+    #: The latest of what explains cash: (venue clock, ns; quote; True = of an execution).
+    cash_told: deque[tuple[int, Decimal, bool]] = field(
         default_factory=lambda: deque(maxlen=CASH_TOLD_MAX)
     )
     #: Venue clock up to which the last whole answer about positions has every execution, ns.
@@ -162,10 +162,13 @@ class Account:
         self.absent.pop(name, None)
 
     def told_balance(self, balance: Balance, marks: Mapping[str, Decimal]) -> bool:
-        """Take a balance message and anchor equity at it; False = older than what is known."""
+        """Take a balance message and anchor equity at it; False = older than what is known.
+
+        What moved cash after it was made may have been told before it.
+        """
         if balance.event_ns < self.balance_ns:
             return False
-        self.wallet_balance = balance.wallet_balance
+        self.wallet_balance = balance.wallet_balance + self._cash_after(balance.event_ns)
         self.balance_ns = balance.event_ns
         self.venue_equity = balance.equity
         quantities = self.quantities()
@@ -178,8 +181,18 @@ class Account:
         self.fills_since_anchor = [
             fill for fill in self.fills_since_anchor if fill.event_ns > balance.event_ns
         ]
-        self.cash_since_anchor = ZERO
+        self.cash_since_anchor = self._cash_after(balance.event_ns, executions=False)
         return True
+
+    def _cash_after(self, event_ns: int, *, executions: bool = True) -> Decimal:
+        return sum(
+            (
+                cash
+                for ns, cash, fill in self.cash_told
+                if ns > event_ns and (executions or not fill)
+            ),
+            ZERO,
+        )
 
     def told_fill(self, fill: Fill, *, reduce_only: bool = False) -> bool:
         """Take a fill once; False = it was told before and changes nothing.
@@ -197,7 +210,7 @@ class Account:
         if realised is None:
             realised = realised_pnl(known, fill)
         cash = realised - fill.fee
-        self._explain(cash, fill.event_ns)
+        self._explain(cash, fill.event_ns, execution=True)
         if self.wallet_balance is not None and fill.event_ns > self.balance_ns:
             self.wallet_balance += cash
             self.fills_since_anchor.append(fill)
@@ -248,13 +261,13 @@ class Account:
         self._told_cash(transfer, event_ns)
         self.transfers += transfer
 
-    def _explain(self, change: Decimal, event_ns: int) -> None:
-        self.cash_told.append((event_ns, change))
+    def _explain(self, change: Decimal, event_ns: int, *, execution: bool) -> None:
+        self.cash_told.append((event_ns, change, execution))
         if event_ns > self.reconciled_ns:
             self.cash_explained += change
 
     def _told_cash(self, change: Decimal, event_ns: int) -> None:
-        self._explain(change, event_ns)
+        self._explain(change, event_ns, execution=False)
         if self.wallet_balance is not None and event_ns > self.balance_ns:
             self.wallet_balance += change
             self.cash_since_anchor += change
@@ -265,9 +278,7 @@ class Account:
         What moved cash after the balance was made may have been told before the whole answer.
         """
         self.reconciled_ns = snapshot.balance.event_ns
-        self.cash_explained = sum(
-            (change for event_ns, change in self.cash_told if event_ns > self.reconciled_ns), ZERO
-        )
+        self.cash_explained = self._cash_after(self.reconciled_ns)
         # An execution that was counted may have a number of another kind; what is told has not.
         self.base = dict(self.told)
         self.base_ns = self.positions_ns

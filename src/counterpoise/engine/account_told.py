@@ -19,6 +19,7 @@ from counterpoise.engine import (
     actions,
     delisting,
     guarding,
+    orders_told,
     protecting,
     recording,
     views,
@@ -136,8 +137,11 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     reduce_only = ours is not None and ours.open_order.reduce_only
     if not state.account.told_fill(fill, reduce_only=reduce_only):
         return []
-    state.orders.executed(fill.instrument_id, fill.client_order_id, fill.quantity)
+    known = state.orders.get(key)
+    executed = state.orders.executed(fill.instrument_id, fill.client_order_id, fill.quantity)
     done: list[actions.Action] = [recording.fill(state, event)]
+    if executed is not None:
+        done += orders_told.overfilled(state, known, executed)
     if stop is not None:
         state.protection.orders.executed(fill.instrument_id, key, fill.quantity)
         done += protecting.acted(state, fill.instrument_id, held_before, first=not stop.executed)
@@ -146,7 +150,7 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
         done += vanished(state, fill.instrument_id, held_before, how)
     elif _is_unanswered_seizure(state, fill):
         left = state.account.quantities().get(fill.instrument_id, Decimal(0))
-        how = f"by the venue's {fill.cause.value}"
+        how = "by an execution of the venue's own"
         done += vanished(state, fill.instrument_id, left - fill.signed_quantity, how)
     if state.account.quantities().get(fill.instrument_id, Decimal(0)) != held_before:
         answered = state.account.is_answered(fill.instrument_id, fill.event_ns)

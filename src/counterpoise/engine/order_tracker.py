@@ -311,9 +311,7 @@ class OrderTracker:
         account shows it: `shown_ns` = the venue's clock of what it shows. An order that nobody
         could find explains nothing.
         """
-        return sum(
-            (order.untold(shown_ns) for order in self._of(instrument_id, -quantity)), ZERO
-        )
+        return sum((order.untold(shown_ns) for order in self._of(instrument_id, -quantity)), ZERO)
 
     def added_lately(self, instrument_id: str, quantity: Decimal, since_ns: int) -> Decimal:
         """Return base units that executions told of our orders added to a signed quantity.

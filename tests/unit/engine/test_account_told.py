@@ -19,6 +19,7 @@ from counterpoise.domain.orders import (
 from counterpoise.domain.records import IncidentOpened
 from counterpoise.engine import working
 from counterpoise.engine.plan import make_plan
+from counterpoise.engine.trading_state import Cause
 from engine_world import World, ready
 
 
@@ -179,3 +180,31 @@ def test_a_state_between_two_executions_of_one_moment_is_no_loss(
         assert world.state.account.quantities()["ETHUSDT"] == held
     assert world.state.account.quantities()["ETHUSDT"] == -hedge.quantity
     assert incidents(world) == []
+
+
+def test_executions_beyond_an_orders_quantity_stop_increases_at_once() -> None:
+    world = hedged("0.30", "-5.0")
+    reduction = reducing(world, "1.0")
+    for quantity in ("0.6", "0.7"):
+        world.fills += 1
+        intent = reduction.intent
+        fill = Fill(
+            fill_id=f"f{world.fills}",
+            instrument_id="ETHUSDT",
+            client_order_id=intent.client_order_id,
+            venue_order_id="v1",
+            side=Side.BUY,
+            quantity=Decimal(quantity),
+            price=Decimal(2_500),
+            fee=Decimal(0),
+            fee_currency="USDT",
+            liquidity=None,
+            realised_pnl=None,
+            event_ns=world.after(0.01),
+            received_ns=world.now_ns,
+        )
+        assert Cause.INVARIANT not in world.state.causes
+        world.feed(FillReported(fill=fill, source=UpdateSource.STREAM))
+    assert Cause.INVARIANT in world.state.causes
+    world.order(intent.client_order_id, OrderState.FILLED, name="ETHUSDT", filled="1.3")
+    assert incidents(world).count("order.overfilled") == 1

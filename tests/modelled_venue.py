@@ -7,9 +7,10 @@ simulator's; how it is understood, its adapter's.
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -27,12 +28,14 @@ from counterpoise.domain.events import (
     StreamName,
 )
 from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.exchange.accounts import AccountState, PositionState
 from counterpoise.exchange.events import (
     Deleveraged,
     ExchangeEvent,
     FundingRateChanged,
     Liquidated,
     OrderChanged,
+    PositionChanged,
 )
 from counterpoise.exchange.exchange import Exchange
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
@@ -52,6 +55,16 @@ _LISTS: Final = frozenset({"/api/v5/trade/fills", "/fapi/v1/userTrades", "/v5/ex
 _ORDER_LISTS: Final = frozenset(
     {"/api/v5/trade/orders-history", "/fapi/v1/allOrders", "/v5/order/history"}
 )
+#: What answers positions, and what a push of one carries.
+_POSITIONS: Final = frozenset(
+    {"/api/v5/account/positions", "/fapi/v3/positionRisk", "/v5/position/list"}
+)
+_POSITION_PUSHES: Final = (b'"positions"', b'"ACCOUNT_UPDATE"', b'"position"')
+#: An answer about positions is this old at most, seconds; changes of them kept for that.
+POSITIONS_LAG_SECONDS: Final = 2.0
+POSITION_CHANGES_MAX: Final = 1_000
+#: A position is left out of an answer once, then for this long of none, seconds.
+LEFT_OUT_GAP_SECONDS: Final = 5.0
 #: Parts of an immediate order that fill where it fills in part.
 _PARTS: Final = ("0", "0.25", "0.5", "0.8")
 #: Streams that are told from the exchange model directly; the account's is `PrivateStream`.
@@ -85,6 +98,12 @@ class Trouble:
     slow: float = 0.0
     #: Executions, and orders that ended, are listed this late at most, seconds, each for itself.
     listed_late_seconds: float = 0.0
+    #: An answer about positions tells those of up to `POSITIONS_LAG_SECONDS` ago.
+    positions_lag: float = 0.0
+    #: An answer about positions lacks one of them, once.
+    position_left_out: float = 0.0
+    #: A position's push comes again after seconds, when it is no longer true.
+    push_stale: float = 0.0
     #: A private push is lost, comes twice, or comes late.
     push_lost: float = 0.0
     push_twice: float = 0.0
@@ -123,6 +142,14 @@ class ModelledVenue:
         # When it is listed, ns: an execution by its bill, an order by its id.
         self._listed_after: dict[str, int] = {}
         self._lists_lag()
+        # When a position changed and what it was before; None = flat.
+        self._changes: deque[tuple[int, str, PositionState | None]] = deque(
+            maxlen=POSITION_CHANGES_MAX
+        )
+        self._positions: dict[str, PositionState] = {}
+        # What the answer being made tells: positions of this long ago, without these.
+        self._told_lag_ns, self._left_out, self._left_out_ns = 0, "", 0
+        self._positions_lag()
         self._rejections = Rejections(clock, self._pushed)
 
     @property
@@ -270,8 +297,13 @@ class ModelledVenue:
         )
 
     def _pushed(self, frame: bytes) -> None:
-        if self._stream is not None:
-            self._stream.push(frame)
+        if self._stream is None:
+            return
+        self._stream.push(frame)
+        told = any(each in frame for each in _POSITION_PUSHES)
+        if told and self._chance(self.trouble.push_stale):
+            seconds = self._draw.uniform(0.3, 3.0)
+            asyncio.get_running_loop().call_later(seconds, self._stream.push, frame)
 
     def _heard(self, happened: Sequence[ExchangeEvent]) -> None:
         for event in happened:
@@ -279,6 +311,8 @@ class ModelledVenue:
                 self._late(f"order {event.order.order_id}", event.event_ns)
                 if event.fill is not None:
                     self._late(f"bill {event.fill.bill_id}", event.fill.event_ns)
+            elif isinstance(event, PositionChanged):
+                self._moved(event)
             elif isinstance(event, FundingRateChanged) and self._feed is not None:
                 self._tell_funding(event.instrument_id, self._clock.now_ns())
 
@@ -308,6 +342,45 @@ class ModelledVenue:
         self.exchange.fills = fills  # type: ignore[method-assign]
         self.exchange.orders = orders  # type: ignore[method-assign]
 
+    # -- positions that lag --------------------------------------------------------------------------
+
+    def _moved(self, event: PositionChanged) -> None:
+        name = event.position.instrument_id
+        self._changes.append((event.event_ns, name, self._positions.pop(name, None)))
+        if event.position.quantity != 0:
+            self._positions[name] = event.position
+
+    def _positions_lag(self) -> None:
+        # Only the answer about positions: balances and pushes are as new as ever.
+        now = self.exchange.account
+
+        def account(account_id: str) -> AccountState:
+            found = now(account_id)
+            if self._serving not in _POSITIONS:
+                return found
+            told = dict(found.positions)
+            since_ns = self.exchange.now_ns - self._told_lag_ns
+            for changed_ns, name, before in reversed(self._changes):
+                if changed_ns <= since_ns:
+                    break
+                told.pop(name, None)
+                if before is not None:
+                    told[name] = before
+            told.pop(self._left_out, None)
+            return replace(found, positions=told)
+
+        self.exchange.account = account  # type: ignore[method-assign]
+
+    def _draw_lag(self) -> None:
+        self._told_lag_ns, self._left_out = 0, ""
+        if self._chance(self.trouble.positions_lag):
+            seconds = self._draw.uniform(0.0, POSITIONS_LAG_SECONDS)
+            self._told_lag_ns = round(seconds * NS_PER_SECOND)
+        now_ns = self._clock.now_ns()
+        rested = now_ns - self._left_out_ns > LEFT_OUT_GAP_SECONDS * NS_PER_SECOND
+        if rested and self._positions and self._chance(self.trouble.position_left_out):
+            self._left_out, self._left_out_ns = self._draw.choice(sorted(self._positions)), now_ns
+
     # -- what becomes of a request ------------------------------------------------------------------
 
     async def _serve(self, request: Request) -> web.StreamResponse:
@@ -317,6 +390,8 @@ class ModelledVenue:
                 return rejected
             if self._rejections.takes(request) and self._chance(self.trouble.refused / 2):
                 return self._rejections.answer(request)
+        if request.path in _POSITIONS and not self._calm:
+            self._draw_lag()
         self._serving = request.path
         try:
             return await self.wire.serve(request)

@@ -5,7 +5,7 @@ position message at least as new arrives (venues.md names the order of OKX's mes
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -13,6 +13,16 @@ from typing import Final
 from counterpoise.domain.account import AccountSnapshot, AccountView, Balance, Position
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_MS
+from counterpoise.engine.contradiction import (
+    ANSWER_LAG_NS,
+    Absence,
+    Contradiction,
+    emptied,
+    explained,
+    is_believed,
+    is_newer,
+    restamped,
+)
 from counterpoise.risk import equity as risk_equity
 
 #: Fill ids kept to recognise a fill told twice; far above what one reconnect can repeat.
@@ -47,12 +57,18 @@ class Account:
     cash_explained: Decimal = ZERO
     #: Venue clock of that reconciliation's balance, ns; what is older is in its balance.
     reconciled_ns: int = 0
-    #: The latest of what explains cash: (venue clock, ns; quote).
-    cash_told: deque[tuple[int, Decimal]] = field(
+    #: The latest of what explains cash: (venue clock, ns; quote; True = of an execution).
+    cash_told: deque[tuple[int, Decimal, bool]] = field(
         default_factory=lambda: deque(maxlen=CASH_TOLD_MAX)
     )
-    #: Venue clock of the last whole answer about positions, ns; older fills are in it.
+    #: Venue clock up to which the last whole answer about positions has every execution, ns.
     positions_ns: int = 0
+    #: What the last whole answer denied and is not believed yet, by instrument.
+    contradicted: dict[str, Contradiction] = field(default_factory=dict)
+    #: What is flat only because answers lacked it, by instrument.
+    absent: dict[str, Absence] = field(default_factory=dict)
+    #: Base units that messages showed taken by the venue and no execution has told yet.
+    taken: dict[str, Decimal] = field(default_factory=dict)
     #: When the last fill was told, our clock, ns; 0 = none yet.
     filled_ns: int = 0
     #: Fill ids already counted, oldest first.
@@ -122,18 +138,37 @@ class Account:
 
     def told_position(self, position: Position) -> bool:
         """Take a position message; False = it is older than what is known."""
-        known = self.positions.get(position.instrument_id)
-        if known is not None and not _is_newer(position, known):
+        name = position.instrument_id
+        known = self.positions.get(name)
+        if known is not None and not is_newer(position, known, self.told.get(name)):
             return False
-        self.positions[position.instrument_id] = position
-        self.told[position.instrument_id] = position
+        self._take(position)
         return True
 
+    def is_answered(self, instrument_id: str, event_ns: int) -> bool:
+        """Tell whether an answer lacks what is told now and happened before it was asked for.
+
+        `event_ns` is by the venue's clock.
+        """
+        absence = self.absent.get(instrument_id)
+        if absence is not None and event_ns <= absence.asked_ns:
+            return True
+        return self.positions_ns < event_ns <= self.positions_ns + ANSWER_LAG_NS
+
+    def _take(self, position: Position) -> None:
+        name = position.instrument_id
+        self.positions[name] = self.told[name] = position
+        self.contradicted.pop(name, None)
+        self.absent.pop(name, None)
+
     def told_balance(self, balance: Balance, marks: Mapping[str, Decimal]) -> bool:
-        """Take a balance message and anchor equity at it; False = older than what is known."""
+        """Take a balance message and anchor equity at it; False = older than what is known.
+
+        What moved cash after it was made may have been told before it.
+        """
         if balance.event_ns < self.balance_ns:
             return False
-        self.wallet_balance = balance.wallet_balance
+        self.wallet_balance = balance.wallet_balance + self._cash_after(balance.event_ns)
         self.balance_ns = balance.event_ns
         self.venue_equity = balance.equity
         quantities = self.quantities()
@@ -146,8 +181,18 @@ class Account:
         self.fills_since_anchor = [
             fill for fill in self.fills_since_anchor if fill.event_ns > balance.event_ns
         ]
-        self.cash_since_anchor = ZERO
+        self.cash_since_anchor = self._cash_after(balance.event_ns, executions=False)
         return True
+
+    def _cash_after(self, event_ns: int, *, executions: bool = True) -> Decimal:
+        return sum(
+            (
+                cash
+                for ns, cash, fill in self.cash_told
+                if ns > event_ns and (executions or not fill)
+            ),
+            ZERO,
+        )
 
     def told_fill(self, fill: Fill, *, reduce_only: bool = False) -> bool:
         """Take a fill once; False = it was told before and changes nothing.
@@ -165,15 +210,21 @@ class Account:
         if realised is None:
             realised = realised_pnl(known, fill)
         cash = realised - fill.fee
-        self._explain(cash, fill.event_ns)
+        self._explain(cash, fill.event_ns, execution=True)
         if self.wallet_balance is not None and fill.event_ns > self.balance_ns:
             self.wallet_balance += cash
             self.fills_since_anchor.append(fill)
-        if self.complete and self._moves(fill, known, reduce_only=reduce_only):
+        # The end of what answers lacked already moves nothing a second time.
+        absence = self.absent.get(fill.instrument_id)
+        left = None if absence is None else explained(absence, fill)
+        if left is not None:
+            self.absent[fill.instrument_id] = left
+        elif self.complete and self._moves(fill, known, reduce_only=reduce_only):
             self.positions[fill.instrument_id] = after_fill(known, fill)
+            self.contradicted.pop(fill.instrument_id, None)
         if self.starting:
             self.fills_at_start.append(fill)
-        if self._follows_base(fill):
+        if left is None and self._follows_base(fill):
             filled = self.filled_since_base.get(fill.instrument_id, ZERO) + fill.signed_quantity
             self.filled_since_base[fill.instrument_id] = filled
         self.filled_ns = max(self.filled_ns, fill.received_ns)
@@ -210,13 +261,13 @@ class Account:
         self._told_cash(transfer, event_ns)
         self.transfers += transfer
 
-    def _explain(self, change: Decimal, event_ns: int) -> None:
-        self.cash_told.append((event_ns, change))
+    def _explain(self, change: Decimal, event_ns: int, *, execution: bool) -> None:
+        self.cash_told.append((event_ns, change, execution))
         if event_ns > self.reconciled_ns:
             self.cash_explained += change
 
     def _told_cash(self, change: Decimal, event_ns: int) -> None:
-        self._explain(change, event_ns)
+        self._explain(change, event_ns, execution=False)
         if self.wallet_balance is not None and event_ns > self.balance_ns:
             self.wallet_balance += change
             self.cash_since_anchor += change
@@ -227,12 +278,12 @@ class Account:
         What moved cash after the balance was made may have been told before the whole answer.
         """
         self.reconciled_ns = snapshot.balance.event_ns
-        self.cash_explained = sum(
-            (change for event_ns, change in self.cash_told if event_ns > self.reconciled_ns), ZERO
-        )
-        self.base = {p.instrument_id: p for p in snapshot.positions}
-        self.base_ns = snapshot.positions_ns or snapshot.event_ns
+        self.cash_explained = self._cash_after(self.reconciled_ns)
+        # An execution that was counted may have a number of another kind; what is told has not.
+        self.base = dict(self.told)
+        self.base_ns = self.positions_ns
         self.filled_since_base = {}
+        self.taken = {}
 
     def unexplained(self, snapshot: AccountSnapshot) -> dict[str, tuple[Decimal, Decimal]]:
         """Return {instrument: (what executions say, what the venue says)} where they differ."""
@@ -246,44 +297,74 @@ class Account:
         return found
 
     def reconciled(
-        self, snapshot: AccountSnapshot, marks: Mapping[str, Decimal]
+        self,
+        snapshot: AccountSnapshot,
+        marks: Mapping[str, Decimal],
+        denied: Container[str] = frozenset(),
     ) -> dict[str, tuple[Decimal, Decimal]]:
-        """Take the venue's whole account; return {instrument: (ours, theirs)} where they differ.
+        """Take the venue's whole account; return {instrument: (ours, theirs)} where it moved ours.
 
-        A difference is named only if nothing newer than the snapshot explains it.
+        What only denies what is known is kept in `contradicted` until it is believed, but of an
+        instrument in `denied`: there the venue refused an order as if nothing were held.
         """
         theirs = {p.instrument_id: p for p in snapshot.positions}
         # Venues stamp whole milliseconds: what is stamped with the one in which they were asked may
         # have happened after they looked.
         asked_ns = (snapshot.positions_ns or snapshot.event_ns) // NS_PER_MS * NS_PER_MS - 1
         drift: dict[str, tuple[Decimal, Decimal]] = {}
-        for instrument_id in sorted(self.positions.keys() | theirs.keys()):
-            ours = self.positions.get(instrument_id) or flat(instrument_id)
-            other = theirs.get(instrument_id) or flat(instrument_id, event_ns=asked_ns)
-            if ours.event_ns > max(other.event_ns, asked_ns):
+        for name in sorted(self.positions.keys() | theirs.keys()):
+            ours, other = self.positions.get(name) or flat(name), theirs.get(name)
+            if not self._answered(name, ours, other, snapshot, asked_ns, at_once=name in denied):
                 continue
-            if self.complete and ours.quantity != other.quantity:
-                drift[instrument_id] = (ours.quantity, other.quantity)
-            self.positions[instrument_id] = self.told[instrument_id] = other
+            if self.complete and ours.quantity != self.positions[name].quantity:
+                drift[name] = (ours.quantity, self.positions[name].quantity)
         self.told_balance(snapshot.balance, marks)
-        self.positions_ns = max(self.positions_ns, asked_ns)
+        self.positions_ns = asked_ns - ANSWER_LAG_NS
         self.complete = True
         # REST tells what is, not that the stream lives: only the first answer counts as life.
         self.alive_ns = self.alive_ns or snapshot.received_ns
         return drift
 
+    def _answered(
+        self,
+        name: str,
+        ours: Position,
+        other: Position | None,
+        snapshot: AccountSnapshot,
+        asked_ns: int,
+        *,
+        at_once: bool,
+    ) -> bool:
+        # Takes what an answer says of one position; False = it is not believed yet.
+        quantity = ZERO if other is None else other.quantity
+        last = self.told.get(name) or flat(name)
+        if other is not None and is_newer(other, ours, last):
+            self._take(other)
+        elif quantity == ours.quantity:
+            self.contradicted.pop(name, None)
+            self.positions[name] = ours if other is None else restamped(other, ours)
+            self.told[name] = emptied(last) if other is None else restamped(other, last)
+        else:
+            settled = ours.event_ns <= asked_ns - ANSWER_LAG_NS
+            known = self.contradicted.get(name)
+            at_once = at_once or (settled and not self.complete)
+            if not at_once and not is_believed(
+                ours, known, quantity, asked_ns, snapshot.received_ns
+            ):
+                if known is None or known.quantity != quantity:
+                    known = Contradiction(quantity=quantity, since_ns=snapshot.received_ns)
+                self.contradicted[name] = known
+                return False
+            self._take(other or emptied(ours))
+            if other is None:
+                self.told[name] = emptied(last)
+                self.absent[name] = Absence(quantity=ours.quantity, asked_ns=asked_ns)
+        return True
+
 
 def trade_sequence(fill: Fill) -> int | None:
     """Return the venue's number of an execution; None = its id is not a plain number."""
     return int(fill.fill_id) if fill.fill_id.isdigit() else None
-
-
-def _is_newer(told: Position, known: Position) -> bool:
-    if told.event_ns >= known.event_ns:
-        return True
-    if told.trade_sequence is None or known.trade_sequence is None:
-        return False
-    return told.trade_sequence >= known.trade_sequence
 
 
 def flat(instrument_id: str, *, event_ns: int = 0) -> Position:

@@ -12,21 +12,29 @@ from counterpoise.domain.events import (
     PositionUpdate,
     Transferred,
 )
+from counterpoise.domain.orders import Fill, FillCause
 from counterpoise.domain.records import FundingSeen, TransferSeen
+from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine import (
     actions,
     delisting,
     guarding,
+    orders_told,
     protecting,
     recording,
     views,
     working,
 )
+from counterpoise.engine.contradiction import CONFIRM_NS
 from counterpoise.engine.foreign_book import foreign, is_strange, tolerated
 from counterpoise.engine.state import State
 
 #: Funding payments, and transfers, kept to recognise one told twice; years of them.
 FUNDING_REMEMBERED_MAX: Final = 20_000
+#: A position as of a moment between two executions is stamped this long after the last at most.
+STAMPS_APART_NS: Final = 50 * NS_PER_MS
+#: Executions by which the venue takes a position away.
+SEIZURES: Final = frozenset({FillCause.LIQUIDATION, FillCause.ADL})
 
 
 def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
@@ -35,14 +43,19 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     known = state.account.positions.get(told.instrument_id)
     told_before = state.account.told.get(told.instrument_id)
     state.account.alive_ns = event.received_ns
+    answered = state.account.is_answered(told.instrument_id, told.event_ns)
     if not state.account.told_position(told):
         return []
     done: list[actions.Action] = []
     held = known.quantity if known else Decimal(0)
     if held != told.quantity:
         done.append(recording.position(state, told, "stream"))
+        _ask_again(state, answered=answered)
     shrank = _shrank(state, told.instrument_id, abs(held))
-    if shrank and not _may_be_ours(state, told, told_before):
+    if shrank and not _may_be_ours(state, told, held, told_before):
+        taken = abs(held) - abs(told.quantity)
+        known_taken = state.account.taken.get(told.instrument_id, Decimal(0))
+        state.account.taken[told.instrument_id] = known_taken + taken
         done += vanished(state, told.instrument_id, held, "without an order of ours")
     if told.quantity != 0 and is_strange(state, told.instrument_id):
         done += foreign(
@@ -51,6 +64,12 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
             {"instrument_id": told.instrument_id, "quantity": str(told.quantity)},
         )
     return done + guarding.watch(state)
+
+
+def _ask_again(state: State, *, answered: bool) -> None:
+    # What an answer should have had and had not: either one of them is not true any more.
+    if answered and state.ask_again_ns is None:
+        state.ask_again_ns = state.now_ns + CONFIRM_NS
 
 
 def vanished(state: State, instrument_id: str, before: Decimal, how: str) -> list[actions.Action]:
@@ -70,13 +89,28 @@ def vanished(state: State, instrument_id: str, before: Decimal, how: str) -> lis
     return [told, *guarding.leg_vanished(state)]
 
 
-def _may_be_ours(state: State, told: Position, before: Position | None) -> bool:
+def _may_be_ours(state: State, told: Position, held: Decimal, before: Position | None) -> bool:
     # Two messages of the venue are in order, so that one which tells less than the one before
-    # takes an order against the position. Against our own count of executions any order of ours
-    # may explain it: the message may be of a moment between two of them.
-    if before is not None and abs(told.quantity) < abs(before.quantity):
-        return state.orders.at_work_against(told.instrument_id, before.quantity)
-    return state.orders.at_work(told.instrument_id)
+    # takes orders against the position, and no more than these may fill. Against our own count of
+    # executions the message may also be of a moment between two of them.
+    orders, name = state.orders, told.instrument_id
+    explained = orders.may_take_off(name, held, 0 if before is None else before.event_ns)
+    if before is None or abs(told.quantity) >= abs(before.quantity):
+        explained += orders.added_lately(name, held, told.event_ns - STAMPS_APART_NS)
+    return abs(held) - abs(told.quantity) <= explained
+
+
+def _is_unanswered_seizure(state: State, fill: Fill) -> bool:
+    # What the venue took is told as such by its execution, whatever message moved the position
+    # first and whosever doing that was taken for.
+    name = fill.instrument_id
+    if fill.cause not in SEIZURES or name in state.run.unmanaged or not state.account.complete:
+        return False
+    if fill.event_ns <= state.account.base_ns:
+        return False
+    known = state.account.taken.get(name, Decimal(0))
+    state.account.taken[name] = max(Decimal(0), known - fill.quantity)
+    return fill.quantity > known
 
 
 def _shrank(state: State, instrument_id: str, before: Decimal) -> bool:
@@ -103,14 +137,24 @@ def told_fill(state: State, event: FillReported) -> list[actions.Action]:
     reduce_only = ours is not None and ours.open_order.reduce_only
     if not state.account.told_fill(fill, reduce_only=reduce_only):
         return []
-    state.orders.executed(fill.instrument_id, fill.client_order_id, fill.quantity)
+    known = state.orders.get(key)
+    executed = state.orders.executed(fill.instrument_id, fill.client_order_id, fill.quantity)
     done: list[actions.Action] = [recording.fill(state, event)]
+    if executed is not None:
+        done += orders_told.overfilled(state, known, executed)
     if stop is not None:
         state.protection.orders.executed(fill.instrument_id, key, fill.quantity)
         done += protecting.acted(state, fill.instrument_id, held_before, first=not stop.executed)
     if ours is None and _shrank(state, fill.instrument_id, before):
         how = "by an execution that is not of an order of ours"
         done += vanished(state, fill.instrument_id, held_before, how)
+    elif _is_unanswered_seizure(state, fill):
+        left = state.account.quantities().get(fill.instrument_id, Decimal(0))
+        how = "by an execution of the venue's own"
+        done += vanished(state, fill.instrument_id, left - fill.signed_quantity, how)
+    if state.account.quantities().get(fill.instrument_id, Decimal(0)) != held_before:
+        answered = state.account.is_answered(fill.instrument_id, fill.event_ns)
+        _ask_again(state, answered=answered)
     held = state.account.positions.get(fill.instrument_id)
     if held is not None:
         done.append(recording.position(state, held, "fill"))

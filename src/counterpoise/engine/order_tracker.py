@@ -83,6 +83,18 @@ class TrackedOrder:
         """Base units told as filled that nothing the account was told of shows yet."""
         return max(ZERO, self.filled_told - max(self.executed, self.shown))
 
+    def untold(self, shown_ns: int) -> Decimal:
+        """Return base units it may have filled, or may yet fill, without an execution told.
+
+        `shown_ns` = what the account shows, by the venue's clock; it has fills up to then.
+        """
+        if self.unresolved:
+            return ZERO
+        filled = self.open_order.quantity if not self.over else self.filled_told
+        if self.over and self.filled_ns <= shown_ns:
+            return ZERO
+        return max(ZERO, filled - self.executed)
+
 
 @dataclass(slots=True, kw_only=True)
 class OrderTracker:
@@ -326,25 +338,36 @@ class OrderTracker:
                 working[instrument_id] = left
         return working
 
-    def at_work(self, instrument_id: str) -> bool:
-        """Tell whether an order of ours that the venue took may still move an instrument.
+    def may_take_off(self, instrument_id: str, quantity: Decimal, shown_ns: int) -> Decimal:
+        """Return base units that our orders may still take off a signed quantity.
 
-        It may fill, or it filled what the account had not shown when that was last looked at.
+        What an order filled and no execution told counts, too, for one that is over only until the
+        account shows it: `shown_ns` = the venue's clock of what it shows. An order that nobody
+        could find explains nothing.
         """
-        unshown = [order for key in self.unshown if (order := self.get(key)) is not None]
-        return any(
-            o.open_order.instrument_id == instrument_id and o.state is not OrderState.UNKNOWN
-            for o in (*self.active.values(), *unshown)
+        return sum((order.untold(shown_ns) for order in self._of(instrument_id, -quantity)), ZERO)
+
+    def added_lately(self, instrument_id: str, quantity: Decimal, since_ns: int) -> Decimal:
+        """Return base units that executions told of our orders added to a signed quantity.
+
+        Of orders at work, and of those that are over and filled at `since_ns`, venue clock, or later.
+        """
+        return sum(
+            (
+                order.executed
+                for order in self._of(instrument_id, quantity)
+                if not order.over or order.filled_ns >= since_ns
+            ),
+            ZERO,
         )
 
-    def at_work_against(self, instrument_id: str, quantity: Decimal) -> bool:
-        """Tell whether such an order may still take something off a signed quantity."""
-        return any(
-            o.open_order.instrument_id == instrument_id
-            and o.open_order.side.sign * quantity < 0
-            and o.state is not OrderState.UNKNOWN
-            for o in self.active.values()
-        )
+    def _of(self, instrument_id: str, direction: Decimal) -> list[TrackedOrder]:
+        return [
+            order
+            for order in (*self.active.values(), *self.finished.values())
+            if order.open_order.instrument_id == instrument_id
+            and order.open_order.side.sign * direction > 0
+        ]
 
     def increase_at_work(self) -> bool:
         """Tell whether an order that may grow a position is on its way, outcome not unknown."""

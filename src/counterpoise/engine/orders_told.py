@@ -22,6 +22,7 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
     if state.protection.knows(event.client_order_id):
         return protecting.told(state, event) + controls.continue_stop(state)
     before = len(state.orders.foreign)
+    known = state.orders.get(event.client_order_id or "")
     done = _taken_back(state, event)
     changed = state.orders.told(event)
     if changed is None:
@@ -29,7 +30,7 @@ def update(state: State, event: OrderUpdate) -> list[actions.Action]:
             return _foreign_order(state, event)
         return done
     done.append(recording.order_event(state, event))
-    done += _overfilled(state, changed)
+    done += overfilled(state, known, changed)
     if changed.state is OrderState.UNKNOWN:
         done.append(_resolve(state, changed))
     if changed.state is OrderState.REJECTED and event.source is UpdateSource.LOCAL:
@@ -162,8 +163,11 @@ def _resolve(state: State, order: TrackedOrder) -> actions.Action:
     return state.orders.ask(client_order_id, state.now_ns)
 
 
-def _overfilled(state: State, order: TrackedOrder) -> list[actions.Action]:
-    if order.open_order.remaining >= 0:
+def overfilled(
+    state: State, before: TrackedOrder | None, order: TrackedOrder
+) -> list[actions.Action]:
+    """Stop increases where an order filled more than its quantity; said once of an order."""
+    if order.open_order.remaining >= 0 or (before and before.open_order.remaining < 0):
         return []
     done = controls.add_cause(state, Cause.INVARIANT)
     words = (

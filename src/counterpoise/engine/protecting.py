@@ -227,7 +227,11 @@ def _keep(state: State) -> list[actions.Action]:
     held = state.account.quantities()
     done: list[actions.Action] = []
     guarded = state.run.protection is not None
+    # What the record holds and the start's answers lack may be there after all.
+    doubted = {n for n, p in (state.recorded or {}).items() if p.quantity != 0} - held.keys()
     for name in sorted({o.open_order.instrument_id for o in book.orders.active.values()}):
+        if guarded and name in doubted:
+            continue
         if name not in held or not guarded or name in state.run.unmanaged:
             done += _drop(state, book.waiting(name))
     if state.run.protection is None or state.stopping is not None or not held:

@@ -21,11 +21,14 @@ from counterpoise.engine import (
 )
 from counterpoise.engine.account import flat
 from counterpoise.engine.account_told import vanished
+from counterpoise.engine.contradiction import CONFIRM_NS
 from counterpoise.engine.foreign_book import foreign, is_strange, tolerated
 from counterpoise.engine.run import (
     CASH_TOLERANCE_FRACTION,
     DOUBT_NS,
+    DOUBTED_NS_MAX,
     EQUITY_TOLERANCE_FRACTION,
+    POLL_NS,
     START_DOUBT_NS_MAX,
 )
 from counterpoise.engine.state import State
@@ -54,14 +57,18 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         return _another_account(state, snapshot)
     first = not state.account.complete
     before = dict(state.account.positions)
+    # What is doubted at the start is not on record yet: the next start must find what was.
+    on_record = before if state.recorded is None else state.recorded
     quiet = _is_quiet(state)
-    drift = state.account.reconciled(snapshot, views.marks(state))
+    drift = state.account.reconciled(snapshot, views.marks(state), _denied(state))
+    state.ask_again_ns = None
+    if state.account.contradicted:
+        state.ask_again_ns = snapshot.received_ns + CONFIRM_NS
     if event.cause == "rejected":
         state.doubted.clear()
-    done = _positions(state, before, "start" if first else event.cause)
-    done += _orders(state, snapshot.open_orders, snapshot.received_ns)
+    done = _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
-    done += _gone(state, drift)
+    done += _gone(state, drift, before)
     done += protecting.act_late(state)
     if not state.account_stream_down:
         done += controls.remove_cause(state, Cause.ACCOUNT)
@@ -73,18 +80,36 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         # What is under way may explain it; the next quiet look begins anew.
         state.doubt_ns, state.doubt_asked = None, False
         verdict = _Verdict(result="unsettled")
+    withheld = set() if state.recorded is None else set(verdict.found)
+    cause = "start" if first else event.cause
+    done = [*_positions(state, on_record, cause, withheld), *done]
     done.append(recording.looked(state, event, verdict.result, verdict.found))
     done += [*verdict.done, *guarding.watch(state)]
-    if event.cause == "cycle" and state.waiting is not None and state.doubt_ns is None:
+    clear = state.doubt_ns is None and not state.account.contradicted
+    if event.cause == "cycle" and state.waiting is not None and clear:
         done += cycling.decide(state)
     return done + working.advance_all(state) + controls.continue_stop(state)
 
 
+def _denied(state: State) -> set[str]:
+    # Where the venue just refused a reduction as if nothing were held: an answer is the second word.
+    return {n for n, ns in state.doubted.items() if state.now_ns - ns < DOUBTED_NS_MAX}
+
+
 def look_again(state: State) -> list[actions.Action]:
     """Ask a second time about an account that did not add up; called with each tick."""
-    if state.doubt_ns is None or state.doubt_asked or state.now_ns < state.doubt_ns + DOUBT_NS:
+    doubted = (
+        state.doubt_ns is not None
+        and not state.doubt_asked
+        and state.now_ns >= state.doubt_ns + DOUBT_NS
+    )
+    contradicted = state.ask_again_ns is not None and state.now_ns >= state.ask_again_ns
+    if not doubted and not contradicted:
         return []
-    state.doubt_asked = True
+    state.doubt_asked = state.doubt_asked or doubted
+    if contradicted:
+        # Its answer decides; one that does not come is asked for again.
+        state.ask_again_ns = state.now_ns + POLL_NS
     return [actions.Reconcile(cause="doubt" if state.waiting is None else "cycle")]
 
 
@@ -95,10 +120,14 @@ def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
     return []
 
 
-def _positions(state: State, before: dict[str, Position], cause: str) -> list[actions.Action]:
+def _positions(
+    state: State, before: dict[str, Position], cause: str, withheld: set[str]
+) -> list[actions.Action]:
     written: list[actions.Action] = []
     for instrument_id in sorted(state.account.positions):
         held = state.account.positions[instrument_id]
+        if instrument_id in withheld:
+            continue
         known = before.get(instrument_id) or flat(instrument_id)
         if held.quantity != known.quantity or (cause == "start" and held.quantity != 0):
             written.append(recording.position(state, held, cause))
@@ -144,14 +173,18 @@ def _under_way(state: State) -> bool:
     return bool(state.plans) or not all(o.unresolved for o in state.orders.active.values())
 
 
-def _gone(state: State, drift: dict[str, tuple[Decimal, Decimal]]) -> list[actions.Action]:
+def _gone(
+    state: State, drift: dict[str, tuple[Decimal, Decimal]], before: dict[str, Position]
+) -> list[actions.Action]:
     # A core of which something is left is drift, and that is judged at a second look.
     done: list[actions.Action] = []
     for instrument_id, (ours, theirs) in drift.items():
         managed = instrument_id not in state.run.unmanaged
         if instrument_id == state.strategy.core_instrument:
             managed = theirs == 0
-        if managed and abs(theirs) < abs(ours) and not state.orders.at_work(instrument_id):
+        taken = abs(ours) - abs(theirs)
+        shown_ns = before[instrument_id].event_ns if instrument_id in before else 0
+        if managed and taken > state.orders.may_take_off(instrument_id, ours, shown_ns):
             done += vanished(state, instrument_id, ours, "while no stream told of it")
     return done
 
@@ -172,10 +205,11 @@ def _first(state: State, snapshot: AccountSnapshot, before: dict[str, Position])
     # What the record and the executions since make of each position, against what the venue says.
     # What does not add up is believed at the second look: executions are listed a little late.
     recorded = before if state.recorded is None else state.recorded
-    away = _away(state, recorded)
-    if away and _may_be_explained(state, snapshot.received_ns):
+    away, denied = _away(state, recorded), _contradicted(state)
+    doubted = bool(away or denied) and _may_be_explained(state, snapshot.received_ns)
+    if doubted or denied:
         state.recorded = recorded
-        return _Verdict(result="doubted", found=away)
+        return _Verdict(result="doubted", found=away | denied)
     state.recorded = None
     state.account.starting = False
     state.account.fills_at_start.clear()
@@ -200,6 +234,14 @@ def _away(state: State, recorded: dict[str, Position]) -> dict[str, str]:
     return away
 
 
+def _contradicted(state: State) -> dict[str, str]:
+    held = state.account.quantities()
+    return {
+        name: f"ours {held.get(name, Decimal(0))}, venue {each.quantity}, not believed yet"
+        for name, each in sorted(state.account.contradicted.items())
+    }
+
+
 def _may_be_explained(state: State, received_ns: int) -> bool:
     # Begins or prolongs the doubt; orders at work may be what moved the position.
     if state.doubt_ns is None:
@@ -221,6 +263,10 @@ def _balance(
 ) -> _Verdict:
     # positions = sum of executions, cash = realised + fees + funding + transfers, and equity =
     # cash + unrealised. What does not add up is believed at the second look.
+    denied = _contradicted(state)
+    if denied:
+        # What adds up is counted from answers that are believed.
+        return _Verdict(result="doubted", found=denied)
     found = _residual(state, snapshot)
     if found and not drift:
         if state.doubt_ns is None:

@@ -114,6 +114,9 @@ class State:
     recorded: dict[str, Position] | None = None
     #: True = the second look was asked for.
     doubt_asked: bool = False
+    #: When the whole account is asked for again because an answer denied what was told, ns; None =
+    #: none did.
+    ask_again_ns: int | None = None
     #: Venue clock minus ours as last measured, ms; None = not known.
     clock_offset_ms: float | None = None
     #: When it was measured, ns; 0 = at the start of the run.

@@ -94,6 +94,39 @@ def test_what_a_slow_answer_already_holds_is_not_added_to_it() -> None:
     assert account.unexplained(answer) == {"BTCUSDT": (Decimal("0.02"), Decimal("0.03"))}
 
 
+def test_a_balance_made_before_what_moved_cash_does_not_undo_it() -> None:
+    world = World(state=make_state())
+    world.market()
+    world.reconcile(positions={"BTCUSDT": ("0.1", "50000")})
+    account = world.state.account
+    world.after(1)
+    late = world.balance("10001")
+    moved_ns = world.after(1)
+    account.told_fill(a_fill(Side.SELL, "0.1", "50000", ns=moved_ns))
+    account.told_funding(Decimal(-3), moved_ns)
+    assert account.told_balance(late, MARKS) is True
+    assert account.wallet_balance == Decimal("9997.75")
+    assert account.cash_since_anchor == Decimal(-3)
+    assert account.equity(MARKS) == Decimal("9997.75")
+    world.after(1)
+    account.told_balance(world.balance("9990"), MARKS)
+    assert (account.wallet_balance, account.cash_since_anchor) == (Decimal(9_990), 0)
+
+
+def test_executions_are_added_up_past_one_with_a_number_of_another_kind() -> None:
+    world = World(state=make_state())
+    world.market()
+    world.reconcile(positions={"BTCUSDT": ("0.1", "50000")})
+    account = world.state.account
+    seized = a_fill(Side.SELL, "0.1", "50000", ns=START_NS + 5, fill_id="1000000000007")
+    account.told_fill(seized)
+    world.after(20)
+    world.reconcile("cycle")
+    bought = a_fill(Side.BUY, "0.2", "50000", ns=world.after(1), fill_id="157")
+    account.told_fill(bought)
+    assert account.unexplained(world.snapshot(positions={"BTCUSDT": ("0.2", "50000")})) == {}
+
+
 def test_the_same_fill_told_twice_counts_once() -> None:
     account = account_with(held("0.1", "50000"))
     fill = a_fill(Side.BUY, "0.1", "50000", ns=START_NS + 5)

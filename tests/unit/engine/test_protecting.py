@@ -188,7 +188,8 @@ def test_stops_are_no_orders_of_the_book() -> None:
     state = made.world.state
     assert state.orders.active == {}
     assert state.orders.reducing(state.now_ns) == {}
-    assert not state.orders.at_work("BTCUSDT")
+    held = state.account.quantities()["BTCUSDT"]
+    assert state.orders.may_take_off("BTCUSDT", held, 0) == 0
     assert state.orders.resting("BTCUSDT") == []
 
 

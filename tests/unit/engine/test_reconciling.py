@@ -104,6 +104,10 @@ def test_a_hedge_that_only_rest_finds_gone_cuts_the_core() -> None:
     world.after(20)
     world.market()
     world.reconcile("reconnect", positions={"BTCUSDT": ("0.3", "50000")})
+    assert world.submits() == []
+    world.after(1)
+    world.market()
+    world.reconcile("doubt", positions={"BTCUSDT": ("0.3", "50000")})
     assert "leg.vanished" in incidents(world)
     (sent,) = world.submits()
     assert (sent.intent.instrument_id, sent.intent.side) == ("BTCUSDT", Side.SELL)
@@ -115,8 +119,11 @@ def test_a_position_nobody_configured_holds_the_daemon_back() -> None:
     world.after(1)
     world.position("XRPUSDT", "100", "2")
     assert Cause.FOREIGN in world.state.causes
-    world.after(1)
+    world.after(3)
     world.reconcile("cycle", positions=HELD)
+    assert Cause.FOREIGN in world.state.causes
+    world.after(1)
+    world.reconcile("doubt", positions=HELD)
     assert Cause.FOREIGN not in world.state.causes
 
 
@@ -248,11 +255,16 @@ def test_what_changed_while_no_daemon_ran_is_said_at_the_second_look() -> None:
     world = started_with("-4")
     world.reconcile("start", positions={"ETHUSDT": ("-1", "2500")})
     assert incidents(world) == [], "executions are listed a little late"
+    # A start that ends before the second look must find what was on record.
+    assert world.records(PositionSeen) == []
     for _ in range(4):
         world.feed(Tick(now_ns=world.after(1)))
     assert actions.Reconcile(cause="doubt") in world.done
     world.reconcile("doubt", positions={"ETHUSDT": ("-1", "2500")})
     assert incidents(world) == ["account.drift"]
+    (seen,) = world.records(PositionSeen)
+    assert isinstance(seen, PositionSeen)
+    assert (seen.instrument_id, seen.quantity) == ("ETHUSDT", Decimal(-1))
     (incident,) = world.records(IncidentOpened)
     assert isinstance(incident, IncidentOpened)
     assert incident.body == '{"ETHUSDT":"recorded -4, venue -1"}'
@@ -399,5 +411,9 @@ def test_a_core_that_only_rest_finds_gone_takes_its_hedges_along() -> None:
     world.after(20)
     world.market()
     world.reconcile("reconnect", positions={"ETHUSDT": ("-1", "2500")})
+    assert world.submits() == []
+    world.after(1)
+    world.market()
+    world.reconcile("doubt", positions={"ETHUSDT": ("-1", "2500")})
     assert "core.vanished" in incidents(world)
     assert [a.intent.instrument_id for a in world.submits()] == ["ETHUSDT"]

@@ -155,6 +155,10 @@ class Account:
             return True
         return self.positions_ns < event_ns <= self.positions_ns + ANSWER_LAG_NS
 
+    def took(self, instrument_id: str, quantity: Decimal) -> None:
+        """Note base units that the venue took by a message; executions of them come later."""
+        self.taken[instrument_id] = self.taken.get(instrument_id, ZERO) + quantity
+
     def _take(self, position: Position) -> None:
         name = position.instrument_id
         self.positions[name] = self.told[name] = position
@@ -283,7 +287,6 @@ class Account:
         self.base = dict(self.told)
         self.base_ns = self.positions_ns
         self.filled_since_base = {}
-        self.taken = {}
 
     def unexplained(self, snapshot: AccountSnapshot) -> dict[str, tuple[Decimal, Decimal]]:
         """Return {instrument: (what executions say, what the venue says)} where they differ."""

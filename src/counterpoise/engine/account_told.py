@@ -53,9 +53,7 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
         _ask_again(state, answered=answered)
     shrank = _shrank(state, told.instrument_id, abs(held))
     if shrank and not _may_be_ours(state, told, held, told_before):
-        taken = abs(held) - abs(told.quantity)
-        known_taken = state.account.taken.get(told.instrument_id, Decimal(0))
-        state.account.taken[told.instrument_id] = known_taken + taken
+        state.account.took(told.instrument_id, abs(held) - abs(told.quantity))
         done += vanished(state, told.instrument_id, held, "without an order of ours")
     if told.quantity != 0 and is_strange(state, told.instrument_id):
         done += foreign(

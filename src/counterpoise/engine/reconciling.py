@@ -81,7 +81,8 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
         state.doubt_ns, state.doubt_asked = None, False
         verdict = _Verdict(result="unsettled")
     withheld = set() if state.recorded is None else set(verdict.found)
-    cause = "start" if first else event.cause
+    settled = on_record is not before and state.recorded is None
+    cause = "start" if first or settled else event.cause
     done = [*_positions(state, on_record, cause, withheld), *done]
     done.append(recording.looked(state, event, verdict.result, verdict.found))
     done += [*verdict.done, *guarding.watch(state)]
@@ -185,6 +186,7 @@ def _gone(
         taken = abs(ours) - abs(theirs)
         shown_ns = before[instrument_id].event_ns if instrument_id in before else 0
         if managed and taken > state.orders.may_take_off(instrument_id, ours, shown_ns):
+            state.account.took(instrument_id, taken)
             done += vanished(state, instrument_id, ours, "while no stream told of it")
     return done
 
@@ -277,6 +279,8 @@ def _balance(
     found |= {name: f"ours {ours}, venue {theirs}" for name, (ours, theirs) in drift.items()}
     _count_from(state, snapshot)
     if not found:
+        # Whatever executions are still missing by now are not told any more.
+        state.account.taken.clear()
         return _Verdict(result="balanced", done=controls.remove_cause(state, Cause.DRIFT))
     words = "our account and the venue's differ; the venue's is taken"
     return _Verdict(result="unexplained", found=found, done=_said(state, words, found))

@@ -213,6 +213,7 @@ def test_the_execution_that_ended_an_absent_position_moves_nothing_more() -> Non
     )
     world.feed(FillReported(fill=fill, source=UpdateSource.STREAM))
     assert "ETHUSDT" not in world.state.account.quantities()
+    assert incidents(world).count("leg.vanished") == 1
 
 
 def test_a_push_that_repeats_an_absent_position_brings_it_back_and_asks() -> None:

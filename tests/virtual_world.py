@@ -48,7 +48,8 @@ STEP_SECONDS: Final = 1.0
 CYCLE_SECONDS: Final = 15
 #: The trouble lasts this long, then everything must come to its end within the quiet, seconds.
 TROUBLE_SECONDS: Final = 75.0
-QUIET_SECONDS: Final = 70.0
+#: Binance may carry out a reduction for 55 s after it was sent.
+QUIET_SECONDS: Final = 95.0
 #: What befalls account, daemon and market, and how often in proportion.
 BEFALLS: Final = {
     "kill": 10, "shock": 8, "database": 4, "lease": 2, "transfer": 2, "withdrawal": 2,

@@ -17,7 +17,7 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import Fill, FillCause, OrderState, Side
 from counterpoise.domain.records import IncidentOpened
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
-from counterpoise.engine import actions, repairing
+from counterpoise.engine import actions, unshown
 from counterpoise.engine.contradiction import is_newer
 from engine_world import MARKS, World, ready
 
@@ -104,8 +104,10 @@ def test_an_answer_older_than_an_untold_fill_leaves_the_pair_behind() -> None:
                 filled=str(hedge.quantity))  # fmt: skip
     world.after(0.05)
     answer(world, {}, filled_ns + 50 * NS_PER_MS)
-    (plan,) = world.state.plans.values()
-    assert repairing.is_behind(world.state, plan)
+    (behind,) = unshown.orders(world.state)
+    assert (behind.open_order.client_order_id, behind.unshown) == (
+        hedge.intent.client_order_id, hedge.quantity,
+    )  # fmt: skip
     core = world.submits()[1]
     world.fill(core)
     world.position("BTCUSDT", str(core.quantity), "50000")

@@ -1,7 +1,7 @@
 """The guard between cycles, in the engine: it reduces enough, and never twice for the same excess.
 
 A machine moves marks, cash and time, and plays the venue of the reductions: they fill whole, in
-part or not at all, are refused, or stay without an answer.
+part or not at all, are refused, stay without an answer, or end before their execution is told.
 """
 
 from copy import deepcopy
@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from counterpoise.domain.events import BalanceUpdate, Tick
 from counterpoise.domain.orders import ApprovedOrder, IntentSource, OrderState
 from counterpoise.domain.records import DecisionMade
+from counterpoise.engine import unshown
 from counterpoise.engine.order_tracker import REDUCTION_COUNTS_NS
 from counterpoise.risk.guard import GuardReason
 from engine_world import MARKS, World, ready
@@ -47,6 +48,8 @@ class GuardMachine(RuleBasedStateMachine):
         self.marks = dict(MARKS)
         self.checked = len(self.world.submits())
         self.decided = len(self.guards())
+        #: Filled and over, their executions not told yet.
+        self.untold: list[tuple[ApprovedOrder, Decimal]] = []
         #: True = since the last decision of the guard nothing happened but time, and little of it.
         self.quiet_ns: int | None = None
 
@@ -94,7 +97,9 @@ class GuardMachine(RuleBasedStateMachine):
             if self.quiet_ns is not None:
                 # A reduction that is not over after this long counts no more, by design.
                 since_ns = self.world.now_ns - REDUCTION_COUNTS_NS
-                old = any(o.created_ns < since_ns for o in self.world.state.orders.active.values())
+                orders = self.world.state.orders
+                old = any(o.created_ns < since_ns for o in orders.active.values())
+                old = old or any(told_ns < since_ns for told_ns in orders.unshown.values())
                 assert old or len(self.guards()) == before, "it was sent twice for one excess"
 
     # -- the venue of the reductions -----------------------------------------------------------
@@ -109,11 +114,40 @@ class GuardMachine(RuleBasedStateMachine):
         if order is not None:
             self.fill(order, Decimal(part))
 
+    @rule(number=numbers)
+    def one_fills_and_its_execution_is_late(self, number: int) -> None:
+        order = self.pick(number)
+        if order is None or order.quantity > self.held(order.intent.instrument_id):
+            return
+        # What stands against the excess is the same as before: nothing new is to be sent.
+        self.world.after(0.05)
+        self.untold.append((order, order.quantity))
+        key, name = order.intent.client_order_id, order.intent.instrument_id
+        self.world.order(key, OrderState.FILLED, name=name, filled=str(order.quantity))
+
+    @rule(number=numbers)
+    def a_position_shows_it(self, number: int) -> None:
+        if not self.untold:
+            return
+        self.quiet_ns = None
+        name = self.untold[number % len(self.untold)][0].intent.instrument_id
+        sign = -1 if self.world.state.account.quantities()[name] < 0 else 1
+        held = self.held(name)
+        self.untold = [each for each in self.untold if each[0].intent.instrument_id != name]
+        self.world.after(0.05)
+        self.world.position(name, str(sign * held), str(MARKS[name]) if held else None)
+        assert name not in unshown.reducing(self.world.state) or self.at_work()
+
+    def held(self, name: str) -> Decimal:
+        # The truth, without its sign.
+        off = sum((q for o, q in self.untold if o.intent.instrument_id == name), Decimal(0))
+        return abs(self.world.state.account.quantities().get(name, Decimal(0))) - off
+
     def fill(self, order: ApprovedOrder, part: Decimal) -> None:
         self.quiet_ns = None
         self.world.after(0.05)
         name = order.intent.instrument_id
-        held = abs(self.world.state.account.quantities().get(name, Decimal(0)))
+        held = self.held(name)
         lot = self.world.state.instruments[name].lot_size
         quantity = min((order.quantity * part / lot).to_integral_value() * lot, held)
         if quantity <= 0:
@@ -162,7 +196,13 @@ class GuardMachine(RuleBasedStateMachine):
             return
         state = self.world.state
         # As they counted when it was decided.
-        working = state.orders.reducing(made[-1].decided_ns)
+        decided_ns = made[-1].decided_ns
+        working = state.orders.reducing(decided_ns)
+        for key, told_ns in state.orders.unshown.items():
+            order = state.orders.finished[key]
+            if decided_ns - told_ns <= REDUCTION_COUNTS_NS:
+                name = order.open_order.instrument_id
+                working[name] = working.get(name, Decimal(0)) + order.unshown
         equity = state.account.equity(self.marks)
         assert equity is not None
         left = cost = Decimal(0)
@@ -179,6 +219,8 @@ class GuardMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
+        while self.untold:
+            self.a_position_shows_it(0)
         for _ in range(ROUNDS_MAX):
             for order in self.at_work():
                 self.fill(order, Decimal(1))

@@ -51,6 +51,8 @@ class Resolve:
     quantity: Decimal
     #: +1 for a buy, -1 for a sell.
     sign: int
+    #: True = it may only reduce: the venue may carry it out for longer than its approval lasts.
+    reduce_only: bool
     #: Signed base units held when it was made, if nothing else has moved them since; None = other
     #: executions did, or it is another run's.
     position_before: Decimal | None

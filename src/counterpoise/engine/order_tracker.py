@@ -297,6 +297,7 @@ class OrderTracker:
             expires_ns=order.expires_ns,
             quantity=order.open_order.quantity,
             sign=order.open_order.side.sign,
+            reduce_only=order.open_order.reduce_only,
             position_before=order.held_before,
         )
 

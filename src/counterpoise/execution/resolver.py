@@ -81,7 +81,9 @@ class Resolver:
             if found is not None:
                 await self._found(action, found)
                 return
-            if self._sends.may_arrive(action.client_order_id, action.expires_ns):
+            if self._sends.may_arrive(
+                action.client_order_id, action.expires_ns, reduce_only=action.reduce_only
+            ):
                 return
             await (self._end_with_market(action) if gone else self._prove_absent(action))
         except VenueError as error:

@@ -13,9 +13,9 @@ SETTLE_NS: Final = 10 * NS_PER_SECOND
 class Sends:
     """One per account.
 
-    An increase ends with its approval, and the venue is told so. A reduction goes out whatever the
-    time is, so it lives as long as the venue takes its stamp, `valid_ns` after it was sent. Of an
-    order that another process sent only that much is known: it did so before this one began.
+    An increase ends with its approval, and the venue is told so, whoever sent it. A reduction goes out whatever the
+    time is, so it lives as long as the venue takes its stamp, `valid_ns` after it was sent. Of one
+    that another process sent only that much is known: it did so before this one began.
     """
 
     def __init__(self, clock: Clock, valid_ns: int) -> None:
@@ -41,13 +41,13 @@ class Sends:
                 del self._until[key]
         self._until[client_order_id] = now + (self._valid_seconds if reduce_only else 0.0)
 
-    def may_arrive(self, client_order_id: str, expires_ns: int) -> bool:
+    def may_arrive(self, client_order_id: str, expires_ns: int, *, reduce_only: bool) -> bool:
         """Tell whether an order may still be carried out; `expires_ns` = end of its approval."""
         if self._clock.now_ns() < expires_ns + SETTLE_NS:
             return True
         now = self._clock.monotonic()
         if client_order_id not in self._until:
-            return not self._of_others_over(now)
+            return reduce_only and not self._of_others_over(now)
         until = self._until[client_order_id]
         return until is None or now < until
 

@@ -70,7 +70,9 @@ class TriggerDesk:
             self._asking.discard(client_order_id)
         if found is not None:
             self._feed(found)
-        elif expires_ns is not None and not self._sends.may_arrive(client_order_id, expires_ns):
+        elif expires_ns is not None and not self._sends.may_arrive(
+            client_order_id, expires_ns, reduce_only=True
+        ):
             self._feed(
                 OrderAbsent(
                     client_order_id=client_order_id,

@@ -131,6 +131,7 @@ def question(order: actions.Submit) -> actions.Resolve:
         expires_ns=order.approved.expires_ns,
         quantity=order.approved.quantity,
         sign=intent.side.sign,
+        reduce_only=intent.reduce_only,
         position_before=None,
     )
 

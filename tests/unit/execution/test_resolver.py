@@ -29,6 +29,7 @@ ASK = actions.Resolve(
     expires_ns=START_NS + 1,
     quantity=Decimal("0.5"),
     sign=-1,
+    reduce_only=True,
     position_before=Decimal("0.5"),
 )
 

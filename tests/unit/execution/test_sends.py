@@ -25,11 +25,13 @@ class Desk:
         self.sends.end(key, reduce_only=reduce_only)
         return self.clock.ns
 
-    def lives_until(self, key: str, expires_ns: int = EXPIRES_NS) -> int:
+    def lives_until(
+        self, key: str, expires_ns: int = EXPIRES_NS, *, reduce_only: bool = True
+    ) -> int:
         """Return the first moment at which it can not be carried out any more."""
         for at_ns in range(self.clock.ns, self.clock.ns + 3 * LIVES_NS, NS_PER_SECOND):
             self.clock.ns = at_ns
-            if not self.sends.may_arrive(key, expires_ns):
+            if not self.sends.may_arrive(key, expires_ns, reduce_only=reduce_only):
                 return at_ns
         raise AssertionError(f"{key} never ends")
 
@@ -37,7 +39,7 @@ class Desk:
 def test_an_increase_ends_with_its_approval() -> None:
     desk = Desk()
     desk.send("a", reduce_only=False)
-    assert desk.lives_until("a") == EXPIRES_NS + SETTLE_NS
+    assert desk.lives_until("a", reduce_only=False) == EXPIRES_NS + SETTLE_NS
 
 
 def test_a_reduction_lives_as_long_as_the_venue_takes_its_stamp() -> None:
@@ -51,13 +53,16 @@ def test_nothing_ends_while_its_call_is_at_work(*, reduce_only: bool) -> None:
     desk = Desk()
     desk.sends.begin("a")
     desk.clock.ns += 10 * LIVES_NS
-    assert desk.sends.may_arrive("a", EXPIRES_NS)
+    assert desk.sends.may_arrive("a", EXPIRES_NS, reduce_only=reduce_only)
     desk.sends.end("a", reduce_only=reduce_only)
-    assert desk.sends.may_arrive("a", EXPIRES_NS) is reduce_only
+    alive = desk.sends.may_arrive("a", EXPIRES_NS, reduce_only=reduce_only)
+    assert alive is reduce_only
 
 
 def test_what_another_process_sent_left_before_this_one_began() -> None:
     assert Desk().lives_until("a") == START_NS + LIVES_NS
+    # An increase was made at its approval and ends with it, whoever sent it.
+    assert Desk().lives_until("a", reduce_only=False) == EXPIRES_NS + SETTLE_NS
     assert Desk(valid_ns=0).lives_until("a") == EXPIRES_NS + SETTLE_NS
 
 
@@ -74,7 +79,11 @@ def test_what_is_over_is_forgotten_and_stays_over() -> None:
     desk = Desk()
     for number in range(1_000):
         desk.send(f"r{number}", reduce_only=number % 2 == 0)
-    at_work = [key for key in desk.sends._until if desk.sends.may_arrive(key, START_NS)]
+    at_work = [
+        key
+        for key in desk.sends._until
+        if desk.sends.may_arrive(key, START_NS, reduce_only=int(key[1:]) % 2 == 0)
+    ]
     assert at_work == [f"r{number}" for number in range(986, 1_000, 2)]
     assert len(desk.sends._until) <= 8
-    assert not desk.sends.may_arrive("r0", EXPIRES_NS)
+    assert not desk.sends.may_arrive("r0", EXPIRES_NS, reduce_only=True)

@@ -183,6 +183,18 @@ def test_a_refused_stop_is_told_once_and_tried_ever_later() -> None:
     )
 
 
+def test_a_leg_that_one_answer_lacks_keeps_its_stop() -> None:
+    made = settled()
+    held = made.world.state.account.quantities()
+    made.tick(4)
+    core = {"BTCUSDT": (str(held["BTCUSDT"]), "50000")}
+    for looks in (1, 2):
+        made.world.reconcile("doubt", positions=core)
+        made.tick()
+        dropped = [a.instrument_id for a in made.world.done if isinstance(a, actions.CancelTrigger)]
+        assert dropped == ["ETHUSDT"] * (looks - 1)
+
+
 def test_stops_are_no_orders_of_the_book() -> None:
     made = settled()
     state = made.world.state

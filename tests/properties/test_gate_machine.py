@@ -236,13 +236,17 @@ class GateMachine(RuleBasedStateMachine):
         return slip + (mark + slip) * FEE
 
     def worst(self) -> Decimal:
-        """Gross less the ceiling's worth of equity, at its highest over all ways of filling."""
+        """Gross less the ceiling's worth of equity, at its highest over all ways of filling.
+
+        What is held may be gone before an order fills: a reduction is never denied.
+        """
         total = -self.ceiling * self.equity
         for name in NAMES:
             mine = [o for o in self.orders.values() if o.instrument_id == name]
             total += max(
                 abs(held) * self.marks[name] + self.ceiling * cost
-                for held, cost in self.ends(self.held[name], mine)
+                for start in {self.held[name], Decimal(0)}
+                for held, cost in self.ends(start, mine)
             )
         return total
 

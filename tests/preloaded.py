@@ -9,6 +9,7 @@ import from it, is forked from one that has imported only what others wrote.
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -318,4 +319,7 @@ if __name__ == "__main__":
     with warnings.catch_warnings(action="ignore"):
         for module in MODULES if sys.argv[1] == "ours" else MODULES_OF_OTHERS:
             importlib.import_module(module)
+    # What is imported stays: no collection of a forked process looks at it, or copies its pages.
+    gc.collect()
+    gc.freeze()
     serve(socket.socket(fileno=int(sys.argv[2])))

@@ -172,7 +172,7 @@ class Account:
         """
         if balance.event_ns < self.balance_ns:
             return False
-        self.wallet_balance = balance.wallet_balance + self._cash_after(balance.event_ns)
+        self.wallet_balance = balance.wallet_balance + self.cash_after(balance.event_ns)
         self.balance_ns = balance.event_ns
         self.venue_equity = balance.equity
         quantities = self.quantities()
@@ -185,10 +185,11 @@ class Account:
         self.fills_since_anchor = [
             fill for fill in self.fills_since_anchor if fill.event_ns > balance.event_ns
         ]
-        self.cash_since_anchor = self._cash_after(balance.event_ns, executions=False)
+        self.cash_since_anchor = self.cash_after(balance.event_ns, executions=False)
         return True
 
-    def _cash_after(self, event_ns: int, *, executions: bool = True) -> Decimal:
+    def cash_after(self, event_ns: int, *, executions: bool = True) -> Decimal:
+        """Return what was told to move cash after a moment of the venue's clock, quote."""
         return sum(
             (
                 cash
@@ -282,7 +283,7 @@ class Account:
         What moved cash after the balance was made may have been told before the whole answer.
         """
         self.reconciled_ns = snapshot.balance.event_ns
-        self.cash_explained = self._cash_after(self.reconciled_ns)
+        self.cash_explained = self.cash_after(self.reconciled_ns)
         # An execution that was counted may have a number of another kind; what is told has not.
         self.base = dict(self.told)
         self.base_ns = self.positions_ns

@@ -294,7 +294,9 @@ def _residual(state: State, snapshot: AccountSnapshot) -> dict[str, str]:
     balance = snapshot.balance
     before = state.wallet_reconciled
     assert before is not None, "cash is counted from the first answer on"
-    cash = balance.wallet_balance - before - state.account.cash_explained
+    told = balance.wallet_balance - before - state.account.cash_explained
+    # A balance that lags its question lacks what moved cash since; one that does not has it.
+    cash = min(told, told + state.account.cash_after(balance.event_ns), key=abs)
     equity = abs(state.account.equity(views.marks(state)) or Decimal(0))
     if abs(cash) > CASH_TOLERANCE_FRACTION * equity:
         found["cash_unexplained"] = str(cash)

@@ -219,6 +219,23 @@ def test_a_withdrawal_is_no_drawdown() -> None:
     assert incidents(world) == []
 
 
+def test_a_balance_that_lags_behind_transfers_is_no_drift() -> None:
+    world = ready(positions=HELD)
+    for number, (lagging, before) in enumerate((("-87", "10000"), ("-51", "9913"))):
+        # The answer is of before the withdrawal, whose bill came first.
+        old = world.snapshot(positions=HELD, wallet=before)
+        transfer(world, f"t{number}", lagging)
+        world.after(3)
+        world.feed(
+            AccountReconciled(snapshot=replace(old, received_ns=world.now_ns), cause="cycle")
+        )
+    assert incidents(world) == []
+    world.after(1)
+    world.reconcile("cycle", positions=HELD, wallet="9862")
+    assert (incidents(world), world.state.doubt_ns) == ([], None)
+    assert world.state.account.wallet_balance == Decimal(9_862)
+
+
 def test_a_position_that_executions_do_not_explain_is_drift_at_the_second_look() -> None:
     world = ready(positions=HELD)
     # The stream told of it, so that our position equals the venue's; no execution did.

@@ -15,6 +15,10 @@ from counterpoise.venues.figures import positive_decimal
 #: The product this adapter trades.
 CATEGORY: Final = "linear"
 
+#: Goes with every order: an order of ours that would trade with another of ours cancels that one.
+#: The taker's word counts, and Bybit's own is "None", unlike other venues' (docs v5 "SMP").
+NO_SELF_TRADE: Final[Mapping[str, str]] = {"smpType": "CancelMaker"}
+
 #: `orderStatus` of an order that is, or was, in the book. A conditional order that waits
 #: ("Untriggered", "Triggered") is not: it binds and reserves nothing.
 ORDER_STATES: Final[Mapping[str, OrderState]] = {

@@ -298,6 +298,7 @@ class BybitVenue:
             "positionIdx": 0,
             "reduceOnly": intent.reduce_only,
             "orderLinkId": intent.client_order_id,
+            **convert.NO_SELF_TRADE,
         }
         if intent.price_limit is not None:
             fields["price"] = plain(

@@ -44,6 +44,7 @@ def request(order: JournaledOrder, listing: Listing) -> dict[str, Any]:
         "positionIdx": 0,
         "reduceOnly": True,
         "orderLinkId": intent.client_order_id,
+        **convert.NO_SELF_TRADE,
     }
 
 

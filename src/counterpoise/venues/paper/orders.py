@@ -27,6 +27,7 @@ from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
 from counterpoise.exchange.accounts import Bill, BillKind
 from counterpoise.exchange.events import ExchangeEvent
 from counterpoise.exchange.mirror.exchange import MirrorExchange
+from counterpoise.exchange.modes import SelfTradeMode
 from counterpoise.exchange.orders import NewOrder, OrderRefused, PlacedOrder, TriggerSource
 from counterpoise.exchange.triggers import NewTrigger, TriggerState
 from counterpoise.ports import Candle, Clock, PublicVenue
@@ -389,6 +390,8 @@ class PaperVenue:
             post_only=intent.post_only,
             reduce_only=intent.reduce_only,
             client_order_id=intent.client_order_id,
+            # As at each venue, by its default or because its adapter asks for it.
+            self_trade=SelfTradeMode.CANCEL_MAKER,
         )
 
     async def _sent(

@@ -63,6 +63,8 @@ async def test_an_increase_is_sent_digit_for_digit_and_lives_as_long_as_its_appr
             "positionIdx": 0,
             "reduceOnly": False,
             "orderLinkId": order.intent.client_order_id,
+            # Ours would trade with ours otherwise, unlike at other venues.
+            "smpType": "CancelMaker",
         }
     ]
     (headers,) = stub.headers(CREATE)

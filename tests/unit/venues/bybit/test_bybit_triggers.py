@@ -53,6 +53,7 @@ async def test_a_stop_acts_a_tick_earlier_never_later(
             "positionIdx": 0,
             "reduceOnly": True,
             "orderLinkId": order.intent.client_order_id,
+            "smpType": "CancelMaker",
         }
     ]
     assert (update.state, update.venue_order_id) == (OrderState.ACCEPTED, "venue-1")

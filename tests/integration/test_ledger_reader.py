@@ -290,6 +290,25 @@ def test_what_the_venue_took_is_answered_after_a_restart_until_a_cycle_decided(
         assert reader.losses(ACCOUNT) == set()
 
 
+def test_fills_that_no_position_row_followed_are_told_apart(database: str, tmp_path: Path) -> None:
+    write(
+        database,
+        tmp_path,
+        run_started(),
+        fill(1),
+        position(2),
+        # Followed in the same step: both rows have its moment.
+        fill(3),
+        position(4),
+        fill(5),
+        fill(6, instrument_id="ETHUSDT"),
+    )
+    with LedgerReader(database) as reader:
+        found = [(row["instrument_id"], row["fill_id"]) for row in reader.fills_unplaced(ACCOUNT)]
+        assert found == [("BTCUSDT", "f5"), ("ETHUSDT", "f6")]
+        assert reader.fills_unplaced("another") == []
+
+
 @pytest.mark.parametrize(
     ("later", "overtaken"),
     [

@@ -18,7 +18,7 @@ from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, Attestation, OpenOrder, Position
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.instruments import Instrument, InstrumentState
-from counterpoise.domain.orders import IntentSource, OrderState, Side, TimeInForce
+from counterpoise.domain.orders import Fill, IntentSource, OrderState, Side, TimeInForce
 from counterpoise.domain.records import DecisionEnded
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_SECOND
@@ -187,6 +187,28 @@ def take_up_positions(state: State, recorded: Mapping[str, Decimal]) -> None:
             state.account.positions[instrument_id] = Position(
                 instrument_id=instrument_id, quantity=quantity, entry_price=None
             )
+
+
+def take_up_fills(state: State, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Let fills explain positions whose rows a crash kept off the record (`fills_unplaced`)."""
+    for row in rows:
+        state.account.fills_at_start.append(
+            Fill(
+                fill_id=row["fill_id"],
+                instrument_id=row["instrument_id"],
+                client_order_id=row["client_order_id"],
+                venue_order_id=row["venue_order_id"],
+                side=Side(row["side"]),
+                quantity=row["quantity"],
+                price=row["price"],
+                fee=row["fee"],
+                fee_currency=row["fee_currency"],
+                liquidity=None,
+                realised_pnl=row["realised_pnl"],
+                event_ns=row["event_ns"],
+                received_ns=row["received_ns"],
+            )
+        )
 
 
 def restore_memory(row: Mapping[str, Any] | None) -> Memory:

@@ -266,6 +266,7 @@ async def _prepare(
         causes = boot.restore_causes(reader.trading_state_last(account_id))
         intents = reader.open_intents(account_id)
         losses = reader.losses(account_id)
+        unplaced = reader.fills_unplaced(account_id)
         # A foreign position is on record too; only where we ever ordered is one ours.
         ordered = reader.instruments_ordered(account_id)
     ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
@@ -298,6 +299,7 @@ async def _prepare(
     state.causes |= causes
     state.market.set_clock_offset(round(attestation.clock_offset_ms * 1e6))
     boot.take_up_positions(state, recorded)
+    boot.take_up_fills(state, unplaced)
     boot.take_up_intents(state, intents)
     boot.take_up_losses(state, losses)
     log.info("warming.started", instruments=len(instrument_ids))

@@ -285,6 +285,23 @@ class LedgerReader:
         """Return executions, newest first."""
         return self._newest("audit.fill", "event_ns", limit, account_id)
 
+    def fills_unplaced(self, account_id: str) -> list[Row]:
+        """Return fills that no position row of their instrument followed, oldest first.
+
+        A daemon that died between the two rows leaves one: the newest position row may lack it.
+        """
+        return self.rows(
+            """
+            SELECT f.* FROM audit.fill f
+            LEFT JOIN LATERAL (
+              SELECT max(recorded_ns) AS recorded_ns FROM audit.position p
+              WHERE p.account_id = f.account_id AND p.instrument_id = f.instrument_id) p ON true
+            WHERE f.account_id = %(account)s AND f.received_ns > coalesce(p.recorded_ns, 0)
+            ORDER BY f.event_ns, f.spool_seq
+            """,
+            account=account_id,
+        )
+
     def instruments_ordered(self, account_id: str) -> frozenset[str]:
         """Return instruments the daemon ever wanted to trade; a position elsewhere is foreign."""
         rows = self.rows(

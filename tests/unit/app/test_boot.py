@@ -11,6 +11,7 @@ from counterpoise.domain.account import OpenOrder
 from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import OrderState, Side
+from counterpoise.domain.records import AccountLooked, IncidentOpened
 from counterpoise.engine.pairing import Pair
 from counterpoise.engine.trading_state import Cause
 from counterpoise.ledger import codec
@@ -110,6 +111,27 @@ def test_what_the_venue_took_is_answered_by_the_next_run_too(
     state = make_state()
     boot.take_up_losses(state, kinds)
     assert (state.leg_vanished, state.core_vanished) == (leg, core)
+
+
+@pytest.mark.parametrize(("unplaced", "found"), [(True, "first"), (False, "doubted")])
+def test_a_fill_whose_position_row_a_crash_kept_away_explains_the_position(
+    found: str, *, unplaced: bool
+) -> None:
+    state = make_state()
+    boot.take_up_positions(state, {"ETHUSDT": Decimal(-1)})
+    row = {
+        "fill_id": "f1", "instrument_id": "BTCUSDT", "client_order_id": "cp1",
+        "venue_order_id": "v1", "side": "buy", "quantity": Decimal("0.1"),
+        "price": Decimal(50_000), "fee": Decimal(1), "fee_currency": "USDT",
+        "realised_pnl": Decimal(0), "event_ns": 5, "received_ns": 6,
+    }  # fmt: skip
+    boot.take_up_fills(state, [row] if unplaced else [])
+    world = World(state=state)
+    world.reconcile(positions={"ETHUSDT": ("-1", "2500"), "BTCUSDT": ("0.1", "50000")})
+    (looked,) = world.records(AccountLooked)
+    assert isinstance(looked, AccountLooked)
+    assert looked.result == found
+    assert world.records(IncidentOpened) == []
 
 
 def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:

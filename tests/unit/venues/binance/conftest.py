@@ -107,7 +107,7 @@ async def stub() -> AsyncIterator[StubVenue]:
 @pytest.fixture
 async def venue(stub: StubVenue, clock: TestClock) -> AsyncIterator[BinanceVenue]:
     endpoints = BinanceEndpoints.loopback(stub.port)
-    found = BinanceVenue(endpoints, CREDENTIALS, clock, timeout_ms=2_000)
+    found = BinanceVenue(endpoints, CREDENTIALS, clock, timeout_ms=10_000)
     await found.open()
     yield found
     await found.close()

@@ -135,6 +135,7 @@ async def test_an_increase_refused_for_the_clock_is_not_sent_again(venue, stub, 
     assert len(stub.sent(CREATE)) == 1
 
 
+@pytest.mark.parametrize("timeout_ms", [600])
 @pytest.mark.parametrize("reduce_only", [False, True])
 async def test_a_timeout_is_unknown_and_sent_once(venue, stub, journal_order, reduce_only):
     async def never(_fields):

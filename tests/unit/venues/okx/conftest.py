@@ -136,8 +136,14 @@ async def stub() -> AsyncIterator[StubVenue]:
 
 
 @pytest.fixture
-async def venue(stub: StubVenue, clock: TestClock) -> AsyncIterator[OkxVenue]:
-    found = OkxVenue(OkxEndpoints.loopback(stub.port), CREDENTIALS, clock, timeout_ms=400)
+def timeout_ms() -> int:
+    """Return the time limit of a request; a test of silence has its own."""
+    return 10_000
+
+
+@pytest.fixture
+async def venue(stub: StubVenue, clock: TestClock, timeout_ms: int) -> AsyncIterator[OkxVenue]:
+    found = OkxVenue(OkxEndpoints.loopback(stub.port), CREDENTIALS, clock, timeout_ms=timeout_ms)
     await found.open()
     yield found
     await found.close()

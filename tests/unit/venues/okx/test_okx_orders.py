@@ -156,7 +156,6 @@ def text(body, status=200):
     "answer",
     [
         reset,
-        silent,
         text(""),
         text("<html>maintenance</html>"),
         text("<html>bad gateway</html>", 502),
@@ -174,6 +173,14 @@ def text(body, status=200):
 )
 async def test_without_proof_the_outcome_is_unknown(venue, stub, journal_order, answer):
     stub.answers[ORDER] = answer
+    with pytest.raises(OutcomeUnknown):
+        await venue.submit(await journal_order(quantity="1"))
+    assert len(stub.sent(ORDER)) == 1
+
+
+@pytest.mark.parametrize("timeout_ms", [400])
+async def test_a_timeout_is_unknown_and_sent_once(venue, stub, journal_order):
+    stub.answers[ORDER] = silent
     with pytest.raises(OutcomeUnknown):
         await venue.submit(await journal_order(quantity="1"))
     assert len(stub.sent(ORDER)) == 1

@@ -9,7 +9,7 @@ import pytest
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.events import MarkPrice, StreamAlive, StreamDown, StreamName
 from counterpoise.domain.instruments import InstrumentState
-from counterpoise.domain.orders import Side, TimeInForce
+from counterpoise.domain.orders import OrderState, Side, TimeInForce
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 
 CORE = "BTCUSDT"
@@ -53,6 +53,26 @@ async def test_a_clock_that_jumped_is_measured(desk):
     measured = await desk.venue.clock_offset_ns()
     assert measured == pytest.approx(1.5 * NS_PER_SECOND, abs=250 * NS_PER_MS)
     await asyncio.sleep(3.2)
+    assert abs(await desk.venue.clock_offset_ns()) < 250 * NS_PER_MS
+
+
+async def test_a_clock_that_jumped_does_not_silence_what_lowers_risk(desk):
+    resting = await desk.order(CORE, Side.BUY, 1, price_bps=-150, time_in_force=TimeInForce.GTC)
+    await desk.venue.submit(resting)
+    held = await desk.order(CORE, Side.BUY, 3, price_bps=100)
+    await desk.venue.submit(held)
+    reduction = await desk.order(CORE, Side.SELL, 3, reduce_only=True)
+    for seconds in ("120", "-240"):
+        desk.rig.fault("clock_jump", value=seconds, duration_seconds=20)
+        # As of before the step: the venue refuses the stamp of what is sent next.
+        if seconds == "120":
+            await desk.venue.cancel(CORE, resting.intent.client_order_id)
+        else:
+            assert (await desk.venue.submit(reduction)).state is OrderState.ACCEPTED
+        assert abs(await desk.venue.clock_offset_ns()) > 60 * NS_PER_SECOND
+    snapshot = await desk.venue.account()
+    assert (snapshot.open_orders, snapshot.positions) == ((), ())
+    desk.rig.fault("clear")
     assert abs(await desk.venue.clock_offset_ns()) < 250 * NS_PER_MS
 
 

@@ -1,12 +1,14 @@
 """What every venue's order entry does before the bytes leave and after the answer came."""
 
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
-from counterpoise.domain.errors import VenueRejected
+from counterpoise.domain.errors import VenueError, VenueRejected
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import JournaledOrder, OrderState
 from counterpoise.domain.rounding import quantize_toward_zero
 from counterpoise.ports import Clock
+from counterpoise.venues.session import Row
 
 
 def check_approval(order: JournaledOrder, clock: Clock) -> None:
@@ -19,6 +21,29 @@ def check_approval(order: JournaledOrder, clock: Clock) -> None:
             f"the approval of {order.intent.client_order_id} is over; nothing was sent",
             code="APPROVAL_EXPIRED",
         )
+
+
+async def stamped_anew(
+    send: Callable[[], Awaitable[Row]],
+    refused_code: str,
+    correct_clock: Callable[[], Awaitable[None]],
+) -> Row:
+    """Send what lowers risk; refused for its stamp alone, it is stamped anew and sent once more.
+
+    `refused_code` is definite: the venue looked at the time and at nothing else, so nothing was
+    carried out. A clock of ours that stepped must not silence reductions until it is measured the
+    next time. Raises what `send` raises; the first refusal if the clock cannot be measured.
+    """
+    try:
+        return await send()
+    except VenueRejected as refusal:
+        if refusal.code != refused_code:
+            raise
+        try:
+            await correct_clock()
+        except VenueError:
+            raise refusal from None
+    return await send()
 
 
 def quantity_on_grid(quantity: Decimal, lot_size: Decimal, quantity_min: Decimal) -> Decimal:

@@ -273,7 +273,7 @@ class BinanceAccountStream:
         session = self._opened
         try:
             answer = await session.change(lambda: session.reads.fapiPrivatePostListenKey({}))
-            session.set_clock_offset(await attest.clock_offset_ns(session, self._clock))
+            session.correct_clock(await attest.clock_offset_ns(session, self._clock))
         except VenueRejected as error:
             refusal = errors.TABLE.start_refusal(error)
             if refusal is None or self._ever_opened:
@@ -323,7 +323,7 @@ class BinanceAccountStream:
             _log.warning("balance.not_had", error=str(error))
             if error.code == errors.STAMP_REFUSED:
                 with contextlib.suppress(VenueError):
-                    session.set_clock_offset(await attest.clock_offset_ns(session, self._clock))
+                    session.correct_clock(await attest.clock_offset_ns(session, self._clock))
             return
         received_ns = self._clock.now_ns()
         conversation.compare(balance.wallet_balance, received_ns)

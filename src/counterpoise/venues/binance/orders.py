@@ -288,24 +288,19 @@ class BinanceVenue:
         return self._session
 
     async def _change(self, call: Callable[[], Awaitable[Any]]) -> Row:
-        """Send what lowers risk; refused for its stamp alone, it is stamped anew and sent again.
+        return await order_entry.stamped_anew(
+            lambda: self._opened.change(call), errors.STAMP_REFUSED, self._correct_clock
+        )
 
-        That refusal is definite: Binance looked at the time and at nothing else. A clock of ours
-        that stepped must not silence reductions until it is measured the next time.
-        """
-        try:
-            return await self._opened.change(call)
-        except VenueRejected as error:
-            if error.code != errors.STAMP_REFUSED:
-                raise
+    async def _correct_clock(self) -> None:
         # Not in the lane of reads, which may be closed for a minute.
-        offset_ns = await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
-        self._take_offset(offset_ns)
-        return await self._opened.change(call)
+        self._take_offset(
+            await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
+        )
 
     def _take_offset(self, offset_ns: int) -> None:
         self._offset_ns = offset_ns
-        self._opened.set_clock_offset(offset_ns)
+        self._opened.correct_clock(offset_ns)
 
     def _known(self, instrument_id: str) -> Listing:
         listing = self._listings.get(instrument_id) or self._unlisted(instrument_id)

@@ -75,7 +75,7 @@ class BinanceSession(RestSession):
             self.allowed = self.allowed.told(rows)
             self.lanes.allow(self._shares(self.allowed))
 
-    def set_clock_offset(self, offset_ns: int) -> None:
+    def correct_clock(self, offset_ns: int) -> None:
         """Stamp by Binance's clock from now on; `offset_ns` = it minus ours."""
         self._ahead_ns = offset_ns
         for client in (self.orders, self.reads):

@@ -9,7 +9,6 @@ from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTri
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     StartRefused,
-    VenueError,
     VenueRejected,
     VenueUnreachable,
 )
@@ -23,7 +22,12 @@ from counterpoise.venues.bybit.convert import CATEGORY, Listing
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.bybit.session import WINDOW_FIELD, WINDOW_MS, BybitSession
 from counterpoise.venues.figures import plain, price_on_grid
-from counterpoise.venues.order_entry import accepted, check_approval, quantity_on_grid
+from counterpoise.venues.order_entry import (
+    accepted,
+    check_approval,
+    quantity_on_grid,
+    stamped_anew,
+)
 from counterpoise.venues.session import Row
 
 #: How long one request may take before its outcome counts as unknown, ms.
@@ -317,21 +321,15 @@ class BybitVenue:
         return max(1, min(WINDOW_MS, left_ns // NS_PER_MS))
 
     async def _send_in_time(self, method: str, fields: dict[str, Any]) -> Row:
-        # What lowers risk must not fail for a clock that jumped. A stamp that was refused was
-        # surely not carried out, so with the clock measured anew it is sent once more.
-        try:
-            return await self._opened.send(method, fields)
-        except VenueRejected as refusal:
-            if refusal.code != errors.OUT_OF_TIME:
-                raise
-            try:
-                # Not in the lane of reads, which may be closed for a minute.
-                self._take_offset(
-                    await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
-                )
-            except VenueError:
-                raise refusal from None
-            return await self._opened.send(method, fields)
+        return await stamped_anew(
+            lambda: self._opened.send(method, fields), errors.OUT_OF_TIME, self._correct_clock
+        )
+
+    async def _correct_clock(self) -> None:
+        # Not in the lane of reads, which may be closed for a minute.
+        self._take_offset(
+            await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
+        )
 
     def _accepted(self, answer: Row, client_order_id: str, instrument_id: str) -> OrderUpdate:
         venue_order_id = answer.get("orderId")

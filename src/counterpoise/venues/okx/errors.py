@@ -16,6 +16,9 @@ from counterpoise.domain.errors import (
 )
 from counterpoise.venues.outcomes import OutcomeTable, codes
 
+#: The stamp of a request is over 30 s off OKX's clock; it looked at nothing else.
+STAMP_REFUSED: Final = "50102"
+
 #: Venue code -> meaning for a request that changes something.
 CODES: Final[Mapping[str, type[VenueError]]] = {
     # The request was malformed, unsigned or not allowed: it was refused at the door.
@@ -74,7 +77,7 @@ KEY_REMEDIES: Final[Mapping[str, str]] = {
     "50100": "the API key is frozen; ask OKX support or make a new key",
     "50101": "the key belongs to another environment; use a demo key for demo trading and a live"
     " key for production",
-    "50102": "this machine's clock is off; synchronise it (OKX allows 30 s)",
+    STAMP_REFUSED: "this machine's clock is off; synchronise it (OKX allows 30 s)",
     "50103": "no API key was sent; set the key",
     "50104": "no passphrase was sent; set the passphrase",
     "50105": "the passphrase is wrong; set the one given when the key was made",

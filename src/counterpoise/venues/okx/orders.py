@@ -1,7 +1,7 @@
 """The OKX account by REST: places and cancels orders, and answers every question of `Venue`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
@@ -66,7 +66,7 @@ class OkxVenue:
         self._session = OkxSession(self._endpoints, self._credentials, timeout_ms=self._timeout_ms)
         try:
             await self._load_contracts()
-            self._offset_ns = await attest.clock_offset_ns(self._session, self._clock)
+            self._take_offset(await attest.clock_offset_ns(self._session, self._clock))
             self._account_id = str((await attest.configuration(self._session))["uid"])
         except VenueRejected as error:
             await self.close()
@@ -93,7 +93,7 @@ class OkxVenue:
             if refusal is None:
                 raise
             raise refusal from error
-        self._offset_ns = round(attestation.clock_offset_ms * NS_PER_MS)
+        self._take_offset(round(attestation.clock_offset_ms * NS_PER_MS))
         self._opened.allow(await attest.order_limit(self._opened))
         return attestation
 
@@ -165,7 +165,10 @@ class OkxVenue:
         session = self._opened
         async with session.lanes.order(reduce_only=intent.reduce_only):
             order_entry.check_approval(order, self._clock)
-            answer = await session.change(lambda: session.orders.create_order(**request))
+            if intent.increases:
+                answer = await session.change(lambda: session.orders.create_order(**request))
+            else:
+                answer = await self._change(lambda: session.orders.create_order(**request))
         return self._accepted(answer, intent.client_order_id, contract)
 
     async def cancel(self, instrument_id: str, client_order_id: str) -> None:
@@ -174,13 +177,7 @@ class OkxVenue:
             "instId": self._known_order(instrument_id).inst_id,
             "clOrdId": client_order_id,
         }
-        session = self._opened
-        try:
-            async with session.lanes.cancel():
-                await session.change(lambda: session.orders.privatePostTradeCancelOrder(body))
-        except VenueRejected as error:
-            if error.code not in errors.ALREADY_OVER:
-                raise
+        await self._cancel(lambda orders: orders.privatePostTradeCancelOrder(body))
 
     async def place_trigger(self, order: JournaledOrder) -> OrderUpdate:
         """Have OKX hold a stop back under our id until the mark reaches it."""
@@ -188,12 +185,13 @@ class OkxVenue:
         body = triggers.request(order, contract)
         session = self._opened
         async with session.lanes.order(reduce_only=True):
-            answer = await session.change(lambda: session.orders.privatePostTradeOrderAlgo(body))
+            answer = await self._change(lambda: session.orders.privatePostTradeOrderAlgo(body))
         return triggers.accepted(answer, order.intent.client_order_id, contract, self._clock)
 
     async def cancel_trigger(self, instrument_id: str, client_order_id: str) -> None:
         """Have a stop dropped; one that is already over is no error."""
-        await triggers.cancel(self._opened, self._known_order(instrument_id), client_order_id)
+        body = triggers.cancel_request(self._known_order(instrument_id), client_order_id)
+        await self._cancel(lambda orders: orders.privatePostTradeCancelAlgos(body))
 
     async def find_trigger(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
         """Return what became of a stop and of the order it made; None = OKX knows none."""
@@ -236,7 +234,7 @@ class OkxVenue:
 
     async def clock_offset_ns(self) -> int:
         """Measure OKX's clock minus ours and correct every stamp by it from now on."""
-        self._offset_ns = await attest.clock_offset_ns(self._opened, self._clock)
+        self._take_offset(await attest.clock_offset_ns(self._opened, self._clock))
         return self._offset_ns
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
@@ -255,6 +253,30 @@ class OkxVenue:
         if self._session is None:
             raise VenueUnreachable("the connection to OKX is not open")
         return self._session
+
+    async def _cancel(self, call: Callable[[Any], Awaitable[Any]]) -> None:
+        session = self._opened
+        try:
+            async with session.lanes.cancel():
+                await self._change(lambda: call(session.orders))
+        except VenueRejected as error:
+            if error.code not in errors.ALREADY_OVER:
+                raise
+
+    async def _change(self, call: Callable[[], Awaitable[Any]]) -> Row:
+        return await order_entry.stamped_anew(
+            lambda: self._opened.change(call), errors.STAMP_REFUSED, self._correct_clock
+        )
+
+    async def _correct_clock(self) -> None:
+        # Not in the lane of reads, which may be closed for a minute.
+        self._take_offset(
+            await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
+        )
+
+    def _take_offset(self, offset_ns: int) -> None:
+        self._offset_ns = offset_ns
+        self._opened.correct_clock(offset_ns)
 
     def _venue_ns(self) -> int:
         return self._clock.now_ns() + self._offset_ns

@@ -82,15 +82,9 @@ def accepted(
     )
 
 
-async def cancel(session: OkxSession, contract: Contract, client_order_id: str) -> None:
-    """Have a stop dropped; one that is already over is no error."""
-    body = [{"instId": contract.inst_id, "algoClOrdId": client_order_id}]
-    try:
-        async with session.lanes.cancel():
-            await session.change(lambda: session.orders.privatePostTradeCancelAlgos(body))
-    except VenueRejected as error:
-        if error.code not in errors.ALREADY_OVER:
-            raise
+def cancel_request(contract: Contract, client_order_id: str) -> list[dict[str, Any]]:
+    """Return the body of trade/cancel-algos that has a stop dropped."""
+    return [{"instId": contract.inst_id, "algoClOrdId": client_order_id}]
 
 
 async def find(

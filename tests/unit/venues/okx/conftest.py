@@ -105,6 +105,12 @@ class StubVenue:
             ],
         }
         self.port = 0
+        #: Its clock minus ours.
+        self.ahead_ns = 0
+
+    def headers(self, path: str) -> list[dict[str, str]]:
+        """Headers that arrived on a path."""
+        return [headers for asked, headers, _ in self.requests if asked == path]
 
     def sent(self, path: str) -> list[Any]:
         """Bodies that arrived on a path."""
@@ -117,7 +123,7 @@ class StubVenue:
         if request.path in self.answers:
             return await self.answers[request.path](request, body)
         if request.path == "/api/v5/public/time":
-            return ok({"ts": str(time.time_ns() // 1_000_000)})
+            return ok({"ts": str((time.time_ns() + self.ahead_ns) // 1_000_000)})
         return ok(*self.rows.get(request.path, []))
 
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -17,9 +18,10 @@ from counterpoise.domain.errors import (
 )
 from counterpoise.domain.events import UpdateSource
 from counterpoise.domain.orders import OrderState, Side, TimeInForce
-from counterpoise.domain.units import NS_PER_MS
+from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.orders import OkxVenue
+from counterpoise.venues.throttle import Lane
 
 ORDER = "/api/v5/trade/order"
 ID = "cp0123456789abcdef0123456789abcd"
@@ -93,6 +95,80 @@ async def test_the_signature_covers_what_arrives(venue, stub, journal_order):
     digest = hmac.new(b"secret-8", text.encode(), hashlib.sha256).digest()
     assert headers["OK-ACCESS-SIGN"] == base64.b64encode(digest).decode()
     assert headers["OK-ACCESS-PASSPHRASE"] == "phrase-9"
+
+
+def stamp_ns(headers):
+    stamp = headers["OK-ACCESS-TIMESTAMP"].replace("Z", "+00:00")
+    return int(datetime.fromisoformat(stamp).timestamp() * 1_000) * NS_PER_MS
+
+
+async def test_stamps_are_made_with_the_venues_clock(venue, stub, clock, journal_order):
+    stub.answers[ORDER] = accepted()
+    stub.ahead_ns = 90 * NS_PER_SECOND
+    assert await venue.clock_offset_ns() == pytest.approx(90 * NS_PER_SECOND, abs=NS_PER_SECOND)
+    await venue.submit(await journal_order(quantity="0.5"))
+    assert stamp_ns(stub.headers(ORDER)[0]) - clock.now_ns() == pytest.approx(
+        90 * NS_PER_SECOND, abs=2 * NS_PER_SECOND
+    )
+
+
+def refused_once(stub, path, code, then):
+    """Answer a path with a refusal of the stamp first."""
+    answers = [answered(code=code, status=401), then]
+
+    async def answer(request, sent):
+        return await answers.pop(0)(request, sent)
+
+    stub.answers[path] = answer
+
+
+@pytest.mark.parametrize("closed", [(), (Lane.READS,)])
+async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measured_anew(
+    venue, stub, journal_order, closed
+):
+    venue._opened.lanes.close(30, *closed)
+    refused_once(stub, ORDER, "50102", accepted())
+    stub.ahead_ns = 40 * NS_PER_SECOND
+    order = await journal_order(quantity="0.5", side=Side.SELL, price=None, reduce_only=True)
+    async with asyncio.timeout(5):
+        assert (await venue.submit(order)).venue_order_id == "77"
+    first, second = stub.headers(ORDER)
+    assert stamp_ns(second) - stamp_ns(first) == pytest.approx(
+        40 * NS_PER_SECOND, abs=2 * NS_PER_SECOND
+    )
+    assert [body["clOrdId"] for body in stub.sent(ORDER)] == [ID, ID]
+
+
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("/api/v5/trade/cancel-order", OkxVenue.cancel),
+        ("/api/v5/trade/cancel-algos", OkxVenue.cancel_trigger),
+    ],
+)
+async def test_a_cancel_refused_for_the_clock_is_sent_once_more(venue, stub, path, ask):
+    refused_once(stub, path, "50102", accepted())
+    await ask(venue, "BTCUSDT", ID)
+    assert len(stub.sent(path)) == 2
+
+
+async def test_an_increase_refused_for_the_clock_is_not_sent_again(venue, stub, journal_order):
+    stub.answers[ORDER] = answered(code="50102", status=401)
+    with pytest.raises(VenueRejected) as refusal:
+        await venue.submit(await journal_order(quantity="0.5"))
+    assert refusal.value.code == "50102"
+    assert len(stub.sent(ORDER)) == 1
+
+
+async def test_a_reduction_whose_clock_cannot_be_measured_keeps_its_refusal(
+    venue, stub, journal_order
+):
+    stub.answers[ORDER] = answered(code="50102", status=401)
+    stub.answers["/api/v5/public/time"] = answered(code="50001", status=503)
+    with pytest.raises(VenueRejected) as refusal:
+        await venue.submit(await journal_order(quantity="1", side=Side.SELL, reduce_only=True))
+    assert refusal.value.code == "50102"
+    assert len(stub.sent(ORDER)) == 1
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,13 @@ def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_let_go():
+    # A worker has other tests to do, and its collector would go through all of them.
+    yield
+    parsed.cache_clear()
+
+
 def in_source(path):
     return path.relative_to(SOURCE).as_posix() if path.is_relative_to(SOURCE) else None
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from counterpoise import __version__
-from counterpoise.app import boot, parameters, recording, watches, wiring
+from counterpoise.app import boot, garbage, parameters, recording, watches, wiring
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import Database, open_database
 from counterpoise.app.heads import HeadPublisher, signing_key
@@ -179,6 +179,7 @@ async def _trade(
     commanded: bool,
 ) -> int:
     state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
+    garbage.settle()
     runner = Runner(state, clock)
     switch = watches.dead_man_of(settings, gateway.venue, runner)
     stopped: asyncio.Future[actions.StopDaemon] = asyncio.get_running_loop().create_future()

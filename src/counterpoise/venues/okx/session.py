@@ -5,7 +5,7 @@ from typing import Any, Final
 from ccxt.async_support.okx import okx  # type: ignore[import-untyped,unused-ignore]
 
 from counterpoise.domain.errors import VenueUnreachable
-from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.venues.okx import errors, throttle
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.throttle import VENUE_LIMITS
@@ -17,9 +17,10 @@ __all__ = ["DEADLINE_FIELD", "OkxSession", "Row"]
 #: Request field that becomes the expTime header: the venue drops the request after it, ms.
 DEADLINE_FIELD: Final = "expTime"
 
-#: OKX takes a request whose stamp is no further than this from its clock, ns; a request without a
-#: deadline lives as long (source: v5 "Making Requests", code 50102).
-STAMP_VALID_NS: Final = 30 * NS_PER_SECOND
+#: A request without a deadline lives no longer than this, ns: OKX takes a stamp that is 30 s off,
+#: and ours may be as far ahead before a step of our clock is measured (source: v5 "Making
+#: Requests", code 50102).
+STAMP_VALID_NS: Final = 60 * NS_PER_SECOND
 
 #: Orders without an id of ours that are remembered not to be asked about again.
 STOPS_REMEMBERED_MAX: Final = 1_000
@@ -55,19 +56,18 @@ class OkxSession(RestSession):
         while len(self.stops_by_order) > STOPS_REMEMBERED_MAX:
             del self.stops_by_order[next(iter(self.stops_by_order))]
 
-    def correct_clock(self, offset_ns: int) -> None:
-        """Stamp requests with OKX's clock, which is `offset_ns` ahead of ours."""
-        for client in (self.orders, self.reads):
-            client.options["timeDifference"] = -round(offset_ns / NS_PER_MS)
-
     async def read(self, method: str, **parameters: Any) -> list[Any]:
         """Return `data` of one GET in the lane of reads."""
         async with self.lanes.read():
             return await self.ask(getattr(self.reads, method), parameters)
 
-    async def read_at_once(self, method: str) -> list[Any]:
-        """Return `data` of one GET that a reduction waits for: no lane, the orders' sockets."""
-        return await self.ask(getattr(self.orders, method), {})
+    async def venue_ms(self) -> int:
+        """Return OKX's clock."""
+        rows = await self.ask(self.orders.publicGetPublicTime, {})
+        try:
+            return int(rows[0]["ts"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise VenueUnreachable(f"OKX answered no time: {str(rows)[:80]!r}") from error
 
     async def read_candles(self, method: str, **parameters: Any) -> list[Any]:
         """Return `data` of one GET in the lane of candles."""

@@ -17,10 +17,9 @@ __all__ = ["DEADLINE_FIELD", "OkxSession", "Row"]
 #: Request field that becomes the expTime header: the venue drops the request after it, ms.
 DEADLINE_FIELD: Final = "expTime"
 
-#: A request without a deadline lives no longer than this, ns: OKX takes a stamp that is 30 s off,
-#: and ours may be as far ahead before a step of our clock is measured (source: v5 "Making
-#: Requests", code 50102).
-STAMP_VALID_NS: Final = 60 * NS_PER_SECOND
+#: OKX takes a request whose stamp is no further than this from its clock, ns; a request without a
+#: deadline lives as long (source: v5 "Making Requests", code 50102).
+STAMP_VALID_NS: Final = 30 * NS_PER_SECOND
 
 #: Orders without an id of ours that are remembered not to be asked about again.
 STOPS_REMEMBERED_MAX: Final = 1_000

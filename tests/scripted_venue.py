@@ -24,10 +24,15 @@ class SettableClock:
 
     def __init__(self, now_ns: int) -> None:
         self.ns = now_ns
+        self._stepped_ns = 0
+
+    def step(self, ns: int) -> None:
+        """Set the wall clock forward while no time passes."""
+        self._stepped_ns += ns
 
     def now_ns(self) -> int:
         """Return the set time."""
-        return self.ns
+        return self.ns + self._stepped_ns
 
     def monotonic(self) -> float:
         """Return the set time in seconds."""
@@ -96,7 +101,9 @@ class ScriptedVenue:
         self.ended: OrderUpdate | VenueError | None = None
         self.transfers: tuple[Transferred, ...] = ()
         self.named = "acc1"
-        self.offset_ns: int | VenueError = 0
+        self.offset_ns: int = 0
+        #: What a measurement ends with; None = it answers `offset_ns`.
+        self.clock_error: VenueError | None = None
         self.states: dict[str, InstrumentState] = {}
         self.armed: list[int] = []
         self.arm_error: VenueError | None = None
@@ -226,8 +233,8 @@ class ScriptedVenue:
 
     async def clock_offset_ns(self) -> int:
         """Return the offset set."""
-        if isinstance(self.offset_ns, VenueError):
-            raise self.offset_ns
+        if self.clock_error is not None:
+            raise self.clock_error
         return self.offset_ns
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:

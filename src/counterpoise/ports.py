@@ -189,6 +189,11 @@ class Venue(Protocol):
         """Return the account's name as the venue says it now, asked anew."""
         ...
 
+    @property
+    def offset_ns(self) -> int:
+        """The venue's clock minus ours as it was measured last, ns; 0 before."""
+        ...
+
     async def clock_offset_ns(self) -> int:
         """Measure and return the venue's clock minus ours; corrects this adapter as well."""
         ...

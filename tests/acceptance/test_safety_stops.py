@@ -34,13 +34,22 @@ def test_a_stop_in_mid_cycle_ends_clean_and_the_record_explains_what_is_held(pol
         assert made.venue()["open_orders"] == []
         held = made.venue_positions()
         # Hedges whose core may not follow any more are unwound; none is left alone but one that is
-        # smaller than the core alone may be, which is no pair: a busy machine can make it one.
-        assert held == {} or (policy == "hold" and ("BTCUSDT" in held or not paired(made)))
+        # smaller than the core alone may be, which is no pair: a busy machine can make it one. On
+        # such a machine the six seconds of a stop can be over before the unwinding is; it says so.
+        alone = policy == "hold" and paired(made) and bool(held) and "BTCUSDT" not in held
+        assert held == {} or policy == "hold", made.log_tail()
+        assert not alone or "still open" in made.events("daemon.stopped")[-1]["reason"], (
+            made.log_tail()
+        )
         assert made.ledger_positions() == held
         made.variables["stop_policy"] = "hold"
         mark = made.log_size()
         made.start()
         assert made.events("incident.opened", after=mark) == []
+        wait_until(
+            "no hedge alone",
+            lambda: not alone or not (left := made.venue_positions()) or "BTCUSDT" in left,
+        )
         made.send(signal.SIGTERM)
         assert made.wait_exit(20) == 0
 

@@ -27,7 +27,7 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import TERMINAL, Fill, OrderState, Side
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine.order_tracker import OrderTracker
-from counterpoise.execution.resolver import CLOCKS_APART_NS, Resolver
+from counterpoise.execution.resolver import LOOK_BACK_NS, Resolver
 from counterpoise.execution.sends import SETTLE_NS, Sends
 from engine_world import START_NS
 from scripted_venue import ScriptedVenue, SettableClock, a_fill, answer
@@ -77,7 +77,7 @@ class LaggingVenue(ScriptedVenue):
 
     async def fills_since(self, since_ns: int) -> tuple[Fill, ...]:
         self._ask()
-        assert since_ns <= START_NS - CLOCKS_APART_NS
+        assert since_ns <= START_NS - LOOK_BACK_NS
         return () if FILLS in self.blind else tuple(self.executed)
 
     async def account(self) -> Any:

@@ -30,7 +30,8 @@ class Adapters:
     credentials: Callable[[str, str, str], Any]
     venue: Callable[[Any, Any, Clock], Venue]
     market_feed: Callable[..., MarketFeed]
-    account_feed: Callable[[Any, Any, Symbols, Clock], AccountFeed]
+    #: Of endpoints, credentials, symbols and clock; `ahead_ns` is the venue's clock minus ours now.
+    account_feed: Callable[..., AccountFeed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,11 @@ class VenueGateway:
     def account_feed(self, instrument_ids: Sequence[str]) -> AccountFeed:
         """Return the private streams."""
         return self.adapters.account_feed(
-            self.endpoints, self.credentials, self.symbols(instrument_ids), self.clock
+            self.endpoints,
+            self.credentials,
+            self.symbols(instrument_ids),
+            self.clock,
+            ahead_ns=lambda: self.venue.offset_ns,
         )
 
 

@@ -50,6 +50,13 @@ class VenueRejected(VenueError):
     """The venue answered with a definite refusal; the order does not exist and is not retried."""
 
 
+class StampRefused(VenueRejected):
+    """The venue refused the time a request was stamped with and looked at nothing else.
+
+    The clock was measured anew meanwhile: what lowers risk may be sent once more.
+    """
+
+
 class PositionDoubtful(VenueRejected):
     """A reduction would not reduce, the venue says: read the position, then decide anew."""
 

@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
@@ -22,7 +22,7 @@ from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import JournaledOrder, OrderState
 from counterpoise.engine import actions as engine_actions
 from counterpoise.execution import reconciler, resolver, triggers
-from counterpoise.execution.sends import Sends
+from counterpoise.execution.sends import SendPermit, Sends, stamped_anew
 from counterpoise.ports import Clock, Feed, Journal, Venue
 
 log = structlog.get_logger(__name__)
@@ -30,19 +30,6 @@ log = structlog.get_logger(__name__)
 #: Calls at work at once; above it questions are dropped, as the engine asks again. Orders and
 #: cancels are never dropped: plans and their attempts bound them.
 TASKS_MAX: Final = 256
-
-
-class SendPermit(Protocol):
-    """The account's lease, as the last check before a send."""
-
-    def may_increase(self) -> bool:
-        """Return True while this daemon is certainly the only writer."""
-        ...
-
-    @property
-    def fenced(self) -> bool:
-        """True once another daemon took over."""
-        ...
 
 
 class Performer:
@@ -72,7 +59,7 @@ class Performer:
         self._sends = Sends(clock, venue.reduction_valid_ns)
         self._resolver = resolver.Resolver(venue=venue, clock=clock, feed=feed, sends=self._sends)
         self._triggers = triggers.TriggerDesk(
-            venue=venue, clock=clock, feed=feed, sends=self._sends
+            venue=venue, permit=permit, clock=clock, feed=feed, sends=self._sends
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -88,7 +75,9 @@ class Performer:
                 case engine_actions.Write(record=record):
                     self._journal.append(record)
                 case engine_actions.Submit():
-                    self._sends.begin(action.approved.intent.client_order_id)
+                    self._sends.begin(
+                        action.approved.intent.client_order_id, action.approved.expires_ns
+                    )
                     self._start(self._submit(action))
                 case engine_actions.Cancel():
                     self._start(self._cancel(action))
@@ -169,9 +158,11 @@ class Performer:
         self._answer(action, OrderState.SUBMITTED, None, "")
         try:
             if intent.trigger_price is None:
-                update = await self._venue.submit(journaled)
+                update = await stamped_anew(lambda: self._venue.submit(journaled), self._permit)
             else:
-                update = await self._venue.place_trigger(journaled)
+                update = await stamped_anew(
+                    lambda: self._venue.place_trigger(journaled), self._permit
+                )
         except PositionDoubtful as error:
             words = str(error)
             self._answer(action, OrderState.REJECTED, error.code, words, position_doubtful=True)
@@ -209,7 +200,10 @@ class Performer:
         if self._observe or self._permit.fenced:
             return
         try:
-            await self._venue.cancel(action.instrument_id, action.client_order_id)
+            await stamped_anew(
+                lambda: self._venue.cancel(action.instrument_id, action.client_order_id),
+                self._permit,
+            )
         except VenueError as error:
             log.warning("cancel.unanswered", order=action.client_order_id, error=str(error))
 

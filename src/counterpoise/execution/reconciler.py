@@ -27,6 +27,8 @@ class Reconciler:
         self._clock = clock
         self._feed = feed
         self._since_ns: int | None = None
+        #: The venue's clock minus ours when that was noted, ns.
+        self._offset_ns = 0
         self._asking = False
         #: Causes that came while a question was under way; each is there once.
         self._waiting: dict[str, None] = {}
@@ -50,7 +52,10 @@ class Reconciler:
 
     async def _ask(self, causes: list[str]) -> None:
         asked_ns = self._clock.now_ns()
-        since_ns = (asked_ns if self._since_ns is None else self._since_ns) - OVERLAP_NS
+        offset_ns = self._venue.offset_ns
+        # Lists go by the venue's clock, and ours may be ahead of it, or have been: the earlier one.
+        since_ns = asked_ns if self._since_ns is None else self._since_ns
+        since_ns += min(0, offset_ns, self._offset_ns) - OVERLAP_NS
         try:
             fills = await self._venue.fills_since(since_ns)
             payments = await self._venue.funding_since(since_ns)
@@ -76,4 +81,4 @@ class Reconciler:
             self._feed(transfer)
         for cause in causes:
             self._feed(AccountReconciled(snapshot=snapshot, cause=cause))
-        self._since_ns = asked_ns
+        self._since_ns, self._offset_ns = asked_ns, self._venue.offset_ns

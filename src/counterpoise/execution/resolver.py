@@ -32,8 +32,9 @@ from counterpoise.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
 
-#: The venue's clock may be behind ours by less than this when it stamps what it lists.
-CLOCKS_APART_NS: Final = 2 * NS_PER_SECOND
+#: What the venue lists of an order is looked for from this long before it was made: the clocks
+#: differ, and perhaps by more than was measured. Our ids are never used again, so nothing else is found.
+LOOK_BACK_NS: Final = 60 * NS_PER_SECOND
 #: A moved position is evidence for this long after an approval's end: by then the venue lists the
 #: execution that moved it, or something else did.
 POSITION_SPEAKS_NS: Final = 300 * NS_PER_SECOND
@@ -97,11 +98,15 @@ class Resolver:
 
     async def _fills(self, action: engine_actions.Resolve) -> Decimal:
         total = Decimal(0)
-        for fill in await self._venue.fills_since(action.created_ns - CLOCKS_APART_NS):
+        for fill in await self._venue.fills_since(self._listed_from_ns(action)):
             if fill.client_order_id == action.client_order_id:
                 total += fill.quantity
                 self._feed(FillReported(fill=fill, source=UpdateSource.REST))
         return total
+
+    def _listed_from_ns(self, action: engine_actions.Resolve) -> int:
+        # By the venue's clock: ours may be ahead of it by any time.
+        return action.created_ns + min(0, self._venue.offset_ns) - LOOK_BACK_NS
 
     async def _prove_absent(self, action: engine_actions.Resolve) -> None:
         key = action.client_order_id
@@ -114,8 +119,9 @@ class Resolver:
         history_reaches = self._clock.now_ns() - action.created_ns <= self._venue.history_ns
         ended = None
         if history_reaches:
-            since_ns = action.created_ns - CLOCKS_APART_NS
-            ended = await self._venue.find_ended(action.instrument_id, key, since_ns)
+            ended = await self._venue.find_ended(
+                action.instrument_id, key, self._listed_from_ns(action)
+            )
         filled = await self._fills(action)
         again = await self._venue.find_order(action.instrument_id, key)
         found = again or ended

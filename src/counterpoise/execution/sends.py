@@ -1,13 +1,44 @@
 """Until when a venue may still carry out what was sent to it."""
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
 
+from counterpoise.domain.errors import StampRefused
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock
+
+T = TypeVar("T")
 
 #: How far clocks may be apart, and how long a venue may take over what it let in, at the end of
 #: what may be carried out.
 SETTLE_NS: Final = 10 * NS_PER_SECOND
+
+
+class SendPermit(Protocol):
+    """The account's lease, as the last check before a send."""
+
+    def may_increase(self) -> bool:
+        """Return True while this daemon is certainly the only writer."""
+        ...
+
+    @property
+    def fenced(self) -> bool:
+        """True once another daemon took over."""
+        ...
+
+
+async def stamped_anew(send: Callable[[], Awaitable[T]], permit: SendPermit) -> T:
+    """Send what lowers risk; refused for its stamp alone, it is sent once more.
+
+    A clock of ours that stepped must not silence a reduction. Not if this process lost its lease
+    meanwhile: then the refusal stands, and StampRefused is raised as any other is.
+    """
+    try:
+        return await send()
+    except StampRefused:
+        if permit.fenced:
+            raise
+    return await send()
 
 
 class Sends:
@@ -26,10 +57,17 @@ class Sends:
         #: By our id: until when it may be carried out, monotonic seconds; None = its call is at
         #: work.
         self._until: dict[str, float | None] = {}
+        #: By our id, while its call is at work: the end of its approval, monotonic seconds.
+        self._approved_until: dict[str, float] = {}
 
-    def begin(self, client_order_id: str) -> None:
-        """Note that an order is about to be sent: nothing ends it until `end`."""
+    def begin(self, client_order_id: str, expires_ns: int) -> None:
+        """Note that an order is about to be sent: nothing ends it until `end`.
+
+        `expires_ns` = end of its approval by our clock now; a step of it later changes nothing.
+        """
         self._until[client_order_id] = None
+        left_ns = max(0, expires_ns - self._clock.now_ns())
+        self._approved_until[client_order_id] = self._clock.monotonic() + left_ns / NS_PER_SECOND
 
     def end(self, client_order_id: str, *, reduce_only: bool) -> None:
         """Note that its call is over, whatever came of it."""
@@ -39,7 +77,10 @@ class Sends:
             over = [key for key, until in self._until.items() if until is not None and until <= now]
             for key in over:
                 del self._until[key]
-        self._until[client_order_id] = now + (self._valid_seconds if reduce_only else 0.0)
+        approved_until = self._approved_until.pop(client_order_id)
+        self._until[client_order_id] = (
+            now + self._valid_seconds if reduce_only else approved_until + SETTLE_NS / NS_PER_SECOND
+        )
 
     def may_arrive(self, client_order_id: str, expires_ns: int, *, reduce_only: bool) -> bool:
         """Tell whether an order may still be carried out; `expires_ns` = end of its approval."""

@@ -6,7 +6,7 @@ from counterpoise.domain.errors import VenueError, VenueRejected
 from counterpoise.domain.events import OrderAbsent, OrderUpdate, TriggersListed
 from counterpoise.engine import actions as engine_actions
 from counterpoise.execution.resolver import is_gone
-from counterpoise.execution.sends import Sends
+from counterpoise.execution.sends import SendPermit, Sends, stamped_anew
 from counterpoise.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
@@ -15,8 +15,11 @@ log = structlog.get_logger(__name__)
 class TriggerDesk:
     """One question of each kind at a time per order; the engine asks again."""
 
-    def __init__(self, *, venue: Venue, clock: Clock, feed: Feed, sends: Sends) -> None:
+    def __init__(
+        self, *, venue: Venue, permit: SendPermit, clock: Clock, feed: Feed, sends: Sends
+    ) -> None:
         self._venue = venue
+        self._permit = permit
         self._sends = sends
         self._clock = clock
         self._feed = feed
@@ -44,7 +47,10 @@ class TriggerDesk:
     async def cancel(self, action: engine_actions.CancelTrigger) -> None:
         """Have one dropped and feed what became of it."""
         try:
-            await self._venue.cancel_trigger(action.instrument_id, action.client_order_id)
+            await stamped_anew(
+                lambda: self._venue.cancel_trigger(action.instrument_id, action.client_order_id),
+                self._permit,
+            )
         except VenueError as error:
             log.warning("trigger.cancel_unanswered", order=action.client_order_id, error=str(error))
         # Asked for even then: the request may have been carried out.

@@ -1,14 +1,19 @@
 """What every venue's order entry does before the bytes leave and after the answer came."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import Final
 
-from counterpoise.domain.errors import VenueError, VenueRejected
+from counterpoise.domain.errors import StampRefused, VenueError, VenueRejected
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import JournaledOrder, OrderState
 from counterpoise.domain.rounding import quantize_toward_zero
 from counterpoise.ports import Clock
-from counterpoise.venues.session import Row
+from counterpoise.venues.session import RestSession, Row
+
+#: A reduction that was refused for its stamp waits this long for the venue's time, seconds.
+MEASURED_WITHIN_SECONDS: Final = 2.0
 
 
 def check_approval(order: JournaledOrder, clock: Clock) -> None:
@@ -23,16 +28,14 @@ def check_approval(order: JournaledOrder, clock: Clock) -> None:
         )
 
 
-async def stamped_anew(
-    send: Callable[[], Awaitable[Row]],
-    refused_code: str,
-    correct_clock: Callable[[], Awaitable[None]],
+async def measuring_anew(
+    send: Callable[[], Awaitable[Row]], refused_code: str, session: RestSession, clock: Clock
 ) -> Row:
-    """Send what lowers risk; refused for its stamp alone, it is stamped anew and sent once more.
+    """Send what lowers risk; refused for its stamp alone, the clock is measured before that is told.
 
-    `refused_code` is definite: the venue looked at the time and at nothing else, so nothing was
-    carried out. A clock of ours that stepped must not silence reductions until it is measured the
-    next time. Raises what `send` raises; the first refusal if the clock cannot be measured.
+    `refused_code` is definite: the venue looked at the time and at nothing else. Raises what `send`
+    raises; StampRefused instead of that refusal once the clock is known anew. Whether it is sent
+    again is for whoever knows if this process still may.
     """
     try:
         return await send()
@@ -40,10 +43,11 @@ async def stamped_anew(
         if refusal.code != refused_code:
             raise
         try:
-            await correct_clock()
-        except VenueError:
+            async with asyncio.timeout(MEASURED_WITHIN_SECONDS):
+                await session.measure_clock(clock, for_reduction=True)
+        except (VenueError, TimeoutError):
             raise refusal from None
-    return await send()
+        raise StampRefused(str(refusal), code=refusal.code) from refusal
 
 
 def quantity_on_grid(quantity: Decimal, lot_size: Decimal, quantity_min: Decimal) -> Decimal:

@@ -4,13 +4,18 @@ ccxt signs, sends and recognises a venue's errors; whatever it raises leaves her
 `VenueError`. Its limiter and its retries are off: an order is sent once or its outcome is unknown.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from decimal import localcontext
 from typing import Any, ClassVar, Final
 
 from ccxt.base import errors as ccxt_errors  # type: ignore[import-untyped,unused-ignore]
 
 from counterpoise.domain.errors import OutcomeUnknown
+from counterpoise.domain.units import NS_PER_MS
+from counterpoise.ports import Clock
+from counterpoise.venues.clock_offset import SAMPLES, ClockOffset, measure, more_exact
 from counterpoise.venues.outcomes import RAISED, OutcomeTable
 from counterpoise.venues.throttle import Lanes
 
@@ -24,11 +29,13 @@ Call = Callable[[dict[str, Any]], Awaitable[Any]]
 Listener = Callable[[str, int, Mapping[str, str], str], None]
 
 
-class RestSession:
+class RestSession(ABC):
     """Opens, signs and closes; knows no meaning of any endpoint. A venue derives its own."""
 
     #: What this venue's refusals mean.
     outcomes: ClassVar[OutcomeTable]
+    #: Requests are stamped this long before the venue's present, ms.
+    stamped_behind_ms: ClassVar[int] = 0
 
     def __init__(self, orders: Any, reads: Any, lanes: Lanes) -> None:
         """`orders` carries orders and cancels only: its sockets never queue behind reads."""
@@ -37,6 +44,39 @@ class RestSession:
         self.orders: Any = orders
         #: ccxt client for everything else.
         self.reads: Any = reads
+        #: The venue's clock as it is known now; None = it was never measured.
+        self.clock_known: ClockOffset | None = None
+
+    @property
+    def offset_ns(self) -> int:
+        """The venue's clock minus ours, ns; 0 until it was measured."""
+        return 0 if self.clock_known is None else self.clock_known.offset_ns
+
+    async def measure_clock(self, clock: Clock, *, for_reduction: bool = False) -> int:
+        """Return the venue's clock minus ours, ns, and stamp requests by it from now on.
+
+        `for_reduction` = one waits for it: asked once, and not in the lane of reads, which may be
+        closed for a minute. Raises VenueUnreachable or VenueRejected; what was known then stays.
+        """
+        found = await measure(
+            self.venue_ms,
+            clock,
+            samples=1 if for_reduction else SAMPLES,
+            lane=nullcontext if for_reduction else self.lanes.read,
+        )
+        self.clock_known = more_exact(self.clock_known, found)
+        for client in (self.orders, self.reads):
+            # ccxt takes this off our clock.
+            behind_ms = self.stamped_behind_ms - round(self.offset_ns / NS_PER_MS)
+            client.options["timeDifference"] = behind_ms
+        return self.offset_ns
+
+    @abstractmethod
+    async def venue_ms(self) -> int:
+        """Return the venue's clock as it answers now, on the orders' sockets and in no lane.
+
+        Raises VenueRejected, or VenueUnreachable also for an answer that is no time.
+        """
 
     def load(self, rows: Iterable[Row]) -> None:
         """Teach both clients the instruments they may trade."""

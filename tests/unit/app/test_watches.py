@@ -80,7 +80,7 @@ async def test_without_an_answer_for_too_long_the_clock_is_unknown() -> None:
     runner = made_runner(clock)
     watch = ClockWatch(venue, runner, clock, every_seconds=60)
     await watch.measure()
-    venue.offset_ns = VenueUnreachable("away")
+    venue.clock_error = VenueUnreachable("away")
     for _ in range(5):
         clock.after(60)
         await watch.measure()

@@ -1,18 +1,20 @@
 """Journal first, then the venue; and every answer becomes the one state it proves."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     SpoolFailed,
+    StampRefused,
     VenueError,
     VenueRejected,
     VenueUnreachable,
 )
 from counterpoise.domain.events import CycleDue, Event, OrderAbsent, OrderUpdate
-from counterpoise.domain.orders import Durability, OrderState
+from counterpoise.domain.orders import Durability, JournaledOrder, OrderState
 from counterpoise.domain.records import IntentWritten
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions
@@ -21,6 +23,7 @@ from counterpoise.ledger.journal import MemoryJournal
 from engine_world import START_NS, ready
 from scripted_venue import ScriptedVenue, SettableClock
 
+CANCEL = actions.Cancel(instrument_id="BTCUSDT", client_order_id="x")
 HEDGED = {"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")}
 
 
@@ -38,8 +41,14 @@ class Permit:
 class Desk:
     """A performer with everything around it in the test's hands."""
 
-    def __init__(self, *, observe: bool = False, reduction_valid_ns: int = 0) -> None:
-        self.venue = ScriptedVenue()
+    def __init__(
+        self,
+        *,
+        observe: bool = False,
+        reduction_valid_ns: int = 0,
+        venue: ScriptedVenue | None = None,
+    ) -> None:
+        self.venue: Any = venue or ScriptedVenue()
         self.venue.reduction_valid_ns = reduction_valid_ns
         self.clock = SettableClock(START_NS)
         self.journal = MemoryJournal(self.clock)
@@ -90,6 +99,62 @@ async def test_an_order_is_journaled_before_it_is_sent() -> None:
     assert sent.durability is Durability.POSTGRES
     (written,) = [r for r in desk.journal.records if isinstance(r, IntentWritten)]
     assert written.client_order_id == sent.intent.client_order_id
+
+
+class Stepped(ScriptedVenue):
+    """Refuses the first stamp, as a venue does after a step of our clock."""
+
+    refusals = 1
+    sends = 0
+    on_refusal = staticmethod(lambda: None)
+
+    def _look(self) -> None:
+        self.sends += 1
+        self.refusals -= 1
+        if self.refusals >= 0:
+            self.on_refusal()
+            raise StampRefused("the stamp is 90 s ahead", code="50102")
+
+    async def submit(self, order: JournaledOrder) -> OrderUpdate:
+        self._look()
+        return await super().submit(order)
+
+    async def cancel(self, instrument_id: str, client_order_id: str) -> None:
+        self._look()
+        await super().cancel(instrument_id, client_order_id)
+
+
+async def test_a_reduction_refused_for_its_stamp_alone_is_sent_once_more() -> None:
+    desk = Desk(venue=Stepped())
+    order = reduction()
+    assert await desk.perform(order) == [OrderState.SUBMITTED, OrderState.ACCEPTED]
+    (sent,) = desk.venue.submitted
+    assert (sent.approved, desk.venue.sends) == (order.approved, 2)
+    again = Desk(venue=Stepped())
+    again.venue.refusals = 2
+    assert await again.perform(reduction()) == [OrderState.SUBMITTED, OrderState.REJECTED]
+    assert (again.codes()[-1], again.venue.sends) == ("50102", 2)
+
+
+async def test_nothing_is_sent_once_more_after_the_lease_was_lost() -> None:
+    desk = Desk(venue=Stepped())
+
+    def fence() -> None:
+        desk.permit.fenced = True
+
+    desk.venue.on_refusal = fence
+    assert await desk.perform(reduction()) == [OrderState.SUBMITTED, OrderState.REJECTED]
+    assert (desk.venue.submitted, desk.venue.sends) == ([], 1)
+    canceling = Desk(venue=Stepped())
+    canceling.venue.on_refusal = lambda: setattr(canceling.permit, "fenced", True)
+    await canceling.perform(CANCEL)
+    assert (canceling.venue.canceled, canceling.venue.sends) == ([], 1)
+
+
+async def test_a_cancel_refused_for_its_stamp_alone_is_sent_once_more() -> None:
+    desk = Desk(venue=Stepped())
+    await desk.perform(CANCEL)
+    assert (desk.venue.canceled, desk.venue.sends) == (["x"], 2)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from counterpoise.domain.events import (
     FundingPaid,
     ReconciliationFailed,
 )
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.execution.reconciler import OVERLAP_NS, Reconciler
 from engine_world import START_NS
 from scripted_venue import ScriptedVenue, SettableClock, a_fill
@@ -48,6 +49,23 @@ async def test_the_next_question_overlaps_the_one_before() -> None:
     clock.ns += 10**12
     await reconciler.reconcile("cycle")
     assert venue.since == [START_NS - 10**12 - OVERLAP_NS, START_NS - OVERLAP_NS]
+
+
+async def test_lists_are_asked_for_by_the_venues_clock_where_ours_is_ahead() -> None:
+    ahead_ns = 90 * NS_PER_SECOND
+    venue, clock = Asked(), SettableClock(START_NS)
+    reconciler = Reconciler(venue=venue, clock=clock, feed=lambda _event: None)
+    reconciler.since(START_NS)
+    # Our clock steps; at the first question nobody knows it yet, at the second it is measured.
+    clock.ns += ahead_ns
+    await reconciler.reconcile("cycle")
+    venue.offset_ns = -ahead_ns
+    await reconciler.reconcile("cycle")
+    # It is back: what was asked while it was ahead is asked from there on.
+    venue.offset_ns = 0
+    clock.ns += ahead_ns
+    await reconciler.reconcile("cycle")
+    assert venue.since == [START_NS - OVERLAP_NS] * 3
 
 
 async def test_no_answer_is_told_and_asks_from_the_same_moment_again() -> None:

@@ -14,9 +14,10 @@ from counterpoise.domain.events import (
     OrderUpdate,
 )
 from counterpoise.domain.instruments import InstrumentState
-from counterpoise.domain.orders import OrderState, Side
+from counterpoise.domain.orders import Fill, OrderState, Side
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions
-from counterpoise.execution.resolver import POSITION_SPEAKS_NS, Resolver
+from counterpoise.execution.resolver import LOOK_BACK_NS, POSITION_SPEAKS_NS, Resolver
 from counterpoise.execution.sends import SETTLE_NS, Sends
 from engine_world import START_NS
 from scripted_venue import ScriptedVenue, SettableClock, a_fill, answer
@@ -76,6 +77,22 @@ async def test_an_order_that_is_found_is_told_with_its_fills_first() -> None:
     assert last.state is OrderState.FILLED
 
 
+async def test_executions_are_looked_for_by_the_venues_clock_where_ours_is_ahead() -> None:
+    desk = Desk(late=False)
+    desk.venue.offset_ns = -90 * NS_PER_SECOND
+    desk.venue.found = [answer(KEY, OrderState.FILLED, "0.5")]
+    asked: list[int] = []
+
+    async def fills_since(since_ns: int) -> tuple[Fill, ...]:
+        asked.append(since_ns)
+        return (a_fill(KEY, "0.5"),)
+
+    desk.venue.fills_since = fills_since
+    await desk.resolver.resolve(ASK)
+    assert asked == [ASK.created_ns - 90 * NS_PER_SECOND - LOOK_BACK_NS]
+    assert [type(event) for event in desk.fed] == [FillReported, OrderUpdate]
+
+
 async def test_not_found_while_the_request_may_still_arrive_says_nothing() -> None:
     desk = Desk(late=False)
     desk.venue.found = [None]
@@ -85,7 +102,7 @@ async def test_not_found_while_the_request_may_still_arrive_says_nothing() -> No
 
 async def test_absence_waits_for_a_call_at_work_whatever_the_approval_says() -> None:
     desk = Desk(late=True)
-    desk.sends.begin(KEY)
+    desk.sends.begin(KEY, ASK.expires_ns)
     desk.venue.found = [None, None]
     await desk.resolver.resolve(ASK)
     assert desk.fed == []

@@ -20,7 +20,7 @@ class Desk:
 
     def send(self, key: str, *, reduce_only: bool, seconds: int = 5) -> int:
         """Send one whose call takes some time; return when that was over."""
-        self.sends.begin(key)
+        self.sends.begin(key, EXPIRES_NS)
         self.clock.ns += seconds * NS_PER_SECOND
         self.sends.end(key, reduce_only=reduce_only)
         return self.clock.ns
@@ -42,6 +42,16 @@ def test_an_increase_ends_with_its_approval() -> None:
     assert desk.lives_until("a", reduce_only=False) == EXPIRES_NS + SETTLE_NS
 
 
+def test_a_step_of_our_clock_does_not_end_an_increase() -> None:
+    desk = Desk()
+    desk.send("a", reduce_only=False, seconds=0)
+    desk.clock.step(90 * NS_PER_SECOND)
+    began_ns = desk.clock.ns
+    assert (
+        desk.lives_until("a", reduce_only=False) == began_ns + (EXPIRES_NS - START_NS) + SETTLE_NS
+    )
+
+
 def test_a_reduction_lives_as_long_as_the_venue_takes_its_stamp() -> None:
     desk = Desk()
     over_ns = desk.send("a", reduce_only=True)
@@ -51,7 +61,7 @@ def test_a_reduction_lives_as_long_as_the_venue_takes_its_stamp() -> None:
 @pytest.mark.parametrize("reduce_only", [True, False])
 def test_nothing_ends_while_its_call_is_at_work(*, reduce_only: bool) -> None:
     desk = Desk()
-    desk.sends.begin("a")
+    desk.sends.begin("a", EXPIRES_NS)
     desk.clock.ns += 10 * LIVES_NS
     assert desk.sends.may_arrive("a", EXPIRES_NS, reduce_only=reduce_only)
     desk.sends.end("a", reduce_only=reduce_only)
@@ -84,6 +94,7 @@ def test_what_is_over_is_forgotten_and_stays_over() -> None:
         for key in desk.sends._until
         if desk.sends.may_arrive(key, START_NS, reduce_only=int(key[1:]) % 2 == 0)
     ]
-    assert at_work == [f"r{number}" for number in range(986, 1_000, 2)]
+    # The last increase was sent five seconds ago.
+    assert at_work == [*(f"r{number}" for number in range(986, 1_000, 2)), "r999"]
     assert len(desk.sends._until) <= 8
     assert not desk.sends.may_arrive("r0", EXPIRES_NS, reduce_only=True)

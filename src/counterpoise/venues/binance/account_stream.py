@@ -26,7 +26,7 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues.binance import attest, errors, frames, reads, rows
+from counterpoise.venues.binance import errors, frames, reads, rows
 from counterpoise.venues.binance.books import Symbols
 from counterpoise.venues.binance.convert import ORDER_STATES
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
@@ -210,10 +210,11 @@ class BinanceAccountStream:
         *,
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
+        ahead_ns: Callable[[], int] | None = None,
         settle: str = "USDT",
     ) -> None:
-        """`rhythm` is what every venue takes; this stream has none."""
-        del rhythm
+        """`rhythm` and `ahead_ns` are what every venue takes; this stream has its own session."""
+        del rhythm, ahead_ns
         self._endpoints = endpoints
         self._credentials = credentials
         self._symbols = symbols
@@ -273,7 +274,7 @@ class BinanceAccountStream:
         session = self._opened
         try:
             answer = await session.change(lambda: session.reads.fapiPrivatePostListenKey({}))
-            session.correct_clock(await attest.clock_offset_ns(session, self._clock))
+            await session.measure_clock(self._clock)
         except VenueRejected as error:
             refusal = errors.TABLE.start_refusal(error)
             if refusal is None or self._ever_opened:
@@ -323,7 +324,7 @@ class BinanceAccountStream:
             _log.warning("balance.not_had", error=str(error))
             if error.code == errors.STAMP_REFUSED:
                 with contextlib.suppress(VenueError):
-                    session.correct_clock(await attest.clock_offset_ns(session, self._clock))
+                    await session.measure_clock(self._clock)
             return
         received_ns = self._clock.now_ns()
         conversation.compare(balance.wallet_balance, received_ns)

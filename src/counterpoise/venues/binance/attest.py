@@ -11,7 +11,6 @@ from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
 from counterpoise.ports import Clock
-from counterpoise.venues import clock_offset
 from counterpoise.venues.binance import convert, errors
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.session import BinanceSession
@@ -33,26 +32,6 @@ _SEVERAL_ASSETS: Final = (
     "Binance's multi-assets mode is on and other coins would count as margin at a haircut; switch "
     "it off (single-asset mode)"
 )
-
-
-async def clock_offset_ns(
-    session: BinanceSession, clock: Clock, *, for_reduction: bool = False
-) -> int:
-    """Return Binance's clock minus ours, ns; the error is at most half a round trip.
-
-    `for_reduction` = one waits for it: asked once, and in no lane.
-    """
-    read = session.read_at_once if for_reduction else session.read
-
-    async def venue_ms() -> int:
-        answer = await read("fapiPublicGetTime")
-        try:
-            return int(answer["serverTime"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise VenueUnreachable(f"Binance answered no time: {str(answer)[:80]!r}") from error
-
-    samples = 1 if for_reduction else clock_offset.SAMPLES
-    return await clock_offset.measure_ns(venue_ms, clock, samples=samples)
 
 
 async def account_id(session: BinanceSession) -> str:
@@ -79,7 +58,7 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         session.rows("fapiPrivateV3GetPositionRisk"),
     )
     offset_ns, alias, (permissions, bound), fees, _ = await asyncio.gather(
-        clock_offset_ns(session, clock),
+        session.measure_clock(clock),
         account_id(session),
         _permissions(session, account),
         _fees(session, listings),

@@ -115,7 +115,11 @@ async def _learn(
     newest_ms = {row.order_id: row.time for row in trades}
     for order_id in sorted(names.missing(wanted)):
         name = await _name_of(session, symbol, order_id)
-        if name is None and clock.now_ns() - ns_from_ms(newest_ms[order_id]) < LISTED_WITHIN_NS:
+        if (
+            name is None
+            and clock.now_ns() + session.offset_ns - ns_from_ms(newest_ms[order_id])
+            < LISTED_WITHIN_NS
+        ):
             # Without its name it would be taken for somebody else's, for good.
             raise VenueUnreachable(
                 f"Binance lists an execution of order {order_id} in {symbol}, not yet the order"

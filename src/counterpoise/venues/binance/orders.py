@@ -65,7 +65,6 @@ class BinanceVenue:
         self._followed: set[str] = set()
         self._names = ledgers.OrderNames()
         self._account_id = ""
-        self._offset_ns = 0
 
     async def open(self) -> None:
         """Load the perpetuals, measure the clock and prove the key.
@@ -109,7 +108,6 @@ class BinanceVenue:
             if refusal is None:
                 raise
             raise refusal from error
-        self._take_offset(round(attestation.clock_offset_ms * NS_PER_MS))
         return attestation
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
@@ -154,7 +152,7 @@ class BinanceVenue:
             self._account_id,
             self._settle,
             self._clock,
-            offset_ns=self._offset_ns,
+            offset_ns=self.offset_ns,
         )
 
     async def mark_candles(
@@ -162,7 +160,7 @@ class BinanceVenue:
     ) -> tuple[Candle, ...]:
         """Return complete mark candles opened in [since, until), oldest first."""
         symbol = self._known(instrument_id).symbol
-        now_ns = self._clock.now_ns() + self._offset_ns
+        now_ns = self._clock.now_ns() + self.offset_ns
         return await candles.mark_candles(
             self._opened, symbol, step_seconds, since_ns, until_ns, now_ns
         )
@@ -191,13 +189,7 @@ class BinanceVenue:
         """Ask for a cancel; an order that is already over is no error."""
         symbol = self._known_order(instrument_id).symbol
         body = {"symbol": symbol, "origClientOrderId": client_order_id}
-        session = self._opened
-        try:
-            async with session.lanes.cancel():
-                await self._change(lambda: session.orders.fapiPrivateDeleteOrder(body))
-        except VenueRejected as error:
-            if error.code not in errors.ALREADY_OVER:
-                raise
+        await self._cancel(lambda orders: orders.fapiPrivateDeleteOrder(body))
 
     async def place_trigger(self, order: JournaledOrder) -> OrderUpdate:
         """Have Binance hold a stop back under our id until the mark reaches it."""
@@ -210,7 +202,8 @@ class BinanceVenue:
     async def cancel_trigger(self, instrument_id: str, client_order_id: str) -> None:
         """Have a stop dropped; one that is already over is no error."""
         symbol = self._known_order(instrument_id).symbol
-        await triggers.cancel(self._opened, symbol, client_order_id)
+        body = triggers.cancel_request(symbol, client_order_id)
+        await self._cancel(lambda orders: orders.fapiPrivateDeleteAlgoOrder(body))
 
     async def find_trigger(self, instrument_id: str, client_order_id: str) -> OrderUpdate | None:
         """Return what became of a stop and of the order it made; None = Binance knows none."""
@@ -253,8 +246,7 @@ class BinanceVenue:
 
     async def clock_offset_ns(self) -> int:
         """Measure Binance's clock minus ours and correct every stamp by it from now on."""
-        self._take_offset(await attest.clock_offset_ns(self._opened, self._clock))
-        return self._offset_ns
+        return await self._opened.measure_clock(self._clock)
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
         """Return each instrument's state; one that Binance no longer lists is DELISTED."""
@@ -282,25 +274,30 @@ class BinanceVenue:
         return True
 
     @property
+    def offset_ns(self) -> int:
+        """The venue's clock minus ours as it was measured last, ns; 0 while it is not open."""
+        return 0 if self._session is None else self._session.offset_ns
+
+    @property
     def _opened(self) -> BinanceSession:
         if self._session is None:
             raise VenueUnreachable("the connection to Binance is not open")
         return self._session
 
+    async def _cancel(self, call: Callable[[Any], Awaitable[Any]]) -> None:
+        session = self._opened
+        try:
+            async with session.lanes.cancel():
+                await self._change(lambda: call(session.orders))
+        except VenueRejected as error:
+            if error.code not in errors.ALREADY_OVER:
+                raise
+
     async def _change(self, call: Callable[[], Awaitable[Any]]) -> Row:
-        return await order_entry.stamped_anew(
-            lambda: self._opened.change(call), errors.STAMP_REFUSED, self._correct_clock
+        session = self._opened
+        return await order_entry.measuring_anew(
+            lambda: session.change(call), errors.STAMP_REFUSED, session, self._clock
         )
-
-    async def _correct_clock(self) -> None:
-        # Not in the lane of reads, which may be closed for a minute.
-        self._take_offset(
-            await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
-        )
-
-    def _take_offset(self, offset_ns: int) -> None:
-        self._offset_ns = offset_ns
-        self._opened.correct_clock(offset_ns)
 
     def _known(self, instrument_id: str) -> Listing:
         listing = self._listings.get(instrument_id) or self._unlisted(instrument_id)
@@ -382,6 +379,6 @@ class BinanceVenue:
             client_order_id,
             str(venue_order_id),
             instrument_id,
-            event_ns=figures.ns_from_ms(row.get("updateTime")) or received_ns + self._offset_ns,
+            event_ns=figures.ns_from_ms(row.get("updateTime")) or received_ns + self.offset_ns,
             received_ns=received_ns,
         )

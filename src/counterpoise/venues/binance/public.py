@@ -11,7 +11,7 @@ from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.domain.events import FundingRate, MarkPrice
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.ports import Candle, Clock
-from counterpoise.venues.binance import attest, candles, convert, reads
+from counterpoise.venues.binance import candles, convert, reads
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.endpoints import BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession
@@ -63,7 +63,7 @@ class BinancePublic(PublicReader[BinanceSession, Listing]):
         return convert.instrument(listing)
 
     async def _measured_ns(self) -> int:
-        return await attest.clock_offset_ns(self._opened, self._clock)
+        return await self._opened.measure_clock(self._clock)
 
     async def _present(self, listing: Listing) -> list[MarkPrice | FundingRate]:
         session, symbol = self._opened, listing.symbol

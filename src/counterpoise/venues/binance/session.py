@@ -31,6 +31,7 @@ class BinanceSession(RestSession):
     """Opens, signs and closes; knows no meaning of any endpoint."""
 
     outcomes = errors.TABLE
+    stamped_behind_ms = STAMPED_BEHIND_MS
 
     def __init__(
         self,
@@ -58,7 +59,6 @@ class BinanceSession(RestSession):
         self.allowed = allowed
         self._shares = shares
         self._own_orders = False
-        self._ahead_ns = 0
         for client in {id(each): each for each in (self.orders, self.reads)}.values():
             heard_by(client, self._heed)
 
@@ -75,20 +75,18 @@ class BinanceSession(RestSession):
             self.allowed = self.allowed.told(rows)
             self.lanes.allow(self._shares(self.allowed))
 
-    def correct_clock(self, offset_ns: int) -> None:
-        """Stamp by Binance's clock from now on; `offset_ns` = it minus ours."""
-        self._ahead_ns = offset_ns
-        for client in (self.orders, self.reads):
-            client.options["timeDifference"] = STAMPED_BEHIND_MS - offset_ns // NS_PER_MS
-
     async def read(self, method: str, **parameters: Any) -> Any:
         """Return the answer of one GET in the lane of reads, by its weight."""
         async with self.lanes.read(WEIGHTS.get(method, 1)):
             return await self.answer(getattr(self.reads, method), parameters)
 
-    async def read_at_once(self, method: str) -> Any:
-        """Return the answer of one GET that a reduction waits for: no lane, the orders' sockets."""
-        return await self.answer(getattr(self.orders, method), {})
+    async def venue_ms(self) -> int:
+        """Return Binance's clock."""
+        answer = await self.answer(self.orders.fapiPublicGetTime, {})
+        try:
+            return int(answer["serverTime"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise VenueUnreachable(f"Binance answered no time: {str(answer)[:80]!r}") from error
 
     async def rows(self, method: str, **parameters: Any) -> list[Any]:
         """Return a list. Raises VenueUnreachable for an answer that is none."""
@@ -105,7 +103,7 @@ class BinanceSession(RestSession):
         return answer
 
     def _heed(self, _url: str, status: int, headers: Mapping[str, str], body: str) -> None:
-        venue_seconds = (time.time_ns() + self._ahead_ns) / NS_PER_SECOND
+        venue_seconds = (time.time_ns() + self.offset_ns) / NS_PER_SECOND
         throttle.heed(self.lanes, self.allowed, status, headers, body, venue_seconds)
 
 

@@ -74,15 +74,9 @@ def accepted(
     )
 
 
-async def cancel(session: BinanceSession, symbol: str, client_order_id: str) -> None:
-    """Have a stop dropped; one that is already over is no error."""
-    body = {"symbol": symbol, "clientAlgoId": client_order_id}
-    try:
-        async with session.lanes.cancel():
-            await session.change(lambda: session.orders.fapiPrivateDeleteAlgoOrder(body))
-    except VenueRejected as error:
-        if error.code not in errors.ALREADY_OVER:
-            raise
+def cancel_request(symbol: str, client_order_id: str) -> dict[str, str]:
+    """Return the parameters of DELETE algoOrder that has a stop dropped."""
+    return {"symbol": symbol, "clientAlgoId": client_order_id}
 
 
 async def find(

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -28,7 +28,7 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.ports import Clock, Feed
-from counterpoise.venues.bybit import attest, convert, errors, frames, reads, rows
+from counterpoise.venues.bybit import convert, errors, frames, reads, rows
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.bybit.hearing import PROBE, TopicProbe
 from counterpoise.venues.bybit.market_stream import RHYTHM, Symbols
@@ -138,7 +138,10 @@ class AccountConversation:
         *,
         settle: str = SETTLE,
         rhythm: Rhythm | None = None,
+        ahead_ns: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`ahead_ns` is the venue's clock minus ours now, which the login is stamped by."""
+        self._ahead_ns = ahead_ns
         self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
         self.stream = StreamName.ACCOUNT
@@ -168,7 +171,7 @@ class AccountConversation:
         self._probe.begin(now_ns)
         self._cash.begin()
         self._silence.expect("wallet", [""], self._rhythm.account, now_ns)
-        expires = (now_ns + LOGIN_WITHIN_NS) // NS_PER_MS
+        expires = (now_ns + self._ahead_ns() + LOGIN_WITHIN_NS) // NS_PER_MS
         digest = hmac.new(
             self._credentials.secret.encode(), f"{_LOGIN_TEXT}{expires}".encode(), hashlib.sha256
         )
@@ -305,9 +308,14 @@ class BybitAccountStream:
         *,
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
+        ahead_ns: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`ahead_ns` is the venue's clock minus ours now, ns."""
+
         def conversation() -> AccountConversation:
-            return AccountConversation(endpoints, credentials, symbols, rhythm=rhythm)
+            return AccountConversation(
+                endpoints, credentials, symbols, rhythm=rhythm, ahead_ns=ahead_ns
+            )
 
         self._endpoints, self._credentials, self._clock = endpoints, credentials, clock
         self._socket = StreamSocket(conversation(), clock, timing, successor=conversation)
@@ -348,4 +356,4 @@ class BybitAccountStream:
 
     async def _correct_clock(self, session: BybitSession) -> None:
         with contextlib.suppress(VenueError):
-            session.correct_clock(await attest.clock_offset_ns(session, self._clock))
+            await session.measure_clock(self._clock)

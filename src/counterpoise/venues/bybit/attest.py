@@ -11,7 +11,6 @@ from counterpoise.domain.errors import StartRefused, VenueRejected, VenueUnreach
 from counterpoise.domain.instruments import Instrument, MarginTier
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
 from counterpoise.ports import Clock
-from counterpoise.venues import clock_offset
 from counterpoise.venues.bybit import errors
 from counterpoise.venues.bybit.convert import CATEGORY, Listing
 from counterpoise.venues.bybit.session import BybitSession
@@ -33,23 +32,6 @@ _WALLET: Final = {
     "SubMemberTransfer": "transfer",
     "SubMemberTransferList": "transfer",
 }
-
-
-async def clock_offset_ns(
-    session: BybitSession, clock: Clock, *, for_reduction: bool = False
-) -> int:
-    """Return Bybit's clock minus ours, ns; the error is at most half a round trip.
-
-    `for_reduction` = one waits for it: asked once, and in no lane.
-    """
-    read = session.read_at_once if for_reduction else session.read
-
-    async def venue_ms() -> int:
-        answer = await read("publicGetV5MarketTime")
-        return int(answer.fields["timeNano"]) // NS_PER_MS
-
-    samples = 1 if for_reduction else clock_offset.SAMPLES
-    return await clock_offset.measure_ns(venue_ms, clock, samples=samples)
 
 
 async def key(session: BybitSession) -> Mapping[str, Any]:
@@ -80,7 +62,7 @@ async def attest(session: BybitSession, listings: Sequence[Listing], clock: Cloc
     """
     name = await account_id(session)
     offset_ns, about_key, information, fees, *positions = await asyncio.gather(
-        clock_offset_ns(session, clock),
+        session.measure_clock(clock),
         key(session),
         _information(session),
         _fee_row(session, listings),

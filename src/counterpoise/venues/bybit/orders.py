@@ -25,8 +25,8 @@ from counterpoise.venues.figures import plain, price_on_grid
 from counterpoise.venues.order_entry import (
     accepted,
     check_approval,
+    measuring_anew,
     quantity_on_grid,
-    stamped_anew,
 )
 from counterpoise.venues.session import Row
 
@@ -60,7 +60,6 @@ class BybitVenue:
         self._session: BybitSession | None = None
         self._listings: dict[str, Listing] = {}
         self._account_id = ""
-        self._offset_ns = 0
 
     async def open(self) -> None:
         """Load the perpetuals, measure the clock and prove the key.
@@ -100,7 +99,6 @@ class BybitVenue:
             if refusal is None:
                 raise
             raise refusal from error
-        self._take_offset(round(attestation.clock_offset_ms * NS_PER_MS))
         return attestation
 
     async def instruments(self, instrument_ids: Sequence[str]) -> tuple[Instrument, ...]:
@@ -149,7 +147,7 @@ class BybitVenue:
     async def account(self) -> AccountSnapshot:
         """Return balance, positions and open orders."""
         return await reads.account(
-            self._opened, self._account_id, self._settle, self._clock, offset_ns=self._offset_ns
+            self._opened, self._account_id, self._settle, self._clock, offset_ns=self.offset_ns
         )
 
     async def mark_candles(
@@ -162,7 +160,7 @@ class BybitVenue:
             step_seconds,
             since_ns,
             until_ns,
-            self._clock.now_ns() + self._offset_ns,
+            self._clock.now_ns() + self.offset_ns,
         )
 
     async def submit(self, order: JournaledOrder) -> OrderUpdate:
@@ -248,8 +246,7 @@ class BybitVenue:
 
     async def clock_offset_ns(self) -> int:
         """Measure Bybit's clock minus ours and correct every stamp by it from now on."""
-        self._take_offset(await attest.clock_offset_ns(self._opened, self._clock))
-        return self._offset_ns
+        return await self._opened.measure_clock(self._clock)
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
         """Return each instrument's state; one that Bybit no longer knows is DELISTED."""
@@ -264,14 +261,15 @@ class BybitVenue:
         return False
 
     @property
+    def offset_ns(self) -> int:
+        """The venue's clock minus ours as it was measured last, ns; 0 while it is not open."""
+        return 0 if self._session is None else self._session.offset_ns
+
+    @property
     def _opened(self) -> BybitSession:
         if self._session is None:
             raise VenueUnreachable("the connection to Bybit is not open")
         return self._session
-
-    def _take_offset(self, offset_ns: int) -> None:
-        self._offset_ns = offset_ns
-        self._opened.correct_clock(offset_ns)
 
     def _known(self, instrument_id: str) -> Listing:
         return self._listings.get(instrument_id) or self._unlisted(instrument_id)
@@ -321,14 +319,9 @@ class BybitVenue:
         return max(1, min(WINDOW_MS, left_ns // NS_PER_MS))
 
     async def _send_in_time(self, method: str, fields: dict[str, Any]) -> Row:
-        return await stamped_anew(
-            lambda: self._opened.send(method, fields), errors.OUT_OF_TIME, self._correct_clock
-        )
-
-    async def _correct_clock(self) -> None:
-        # Not in the lane of reads, which may be closed for a minute.
-        self._take_offset(
-            await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
+        session = self._opened
+        return await measuring_anew(
+            lambda: session.send(method, fields), errors.OUT_OF_TIME, session, self._clock
         )
 
     def _accepted(self, answer: Row, client_order_id: str, instrument_id: str) -> OrderUpdate:
@@ -342,6 +335,6 @@ class BybitVenue:
             client_order_id,
             str(venue_order_id),
             instrument_id,
-            event_ns=received_ns + self._offset_ns,
+            event_ns=received_ns + self.offset_ns,
             received_ns=received_ns,
         )

@@ -61,7 +61,7 @@ class BybitPublic(PublicReader[BybitSession, Listing]):
         return await attest.instrument(self._opened, listing)
 
     async def _measured_ns(self) -> int:
-        return await attest.clock_offset_ns(self._opened, self._clock)
+        return await self._opened.measure_clock(self._clock)
 
     async def _present(self, listing: Listing) -> list[MarkPrice | FundingRate]:
         name = listing.instrument_id

@@ -68,24 +68,21 @@ class BybitSession(RestSession):
             Lanes(VENUE_LIMITS),
         )
         self.endpoints = endpoints
-        self._ahead_ns = 0
         for client in (self.orders, self.reads):
             heard_by(client, self._heed)
-
-    def correct_clock(self, offset_ns: int) -> None:
-        """Stamp requests with the venue's clock, which is `offset_ns` ahead of ours."""
-        self._ahead_ns = offset_ns
-        for client in (self.orders, self.reads):
-            client.options["timeDifference"] = -round(offset_ns / NS_PER_MS)
 
     async def read(self, method: str, **parameters: Any) -> Result:
         """Return one GET's answer, in the lane of reads."""
         async with self.lanes.read():
             return await self._ask(method, parameters)
 
-    async def read_at_once(self, method: str) -> Result:
-        """Return one GET's answer that a reduction waits for: no lane, the orders' sockets."""
-        return _result(await self.answer(getattr(self.orders, method), {}))
+    async def venue_ms(self) -> int:
+        """Return Bybit's clock."""
+        answer = _result(await self.answer(self.orders.publicGetV5MarketTime, {}))
+        try:
+            return int(answer.fields["timeNano"]) // NS_PER_MS
+        except (LookupError, TypeError, ValueError) as error:
+            raise VenueUnreachable(f"Bybit answered no time: {str(answer)[:80]!r}") from error
 
     async def read_candles(self, method: str, **parameters: Any) -> Result:
         """Return one GET's answer, in the lane of candles."""
@@ -136,7 +133,7 @@ class BybitSession(RestSession):
         return result
 
     def _heed(self, url: str, status: int, headers: Mapping[str, str], body: str) -> None:
-        venue_ms = (time.time_ns() + self._ahead_ns) / NS_PER_MS
+        venue_ms = (time.time_ns() + self.offset_ns) / NS_PER_MS
         throttle.heed(self.lanes, url, status, headers, body, venue_ms)
 
     async def _ask(self, method: str, parameters: dict[str, Any]) -> Result:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -57,7 +57,10 @@ class AccountConversation:
         *,
         settle: str = "USDT",
         rhythm: Rhythm | None = None,
+        ahead_ns: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`ahead_ns` is the venue's clock minus ours now, which the login is stamped by."""
+        self._ahead_ns = ahead_ns
         self._rhythm = rhythm or RHYTHM
         self._silence = SilenceWatch()
         self._trades = TradeWatch()
@@ -82,13 +85,13 @@ class AccountConversation:
         return self.established
 
     def begin(self, now_ns: int) -> None:
-        """Log in; OKX takes the login's time in seconds and lets it be 30 s off."""
+        """Log in by the venue's clock; OKX takes the time in seconds and lets it be 30 s off."""
         self.established = False
         self._granted = set()
         self._began_ns = now_ns
         self._silence.expect("account", [""], self._rhythm.account, now_ns)
         self._trades.begin(now_ns)
-        stamp = str(now_ns // NS_PER_SECOND)
+        stamp = str((now_ns + self._ahead_ns()) // NS_PER_SECOND)
         digest = hmac.new(
             self._credentials.secret.encode(), (stamp + _LOGIN_TEXT).encode(), hashlib.sha256
         ).digest()
@@ -202,9 +205,14 @@ class OkxAccountStream:
         *,
         timing: Timing | None = None,
         rhythm: Rhythm | None = None,
+        ahead_ns: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`ahead_ns` is the venue's clock minus ours now, ns."""
+
         def conversation() -> AccountConversation:
-            return AccountConversation(endpoints, credentials, symbols, rhythm=rhythm)
+            return AccountConversation(
+                endpoints, credentials, symbols, rhythm=rhythm, ahead_ns=ahead_ns
+            )
 
         self._socket = StreamSocket(conversation(), clock, timing, successor=conversation)
 

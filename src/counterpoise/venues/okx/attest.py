@@ -10,7 +10,6 @@ from counterpoise.domain.errors import VenueError, VenueUnreachable
 from counterpoise.domain.instruments import Instrument, MarginTier
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
-from counterpoise.venues import clock_offset
 from counterpoise.venues.figures import ns_from_ms, optional_decimal
 from counterpoise.venues.okx.convert import (
     Contract,
@@ -31,20 +30,6 @@ _MODE_FAULT: Final = (
 )
 
 
-async def clock_offset_ns(session: OkxSession, clock: Clock, *, for_reduction: bool = False) -> int:
-    """Return OKX's clock minus ours, ns; the error is at most half a round trip.
-
-    `for_reduction` = one waits for it: asked once, and in no lane.
-    """
-    read = session.read_at_once if for_reduction else session.read
-
-    async def venue_ms() -> int:
-        return int((await read("publicGetPublicTime"))[0]["ts"])
-
-    samples = 1 if for_reduction else clock_offset.SAMPLES
-    return await clock_offset.measure_ns(venue_ms, clock, samples=samples)
-
-
 async def configuration(session: OkxSession) -> Row:
     """Return the row of account/config; needs a valid key."""
     answer = await session.read("privateGetAccountConfig")
@@ -61,7 +46,7 @@ async def attest(session: OkxSession, contracts: Sequence[Contract], clock: Cloc
     """
     config, offset_ns, positions, fees = await asyncio.gather(
         configuration(session),
-        clock_offset_ns(session, clock),
+        session.measure_clock(clock),
         session.read("privateGetAccountPositions"),
         _fee_row(session, contracts),
     )

@@ -55,7 +55,6 @@ class OkxVenue:
         self._contracts: dict[str, Contract] = {}
         self._by_inst_id: dict[str, Contract] = {}
         self._account_id = ""
-        self._offset_ns = 0
 
     async def open(self) -> None:
         """Load the swaps, measure the clock and prove the key.
@@ -66,7 +65,7 @@ class OkxVenue:
         self._session = OkxSession(self._endpoints, self._credentials, timeout_ms=self._timeout_ms)
         try:
             await self._load_contracts()
-            self._take_offset(await attest.clock_offset_ns(self._session, self._clock))
+            await self._session.measure_clock(self._clock)
             self._account_id = str((await attest.configuration(self._session))["uid"])
         except VenueRejected as error:
             await self.close()
@@ -93,7 +92,6 @@ class OkxVenue:
             if refusal is None:
                 raise
             raise refusal from error
-        self._take_offset(round(attestation.clock_offset_ms * NS_PER_MS))
         self._opened.allow(await attest.order_limit(self._opened))
         return attestation
 
@@ -137,7 +135,7 @@ class OkxVenue:
             self._account_id,
             self._settle,
             self._clock,
-            offset_ns=self._offset_ns,
+            offset_ns=self.offset_ns,
         )
 
     async def mark_candles(
@@ -234,8 +232,7 @@ class OkxVenue:
 
     async def clock_offset_ns(self) -> int:
         """Measure OKX's clock minus ours and correct every stamp by it from now on."""
-        self._take_offset(await attest.clock_offset_ns(self._opened, self._clock))
-        return self._offset_ns
+        return await self._opened.measure_clock(self._clock)
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
         """Return each instrument's state; one that OKX no longer lists is DELISTED."""
@@ -247,6 +244,11 @@ class OkxVenue:
         body = {"timeOut": str(seconds)}
         await session.change(lambda: session.orders.privatePostTradeCancelAllAfter(body))
         return True
+
+    @property
+    def offset_ns(self) -> int:
+        """The venue's clock minus ours as it was measured last, ns; 0 while it is not open."""
+        return 0 if self._session is None else self._session.offset_ns
 
     @property
     def _opened(self) -> OkxSession:
@@ -264,22 +266,13 @@ class OkxVenue:
                 raise
 
     async def _change(self, call: Callable[[], Awaitable[Any]]) -> Row:
-        return await order_entry.stamped_anew(
-            lambda: self._opened.change(call), errors.STAMP_REFUSED, self._correct_clock
+        session = self._opened
+        return await order_entry.measuring_anew(
+            lambda: session.change(call), errors.STAMP_REFUSED, session, self._clock
         )
-
-    async def _correct_clock(self) -> None:
-        # Not in the lane of reads, which may be closed for a minute.
-        self._take_offset(
-            await attest.clock_offset_ns(self._opened, self._clock, for_reduction=True)
-        )
-
-    def _take_offset(self, offset_ns: int) -> None:
-        self._offset_ns = offset_ns
-        self._opened.correct_clock(offset_ns)
 
     def _venue_ns(self) -> int:
-        return self._clock.now_ns() + self._offset_ns
+        return self._clock.now_ns() + self.offset_ns
 
     def _known(self, instrument_id: str) -> Contract:
         return self._contracts.get(instrument_id) or self._unlisted(instrument_id)
@@ -337,7 +330,7 @@ class OkxVenue:
         if intent.reduce_only:
             fields["reduceOnly"] = True
         else:
-            deadline_ns = order.approved.expires_ns + self._offset_ns
+            deadline_ns = order.approved.expires_ns + self.offset_ns
             fields[DEADLINE_FIELD] = str(deadline_ns // NS_PER_MS)
         return {
             "symbol": f"{contract.base}/{contract.quote}:{contract.settle}",
@@ -366,6 +359,6 @@ class OkxVenue:
             client_order_id,
             str(venue_order_id),
             contract.instrument_id,
-            event_ns=ns_from_ms(row.get("ts")) or received_ns + self._offset_ns,
+            event_ns=ns_from_ms(row.get("ts")) or received_ns + self.offset_ns,
             received_ns=received_ns,
         )

@@ -68,7 +68,7 @@ class OkxPublic(PublicReader[OkxSession, Contract]):
         return await attest.instrument(self._opened, listing)
 
     async def _measured_ns(self) -> int:
-        return await attest.clock_offset_ns(self._opened, self._clock)
+        return await self._opened.measure_clock(self._clock)
 
     async def _present(self, listing: Contract) -> list[MarkPrice | FundingRate]:
         session, name = self._opened, listing.instrument_id

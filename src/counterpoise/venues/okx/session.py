@@ -5,7 +5,7 @@ from typing import Any, Final
 from ccxt.async_support.okx import okx  # type: ignore[import-untyped,unused-ignore]
 
 from counterpoise.domain.errors import VenueUnreachable
-from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.venues.okx import errors, throttle
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.throttle import VENUE_LIMITS
@@ -55,19 +55,18 @@ class OkxSession(RestSession):
         while len(self.stops_by_order) > STOPS_REMEMBERED_MAX:
             del self.stops_by_order[next(iter(self.stops_by_order))]
 
-    def correct_clock(self, offset_ns: int) -> None:
-        """Stamp requests with OKX's clock, which is `offset_ns` ahead of ours."""
-        for client in (self.orders, self.reads):
-            client.options["timeDifference"] = -round(offset_ns / NS_PER_MS)
-
     async def read(self, method: str, **parameters: Any) -> list[Any]:
         """Return `data` of one GET in the lane of reads."""
         async with self.lanes.read():
             return await self.ask(getattr(self.reads, method), parameters)
 
-    async def read_at_once(self, method: str) -> list[Any]:
-        """Return `data` of one GET that a reduction waits for: no lane, the orders' sockets."""
-        return await self.ask(getattr(self.orders, method), {})
+    async def venue_ms(self) -> int:
+        """Return OKX's clock."""
+        rows = await self.ask(self.orders.publicGetPublicTime, {})
+        try:
+            return int(rows[0]["ts"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise VenueUnreachable(f"OKX answered no time: {str(rows)[:80]!r}") from error
 
     async def read_candles(self, method: str, **parameters: Any) -> list[Any]:
         """Return `data` of one GET in the lane of candles."""

@@ -322,6 +322,11 @@ class PaperVenue:
         """Return the account's name."""
         return self._account.exchange.account_id
 
+    @property
+    def offset_ns(self) -> int:
+        """The real venue's clock minus ours as it was measured last, ns."""
+        return self._account.offset_ns
+
     async def clock_offset_ns(self) -> int:
         """Measure the real venue's clock minus ours; the model keeps the venue's time."""
         self._account.offset_ns = await self._public.clock_offset_ns()

@@ -11,6 +11,7 @@ from counterpoise.domain.errors import (
     OutcomeUnknown,
     PositionDoubtful,
     PriceRefused,
+    StampRefused,
     StartRefused,
     VenueRejected,
     VenueUnreachable,
@@ -157,9 +158,11 @@ async def test_what_lowers_risk_survives_a_step_of_our_clock(venue, stub, journa
     assert refusal.value.code == "-1021"
     assert len(stub.sent(ORDER)) == 1
     reduction = await journal_order(quantity="1", side=Side.SELL, reduce_only=True)
+    with pytest.raises(StampRefused):
+        await venue.submit(reduction)
+    # Measured once, right from then on.
     assert (await venue.submit(reduction)).state is OrderState.ACCEPTED
     assert len(stub.sent(ORDER)) == 3
-    # Measured once, right from then on.
     await venue.cancel("BTCUSDT", "cp1")
     assert len(stub.sent("DELETE /fapi/v1/order")) == 1
 
@@ -170,8 +173,26 @@ async def test_a_reductions_clock_is_measured_while_reads_are_closed(venue, stub
     venue._opened.lanes.close(30, Lane.READS)
     reduction = await journal_order(quantity="1", side=Side.SELL, reduce_only=True)
     async with asyncio.timeout(5):
+        with pytest.raises(StampRefused):
+            await venue.submit(reduction)
         assert (await venue.submit(reduction)).state is OrderState.ACCEPTED
     assert len(stub.sent(ORDER)) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("DELETE /fapi/v1/order", BinanceVenue.cancel),
+        ("DELETE /fapi/v1/algoOrder", BinanceVenue.cancel_trigger),
+    ],
+)
+async def test_a_cancel_refused_for_its_stamp_measures_the_clock(venue, stub, path, ask):
+    stub.ahead_ms = -30_000
+    stub.answers[path] = too_early(stub)
+    with pytest.raises(StampRefused):
+        await ask(venue, "BTCUSDT", "cp1")
+    await ask(venue, "BTCUSDT", "cp1")
+    assert len(stub.sent(path)) == 2
 
 
 def refused(code: int, status: int = 400, words: str = "words"):

@@ -90,6 +90,15 @@ def test_the_login_is_signed_and_ends_a_minute_from_now(conversation):
     assert signed == signature("secret-8", f"GET/realtime{expires}")
 
 
+def test_a_login_ends_by_the_venues_clock(symbols):
+    spoken = AccountConversation(
+        BybitEndpoints.loopback(1), CREDENTIALS, symbols, ahead_ns=lambda: -70_000 * 1_000_000
+    )
+    spoken.begin(NOW_NS)
+    (request,) = map(json.loads, spoken.requests)
+    assert request["args"][1] == 1_779_999_990_000
+
+
 def test_it_lives_once_the_topics_are_granted(conversation):
     conversation.requests.clear()
     assert conversation.hear(b'{"success":true,"op":"auth"}', NOW_NS) is None

@@ -7,6 +7,7 @@ from aiohttp import web
 from counterpoise.domain.errors import (
     OutcomeUnknown,
     PositionDoubtful,
+    StampRefused,
     StartRefused,
     VenueRejected,
     VenueUnreachable,
@@ -17,6 +18,7 @@ from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.venues.throttle import Lane
 
 CREATE = "/v5/order/create"
+TIME = "/v5/market/time"
 
 
 def instrument_row(symbol, **changes):
@@ -103,7 +105,7 @@ async def test_stamps_are_made_with_the_venues_clock(venue, stub, clock, journal
 
 
 @pytest.mark.parametrize("closed", [(), (Lane.READS,)])
-async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measured_anew(
+async def test_a_reduction_refused_for_the_clock_can_go_out_with_the_clock_measured_anew(
     venue, stub, journal_order, closed
 ):
     venue._opened.lanes.close(30, *closed)
@@ -120,11 +122,22 @@ async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measure
     stub.ahead_ns = 30 * NS_PER_SECOND
     order = await journal_order(quantity="0.5", side=Side.SELL, price=None, reduce_only=True)
     async with asyncio.timeout(5):
+        with pytest.raises(StampRefused):
+            await venue.submit(order)
         assert (await venue.submit(order)).venue_order_id == "9"
     first, second = stub.headers(CREATE)
     moved_ms = int(second["X-BAPI-TIMESTAMP"]) - int(first["X-BAPI-TIMESTAMP"])
     assert moved_ms == pytest.approx(30_000, abs=2_000)
     assert len({fields["orderLinkId"] for fields in stub.sent(CREATE)}) == 1
+
+
+@pytest.mark.parametrize("result", [{}, {"timeNano": ""}, {"timeNano": None}, {"timeNano": []}])
+async def test_an_answer_that_is_no_time_is_none(venue, stub, result):
+    stub.answers[TIME] = lambda _fields: {"retCode": 0, "result": result}
+    before = venue.offset_ns
+    with pytest.raises(VenueUnreachable, match="no time"):
+        await venue.clock_offset_ns()
+    assert venue.offset_ns == before
 
 
 async def test_an_increase_refused_for_the_clock_is_not_sent_again(venue, stub, journal_order):

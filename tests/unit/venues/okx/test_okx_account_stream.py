@@ -299,6 +299,21 @@ async def wait_for(condition, seconds=30):
             await asyncio.sleep(0.005)
 
 
+def test_a_login_is_stamped_by_the_venues_clock(symbols, credentials):
+    now_ns = 1_700_000_000 * NS_PER_SECOND
+    spoken = AccountConversation(
+        OkxEndpoints.loopback(1), credentials, symbols, ahead_ns=lambda: -89 * NS_PER_SECOND
+    )
+    spoken.begin(now_ns)
+    (request,) = map(json.loads, spoken.requests)
+    stamp = str(now_ns // NS_PER_SECOND - 89)
+    digest = hmac.new(
+        credentials.secret.encode(), f"{stamp}GET/users/self/verify".encode(), hashlib.sha256
+    ).digest()
+    (login,) = request["args"]
+    assert (login["timestamp"], login["sign"]) == (stamp, base64.b64encode(digest).decode())
+
+
 async def test_each_new_connection_announces_itself(private, symbols, credentials, clock):
     events = []
     stream = stream_of(private, symbols, credentials, clock)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from counterpoise.domain.errors import (
     OutcomeUnknown,
+    StampRefused,
     StartRefused,
     VenueRejected,
     VenueUnreachable,
@@ -57,7 +58,7 @@ async def test_an_increase_is_sent_digit_for_digit(venue, stub, journal_order):
         }
     ]
     headers = stub.requests[-1][1]
-    deadline_ns = order.approved.expires_ns + venue._offset_ns
+    deadline_ns = order.approved.expires_ns + venue.offset_ns
     assert headers["expTime"] == str(deadline_ns // NS_PER_MS)
     assert (update.state, update.venue_order_id, update.client_order_id) == (
         OrderState.ACCEPTED,
@@ -123,7 +124,7 @@ def refused_once(stub, path, code, then):
 
 
 @pytest.mark.parametrize("closed", [(), (Lane.READS,)])
-async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measured_anew(
+async def test_a_reduction_refused_for_the_clock_can_go_out_with_the_clock_measured_anew(
     venue, stub, journal_order, closed
 ):
     venue._opened.lanes.close(30, *closed)
@@ -131,6 +132,8 @@ async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measure
     stub.ahead_ns = 40 * NS_PER_SECOND
     order = await journal_order(quantity="0.5", side=Side.SELL, price=None, reduce_only=True)
     async with asyncio.timeout(5):
+        with pytest.raises(StampRefused):
+            await venue.submit(order)
         assert (await venue.submit(order)).venue_order_id == "77"
     first, second = stub.headers(ORDER)
     assert stamp_ns(second) - stamp_ns(first) == pytest.approx(
@@ -146,10 +149,21 @@ async def test_a_reduction_refused_for_the_clock_goes_out_with_the_clock_measure
         ("/api/v5/trade/cancel-algos", OkxVenue.cancel_trigger),
     ],
 )
-async def test_a_cancel_refused_for_the_clock_is_sent_once_more(venue, stub, path, ask):
+async def test_a_cancel_refused_for_the_clock_measures_it(venue, stub, path, ask):
     refused_once(stub, path, "50102", accepted())
+    with pytest.raises(StampRefused):
+        await ask(venue, "BTCUSDT", ID)
     await ask(venue, "BTCUSDT", ID)
     assert len(stub.sent(path)) == 2
+
+
+@pytest.mark.parametrize("rows", [(), ({},), ({"ts": ""},), ({"ts": None},), ("x",)])
+async def test_an_answer_that_is_no_time_is_none(venue, stub, rows):
+    stub.answers["/api/v5/public/time"] = answered(*rows)
+    before = venue.offset_ns
+    with pytest.raises(VenueUnreachable, match="no time"):
+        await venue.clock_offset_ns()
+    assert venue.offset_ns == before
 
 
 async def test_an_increase_refused_for_the_clock_is_not_sent_again(venue, stub, journal_order):
@@ -168,6 +182,7 @@ async def test_a_reduction_whose_clock_cannot_be_measured_keeps_its_refusal(
     with pytest.raises(VenueRejected) as refusal:
         await venue.submit(await journal_order(quantity="1", side=Side.SELL, reduce_only=True))
     assert refusal.value.code == "50102"
+    assert not isinstance(refusal.value, StampRefused)
     assert len(stub.sent(ORDER)) == 1
 
 

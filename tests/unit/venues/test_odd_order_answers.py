@@ -8,6 +8,7 @@ from ccxt.base import errors as ccxt_errors
 from answered_rows import RIGS
 from counterpoise.domain.errors import OutcomeUnknown, VenueUnreachable
 from counterpoise.domain.orders import Side
+from counterpoise.ports import Clock
 from counterpoise.venues.binance import errors as binance_errors
 from counterpoise.venues.bybit import errors as bybit_errors
 from counterpoise.venues.okx import errors as okx_errors
@@ -74,3 +75,23 @@ async def test_what_ccxt_stumbles_over_may_have_been_carried_out(venue, raised):
         rig.client.answers[method] = raised
         with pytest.raises(OutcomeUnknown):
             await ask()
+
+
+NAMED = {
+    "okx": {"ordId": "7", "clOrdId": "{id}", "ts": "x"},
+    "binance": {"orderId": 7, "clientOrderId": "{id}", "updateTime": "x"},
+}
+
+
+@pytest.mark.parametrize("venue", NAMED)
+async def test_an_order_that_is_named_at_an_unreadable_time_is_not_lost(venue):
+    rig = RIGS[venue]()
+    clock: Clock = rig.account._clock
+    submit, *_ = await changes(rig, clock)
+    named = {
+        key: "cp0123456789abcdef0123456789abcd" if value == "{id}" else value
+        for key, value in NAMED[venue].items()
+    }
+    rig.client.answers["create_order"] = {"info": named}
+    with pytest.raises(OutcomeUnknown, match="'x'"):
+        await submit()

@@ -49,7 +49,7 @@ class NoLimits:
     def read(self, _weight: int = 1) -> "NoLimits":
         return self
 
-    candle = read
+    candle = snapshot = read
 
     def order(self, *, reduce_only: bool) -> "NoLimits":
         return self

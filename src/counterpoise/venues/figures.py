@@ -1,6 +1,7 @@
 """Numbers and times as every venue writes them, and as we write them for every venue."""
 
 from decimal import Decimal
+from typing import Any
 
 from counterpoise.domain.errors import VenueRejected
 from counterpoise.domain.orders import Side
@@ -28,6 +29,14 @@ def price_on_grid(price: Decimal, side: Side, tick_size: Decimal, *, reduce_only
     return rounded
 
 
+def decimal(text: Any) -> Decimal:
+    """Return a venue's number. Raises ValueError, which names what is none."""
+    try:
+        return Decimal(text)
+    except (ArithmeticError, TypeError, ValueError):
+        raise ValueError(f"{str(text)[:40]!r} is no number") from None
+
+
 def ns_from_ms(text: str | int | None) -> int:
     """Return ns of a venue's milliseconds; 0 where it says nothing."""
     return int(text) * NS_PER_MS if text else 0
@@ -35,7 +44,7 @@ def ns_from_ms(text: str | int | None) -> int:
 
 def optional_decimal(text: str | None) -> Decimal | None:
     """Return a number a venue may leave out by "" or by no field at all."""
-    return Decimal(text) if text else None
+    return decimal(text) if text else None
 
 
 def positive_decimal(text: str | None) -> Decimal | None:

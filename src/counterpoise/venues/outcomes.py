@@ -19,20 +19,24 @@ from counterpoise.domain.errors import (
     VenueRejected,
     VenueUnreachable,
 )
+from counterpoise.venues.unreadable import UNREADABLE
 
 #: Text of a venue's answer kept in a message, characters.
 MESSAGE_LENGTH_MAX: Final = 300
 
+#: Text of a code kept, characters: what is longer is none of the venue's.
+CODE_LENGTH_MAX: Final = 40
+
 #: Links followed from an exception to what caused it.
 CAUSES_MAX: Final = 8
 
-#: What a call may raise before we have looked at it.
+#: What a call may raise before we have looked at it; ccxt itself stumbles over odd answers.
 RAISED: Final = (
     ccxt_errors.BaseError,
     aiohttp.ClientError,
     TimeoutError,
     OSError,
-    ValueError,
+    *UNREADABLE,
 )
 
 #: What is raised, or what caused it -> meaning, if the venue's code is nowhere in the text. The
@@ -48,6 +52,15 @@ EXCEPTIONS: Final[tuple[tuple[type[BaseException], type[VenueError]], ...]] = (
     (ccxt_errors.InvalidOrder, VenueRejected),
     (ccxt_errors.NotSupported, VenueRejected),
 )
+
+
+def code_of(value: object, *, fine: str) -> str | None:
+    """Return a code as text, whatever it was in the answer; None = there is none, or all is well.
+
+    `fine` is the code of an answer that is no refusal.
+    """
+    code = "" if value is None else str(value)[:CODE_LENGTH_MAX]
+    return None if code in {"", fine} else code
 
 
 def codes(kind: type[VenueError], text: str) -> dict[str, type[VenueError]]:
@@ -106,11 +119,9 @@ class OutcomeTable:
             return None, ""
         try:
             answer, _ = json.JSONDecoder().raw_decode(text[start:])
+            code, words = self.read(answer) if isinstance(answer, dict) else (None, "")
         except (ValueError, RecursionError):
             return None, ""
-        if not isinstance(answer, dict):
-            return None, ""
-        code, words = self.read(answer)
         return code, words[:MESSAGE_LENGTH_MAX]
 
     def start_refusal(self, error: VenueError) -> StartRefused | None:

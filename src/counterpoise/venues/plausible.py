@@ -36,20 +36,33 @@ def figure(text: str) -> Decimal:
 def check(event: Event) -> None:
     """Raise ValueError if a figure or instant of an event cannot be meant."""
     if not isinstance(event, _TEXT_ONLY):
-        _check(event)
+        _check_part("figure", event)
     elif isinstance(event, BookDelta | BookSnapshot):
         _check_instant("event_ns", event.event_ns)
 
 
-def _check(value: object) -> None:
-    for name in getattr(type(value), "__slots__", ()):
-        part = getattr(value, name)
-        if isinstance(part, Decimal):
-            _check_figure(name, part)
-        elif isinstance(part, int) and name.endswith("_ns"):
-            _check_instant(name, part)
-        elif is_dataclass(part):
-            _check(part)
+def check_answer(found: object) -> None:
+    """Raise ValueError if a figure or instant of what a venue answered cannot be meant.
+
+    `found` is what a port returns: one value, several, several by name, or None.
+    """
+    _check_part("figure", found)
+
+
+def _check_part(name: str, part: object) -> None:
+    if isinstance(part, Decimal):
+        _check_figure(name, part)
+    elif isinstance(part, int) and name.endswith("_ns"):
+        _check_instant(name, part)
+    elif isinstance(part, tuple):
+        for each in part:
+            _check_part(name, each)
+    elif isinstance(part, dict):
+        for key, each in part.items():
+            _check_part(f"{name} of {key}", each)
+    elif is_dataclass(part):
+        for each in getattr(type(part), "__slots__", ()):
+            _check_part(each, getattr(part, each))
 
 
 def _check_figure(name: str, value: Decimal) -> None:

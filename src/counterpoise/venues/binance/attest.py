@@ -14,6 +14,7 @@ from counterpoise.ports import Clock
 from counterpoise.venues.binance import convert, errors
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.session import BinanceSession
+from counterpoise.venues.figures import decimal
 
 #: What a key may do, in our words, by the field of sapi/v1/account/apiRestrictions.
 _PERMISSIONS: Final[Mapping[str, str]] = {
@@ -70,7 +71,7 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         str(row.get("symbol")) for row in config if str(row.get("marginType")).upper() == "ISOLATED"
     }
     held = {
-        str(row.get("symbol")) for row in positions if Decimal(row.get("positionAmt") or "0") != 0
+        str(row.get("symbol")) for row in positions if decimal(row.get("positionAmt") or "0") != 0
     }
     settings = {str(row.get("symbol")): row.get("leverage") for row in config}
     return Attestation(
@@ -80,7 +81,7 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         leverage_settings={
             each.symbol: None
             if each.symbol in isolated or settings.get(each.symbol) is None
-            else Decimal(str(settings[each.symbol]))
+            else decimal(str(settings[each.symbol]))
             for each in listings
         },
         permissions=permissions,
@@ -94,7 +95,7 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         multi_asset=several,
         ip_bound=bound,
         funding_interval_hours={
-            each.symbol: Decimal(str(hours.get(each.symbol) or _USUAL_HOURS)) for each in listings
+            each.symbol: decimal(str(hours.get(each.symbol) or _USUAL_HOURS)) for each in listings
         },
     )
 
@@ -128,11 +129,7 @@ async def instrument(session: BinanceSession, listing: Listing) -> Instrument:
     answer = await session.rows("fapiPrivateGetLeverageBracket", symbol=listing.symbol)
     found = [row for row in answer if row.get("symbol") == listing.symbol]
     brackets = sorted(found[0]["brackets"], key=lambda row: int(row["bracket"])) if found else []
-    try:
-        tiers = tuple(convert.margin_tier(row) for row in brackets)
-    except (KeyError, ArithmeticError) as error:
-        raise VenueUnreachable(f"Binance answered a bracket we cannot read: {error}") from error
-    return convert.instrument(listing, tiers)
+    return convert.instrument(listing, tuple(convert.margin_tier(row) for row in brackets))
 
 
 async def _permissions(
@@ -157,4 +154,4 @@ async def _fees(session: BinanceSession, listings: Sequence[Listing]) -> Mapping
 
 
 def _bps(rate: object) -> Decimal | None:
-    return None if rate is None else Decimal(str(rate)) * BPS_PER_ONE
+    return None if rate is None else decimal(str(rate)) * BPS_PER_ONE

@@ -147,27 +147,29 @@ class BookConversation(PublicConversation):
         return self._books[symbol].has_waiting
 
     def seed(self, symbol: str, snapshot: frames.DepthSnapshot, received_ns: int) -> bool:
-        """Take a book's snapshot; False = it is too old for the messages, ask again."""
+        """Take a book's snapshot; False = it is too old for the messages, ask again.
+
+        Raises one of MALFORMED for a level that cannot be read; the book is then still wanted.
+        """
         if symbol not in self._without:
             return True
         following = self._books[symbol].seed(snapshot.last_update_id)
         if following is None:
             return False
-        del self._without[symbol]
-        self._collecting.discard(symbol)
         # One book of both: told alone, messages that had to wait would count as late ones.
         last_ms = following[-1].matched_ms if following else snapshot.matched_ms
-        self._seeded.append(
-            BookSnapshot(
-                instrument_id=self.instruments[symbol],
-                bids=_merged(snapshot.bids, [update.bids for update in following]),
-                asks=_merged(snapshot.asks, [update.asks for update in following]),
-                quantity_unit=Decimal(1),
-                sequence=following[-1].final if following else snapshot.last_update_id,
-                event_ns=ns_from_ms(last_ms) or received_ns,
-                received_ns=received_ns,
-            )
+        book = BookSnapshot(
+            instrument_id=self.instruments[symbol],
+            bids=_merged(snapshot.bids, [update.bids for update in following]),
+            asks=_merged(snapshot.asks, [update.asks for update in following]),
+            quantity_unit=Decimal(1),
+            sequence=following[-1].final if following else snapshot.last_update_id,
+            event_ns=ns_from_ms(last_ms) or received_ns,
+            received_ns=received_ns,
         )
+        del self._without[symbol]
+        self._collecting.discard(symbol)
+        self._seeded.append(book)
         return True
 
     def put_off(self, symbol: str, now_ns: int) -> None:

@@ -1,13 +1,13 @@
 """Mark candles by REST: windows of bars, asked for side by side."""
 
 import asyncio
-from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle
 from counterpoise.venues.binance.session import BinanceSession
+from counterpoise.venues.figures import decimal
 
 #: Bars of one answer; up to this many the request weighs 2, and more cost more a bar.
 PAGE_BARS: Final = 499
@@ -71,10 +71,10 @@ async def mark_candles(
         int(row[0]): Candle(
             open_ns=int(row[0]) * NS_PER_MS,
             step_seconds=step_seconds,
-            open=Decimal(row[1]),
-            high=Decimal(row[2]),
-            low=Decimal(row[3]),
-            close=Decimal(row[4]),
+            open=decimal(row[1]),
+            high=decimal(row[2]),
+            low=decimal(row[3]),
+            close=decimal(row[4]),
         )
         for rows in pages
         for row in rows

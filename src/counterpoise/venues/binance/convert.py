@@ -1,12 +1,15 @@
 """Between Binance's words and ours. Its symbols are our ids and its quantities base units."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.instruments import Instrument, InstrumentState, MarginTier
 from counterpoise.domain.orders import FillCause, OrderKind, OrderState, TimeInForce
+from counterpoise.venues import listings
+from counterpoise.venues.figures import decimal
+from counterpoise.venues.listings import Listed, word
 
 #: One contract is one base unit.
 CONTRACT_SIZE: Final = Decimal(1)
@@ -71,9 +74,9 @@ class Listing:
 def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
     """Return a row of exchangeInfo as a listing; None if it is no perpetual margined in `settle`.
 
-    Raises KeyError or decimal.InvalidOperation if a field we need is missing or no number.
+    Raises KeyError, TypeError or ValueError if a field we need is missing or no number.
     """
-    if row.get("contractType") != "PERPETUAL" or row.get("marginAsset") != settle:
+    if word(row, "contractType") != "PERPETUAL" or word(row, "marginAsset") != settle:
         return None
     filters = {str(each["filterType"]): each for each in row["filters"]}
     lot, market = filters["LOT_SIZE"], filters.get("MARKET_LOT_SIZE") or filters["LOT_SIZE"]
@@ -86,12 +89,12 @@ def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
         base=base,
         quote=quote,
         settle=settle,
-        tick_size=Decimal(filters["PRICE_FILTER"]["tickSize"]),
-        lot_size=max(Decimal(lot["stepSize"]), Decimal(market["stepSize"])),
-        quantity_min=max(Decimal(lot["minQty"]), Decimal(market["minQty"])),
-        notional_min=None if notional is None else Decimal(notional["notional"]),
-        limit_quantity_max=Decimal(lot["maxQty"]),
-        market_quantity_max=min(Decimal(lot["maxQty"]), Decimal(market["maxQty"])),
+        tick_size=decimal(filters["PRICE_FILTER"]["tickSize"]),
+        lot_size=max(decimal(lot["stepSize"]), decimal(market["stepSize"])),
+        quantity_min=max(decimal(lot["minQty"]), decimal(market["minQty"])),
+        notional_min=None if notional is None else decimal(notional["notional"]),
+        limit_quantity_max=decimal(lot["maxQty"]),
+        market_quantity_max=min(decimal(lot["maxQty"]), decimal(market["maxQty"])),
         state=_state(row),
     )
 
@@ -114,6 +117,13 @@ def instrument(listing: Listing, tiers: tuple[MarginTier, ...] = ()) -> Instrume
     )
 
 
+def listed(rows: Iterable[Any], settle: str) -> Listed[Listing]:
+    """Return the perpetuals margined in `settle` in exchangeInfo."""
+    return listings.listed(
+        rows, lambda row: listing_from_row(row, settle), lambda row: word(row, "symbol")
+    )
+
+
 def _state(row: Mapping[str, Any]) -> InstrumentState:
     if row.get("status") != "TRADING":
         return InstrumentState.SUSPENDED
@@ -123,13 +133,13 @@ def _state(row: Mapping[str, Any]) -> InstrumentState:
 
 
 def margin_tier(row: Mapping[str, Any]) -> MarginTier:
-    """Return a bracket of leverageBracket. Raises KeyError or decimal.InvalidOperation."""
-    cap = Decimal(str(row["notionalCap"]))
+    """Return a bracket of leverageBracket. Raises KeyError or ValueError."""
+    cap = decimal(str(row["notionalCap"]))
     return MarginTier(
         notional_max=None if cap >= _CAP_NONE else cap,
-        maintenance_margin_fraction=Decimal(str(row["maintMarginRatio"])),
-        initial_margin_fraction=1 / Decimal(str(row["initialLeverage"])),
-        maintenance_margin_deduction=Decimal(str(row.get("cum") or 0)),
+        maintenance_margin_fraction=decimal(str(row["maintMarginRatio"])),
+        initial_margin_fraction=1 / decimal(str(row["initialLeverage"])),
+        maintenance_margin_deduction=decimal(str(row.get("cum") or 0)),
     )
 
 

@@ -15,7 +15,7 @@ from counterpoise.domain.errors import (
     VenueError,
     VenueRejected,
 )
-from counterpoise.venues.outcomes import OutcomeTable, codes
+from counterpoise.venues.outcomes import OutcomeTable, code_of, codes
 
 #: Venue code -> meaning for a request that changes something.
 CODES: Final[Mapping[str, type[VenueError]]] = {
@@ -96,10 +96,8 @@ LISTEN_KEY_GONE: Final = "-1125"
 
 
 def _answer_code(answer: Mapping[str, object]) -> tuple[str | None, str]:
-    code = answer.get("code")
-    if code in {None, "", "200", 200}:
-        return None, ""
-    return str(code), str(answer.get("msg", ""))
+    code = code_of(answer.get("code"), fine="200")
+    return code, "" if code is None else str(answer.get("msg", ""))
 
 
 TABLE: Final = OutcomeTable(

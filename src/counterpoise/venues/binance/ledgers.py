@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Final
 
 import structlog
@@ -16,7 +15,7 @@ from counterpoise.venues.binance import errors, rows
 from counterpoise.venues.binance.frames import IncomeRow, OrderRow, TradeRow
 from counterpoise.venues.binance.reads import PAGE_ROWS, PAGES_MAX, orders_since, read, spans
 from counterpoise.venues.binance.session import BinanceSession
-from counterpoise.venues.figures import ns_from_ms
+from counterpoise.venues.figures import decimal, ns_from_ms
 
 _log = structlog.get_logger(__name__)
 
@@ -142,7 +141,7 @@ async def funding_since(
         FundingPaid(
             instrument_id=row.symbol,
             payment_id=str(row.tran_id),
-            payment=Decimal(row.income),
+            payment=decimal(row.income),
             event_ns=ns_from_ms(row.time),
             received_ns=received_ns,
         )
@@ -165,7 +164,7 @@ async def transfers_since(
     moved = [
         Transferred(
             transfer_id=str(row.tran_id),
-            transfer=Decimal(row.income),
+            transfer=decimal(row.income),
             event_ns=ns_from_ms(row.time),
             received_ns=received_ns,
         )

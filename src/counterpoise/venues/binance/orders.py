@@ -28,6 +28,7 @@ from counterpoise.venues.binance.session import (
 )
 from counterpoise.venues.binance.throttle import WEIGHTS, Allowance
 from counterpoise.venues.session import Row
+from counterpoise.venues.unreadable import adapter
 
 #: How long one request may take before its outcome counts as unknown, ms.
 TIMEOUT_MS: Final = 5_000
@@ -36,6 +37,7 @@ TIMEOUT_MS: Final = 5_000
 DEAD_MAN_SECONDS_MIN: Final = 10
 
 
+@adapter("Binance")
 class BinanceVenue:
     """One USD-M futures account on Binance, margined in `settle`, cross margin, one-way mode."""
 
@@ -319,12 +321,11 @@ class BinanceVenue:
         return listing
 
     async def _load(self) -> dict[str, Listing]:
-        found = await reads.listed_rows(self._opened)
-        listings = reads.listed(found, self._settle)
-        self._opened.load(row for row in found if row.get("symbol") in listings)
+        listed = convert.listed(await reads.listed_rows(self._opened), self._settle)
+        self._opened.load(listed.rows)
         # One that Binance took off its list is still in the account's trades and income.
-        self._listings |= listings
-        return dict(listings)
+        self._listings |= listed.found
+        return listed.found
 
     def _order_request(self, order: JournaledOrder, listing: Listing) -> dict[str, Any]:
         intent = order.intent

@@ -17,10 +17,12 @@ from counterpoise.venues.binance.endpoints import BinanceEndpoints
 from counterpoise.venues.binance.session import BinanceSession
 from counterpoise.venues.binance.snapshots import INTERVAL_HOURS
 from counterpoise.venues.binance.throttle import Allowance
-from counterpoise.venues.figures import ns_from_ms, optional_decimal
+from counterpoise.venues.figures import decimal, ns_from_ms, optional_decimal
 from counterpoise.venues.public_reader import TIMEOUT_MS, PublicReader
+from counterpoise.venues.unreadable import adapter
 
 
+@adapter("Binance")
 class BinancePublic(PublicReader[BinanceSession, Listing]):
     """Binance's USDT-margined perpetuals as anybody may see them."""
 
@@ -57,7 +59,7 @@ class BinancePublic(PublicReader[BinanceSession, Listing]):
         return BinanceSession(self._endpoints, None, Allowance.account_lanes, timeout_ms=TIMEOUT_MS)
 
     async def _listed(self) -> dict[str, Listing]:
-        return reads.listed(await reads.listed_rows(self._opened), self._settle)
+        return convert.listed(await reads.listed_rows(self._opened), self._settle).found
 
     async def _rules(self, listing: Listing) -> Instrument:
         return convert.instrument(listing)
@@ -89,7 +91,7 @@ class BinancePublic(PublicReader[BinanceSession, Listing]):
                 instrument_id=symbol,
                 rate=rate,
                 funding_ns=ns_from_ms(row.get("nextFundingTime")),
-                interval_hours=Decimal(str(hours.get(symbol) or INTERVAL_HOURS)),
+                interval_hours=decimal(str(hours.get(symbol) or INTERVAL_HOURS)),
                 event_ns=event_ns or self._venue_ns(),
                 received_ns=received_ns,
             ),

@@ -1,8 +1,7 @@
 """What Binance says of the account: balance, positions and open orders, by REST."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,10 +14,14 @@ from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import TERMINAL
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
 from counterpoise.ports import Clock
-from counterpoise.venues.binance import errors, rows
-from counterpoise.venues.binance.convert import ORDER_STATES, Listing, listing_from_row
+from counterpoise.venues import plausible
+from counterpoise.venues.binance import convert, errors, rows
+from counterpoise.venues.binance.convert import ORDER_STATES, Listing
 from counterpoise.venues.binance.frames import AccountRow, OrderRow, PositionRow, typed
 from counterpoise.venues.binance.session import BinanceSession
+from counterpoise.venues.figures import decimal
+from counterpoise.venues.listings import Listed, states
+from counterpoise.venues.unreadable import read_or_raise
 
 #: Rows one answer holds at most.
 PAGE_ROWS: Final = 1_000
@@ -76,12 +79,12 @@ async def account(
 
 async def current_balance(session: BinanceSession, settle: str) -> Balance:
     """Return cash and margin of the margin currency. Raises VenueUnreachable if none is told."""
-    answer = await session.row("fapiPrivateV3GetAccount")
-    (found,) = read([answer], AccountRow)
-    try:
+    # The account stream asks it too, which is no port.
+    with read_or_raise("Binance", "the balance"):
+        answer = await session.row("fapiPrivateV3GetAccount")
+        (found,) = read([answer], AccountRow)
         balance = rows.balance(found, settle)
-    except InvalidOperation as error:
-        raise VenueUnreachable("Binance answered a balance without figures") from error
+        plausible.check_answer(balance)
     if balance is None:
         raise VenueUnreachable(f"Binance answered no balance of {settle}")
     return balance
@@ -172,9 +175,12 @@ async def _behind(
 async def instrument_states(
     session: BinanceSession, settle: str, instrument_ids: Sequence[str]
 ) -> dict[str, InstrumentState]:
-    """Return what Binance takes in each now; DELISTED = it is not in the whole list."""
-    found = {name: each.state for name, each in listed(await listed_rows(session), settle).items()}
-    return {i: found.get(i, InstrumentState.DELISTED) for i in instrument_ids}
+    """Return what Binance takes in each now; DELISTED = two whole lists lack it."""
+
+    async def ask() -> Listed[Listing]:
+        return convert.listed(await listed_rows(session), settle)
+
+    return await states("Binance", ask, lambda listing: listing.state, instrument_ids)
 
 
 async def listed_rows(session: BinanceSession) -> list[Any]:
@@ -182,8 +188,10 @@ async def listed_rows(session: BinanceSession) -> list[Any]:
 
     Raises VenueUnreachable for an empty list.
     """
-    answer = await session.row("fapiPublicGetExchangeInfo")
-    session.allow(answer.get("rateLimits"))
+    # The streams ask it too, which are no ports.
+    with read_or_raise("Binance", "its list of contracts"):
+        answer = await session.row("fapiPublicGetExchangeInfo")
+        session.allow(answer.get("rateLimits"))
     found = answer.get("symbols")
     if not isinstance(found, list) or not found:
         raise VenueUnreachable("Binance answered an empty list of contracts")
@@ -200,23 +208,6 @@ async def follow_limits(session: BinanceSession) -> None:
             await asyncio.sleep(LIMITS_RETRY_SECONDS)
         else:
             await asyncio.sleep(LIMITS_SECONDS)
-
-
-def listed(found: Collection[Any], settle: str) -> dict[str, Listing]:
-    """Return the perpetuals of a list of contracts; a row that cannot be read is left out.
-
-    One row Binance is still preparing must not hide the others; asking for this instrument is then
-    refused by name.
-    """
-    listings: dict[str, Listing] = {}
-    for row in found:
-        try:
-            listing = listing_from_row(row, settle)
-        except (KeyError, TypeError, InvalidOperation):
-            continue
-        if listing is not None:
-            listings[listing.symbol] = listing
-    return listings
 
 
 def read(answer: Sequence[Any], kind: type[T]) -> list[T]:
@@ -242,11 +233,8 @@ def _named(found: list[OrderRow], client_order_id: str, clock: Clock) -> OrderUp
 def _positions(found: list[PositionRow], listings: Listings) -> tuple[Position, ...]:
     held: dict[str, Position] = {}
     for row in found:
-        try:
-            if Decimal(row.position_amt) == 0:
-                continue
-        except InvalidOperation as error:
-            raise VenueUnreachable("Binance answered a position without a quantity") from error
+        if decimal(row.position_amt) == 0:
+            continue
         if row.symbol not in listings:
             raise VenueRejected(
                 f"the account holds {row.position_amt} of {row.symbol}, which is no perpetual of"

@@ -14,7 +14,7 @@ from counterpoise.venues.binance.frames import (
     PositionRow,
     TradeRow,
 )
-from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_decimal
+from counterpoise.venues.figures import decimal, ns_from_ms, optional_decimal, positive_decimal
 
 
 def streamed_update(row: OrderEvent, received_ns: int) -> OrderUpdate:
@@ -25,8 +25,8 @@ def streamed_update(row: OrderEvent, received_ns: int) -> OrderUpdate:
         venue_order_id=str(row.order_id),
         instrument_id=row.symbol,
         side=_side(row.side),
-        quantity=Decimal(row.quantity),
-        filled_quantity=Decimal(row.filled),
+        quantity=decimal(row.quantity),
+        filled_quantity=decimal(row.filled),
         price_limit=positive_decimal(row.price) if row.kind == "LIMIT" else None,
         reduce_only=row.reduce_only,
         state=state,
@@ -61,8 +61,8 @@ def streamed_fill(row: OrderEvent, received_ns: int) -> Fill | None:
         venue_order_id=str(row.order_id),
         side=_side(row.side),
         quantity=quantity,
-        price=Decimal(row.last_price),
-        fee=Decimal(row.fee or "0"),
+        price=decimal(row.last_price),
+        fee=decimal(row.fee or "0"),
         fee_currency=row.fee_asset or "",
         liquidity=Liquidity.MAKER if row.maker else Liquidity.TAKER,
         realised_pnl=optional_decimal(row.realised),
@@ -80,7 +80,7 @@ def order_update(row: OrderRow, received_ns: int) -> OrderUpdate:
         venue_order_id=str(row.order_id),
         instrument_id=row.symbol,
         state=state,
-        filled_quantity=Decimal(row.executed_qty),
+        filled_quantity=decimal(row.executed_qty),
         average_price=positive_decimal(row.avg_price),
         source=UpdateSource.REST,
         code=None,
@@ -98,8 +98,8 @@ def open_order(row: OrderRow) -> OpenOrder:
         venue_order_id=str(row.order_id),
         instrument_id=row.symbol,
         side=_side(row.side),
-        quantity=Decimal(row.orig_qty),
-        filled_quantity=Decimal(row.executed_qty),
+        quantity=decimal(row.orig_qty),
+        filled_quantity=decimal(row.executed_qty),
         price_limit=positive_decimal(row.price) if row.type == "LIMIT" else None,
         reduce_only=row.reduce_only,
         state=ORDER_STATES[row.status],
@@ -114,9 +114,9 @@ def fill(row: TradeRow, client_order_id: str | None, received_ns: int) -> Fill:
         client_order_id=client_order_id,
         venue_order_id=str(row.order_id),
         side=_side(row.side),
-        quantity=Decimal(row.qty),
-        price=Decimal(row.price),
-        fee=Decimal(row.commission),
+        quantity=decimal(row.qty),
+        price=decimal(row.price),
+        fee=decimal(row.commission),
         fee_currency=row.commission_asset,
         liquidity=Liquidity.MAKER if row.maker else Liquidity.TAKER,
         realised_pnl=optional_decimal(row.realized_pnl),
@@ -129,12 +129,12 @@ def fill(row: TradeRow, client_order_id: str | None, received_ns: int) -> Fill:
 
 def position(row: PositionRow) -> Position:
     """Return a position by REST."""
-    quantity = Decimal(row.position_amt)
+    quantity = decimal(row.position_amt)
     flat = quantity == 0
     return Position(
         instrument_id=row.symbol,
         quantity=quantity,
-        entry_price=None if flat else Decimal(row.entry_price),
+        entry_price=None if flat else decimal(row.entry_price),
         unrealised_pnl=Decimal(0) if flat else optional_decimal(row.un_realized_profit),
         liquidation_price=None if flat else positive_decimal(row.liquidation_price),
         event_ns=ns_from_ms(row.update_time),
@@ -146,12 +146,12 @@ def position(row: PositionRow) -> Position:
 
 def changed_position(row: PositionChange, changed_ms: int) -> Position:
     """Return a position by stream."""
-    quantity = Decimal(row.quantity)
+    quantity = decimal(row.quantity)
     flat = quantity == 0
     return Position(
         instrument_id=row.symbol,
         quantity=quantity,
-        entry_price=None if flat else Decimal(row.entry),
+        entry_price=None if flat else decimal(row.entry),
         unrealised_pnl=Decimal(0) if flat else optional_decimal(row.unrealised),
         event_ns=ns_from_ms(changed_ms),
     )
@@ -166,8 +166,8 @@ def balance(account: AccountRow, currency: str) -> Balance | None:
         if row.asset == currency:
             return Balance(
                 currency=currency,
-                wallet_balance=Decimal(row.wallet_balance),
-                equity=Decimal(row.margin_balance),
+                wallet_balance=decimal(row.wallet_balance),
+                equity=decimal(row.margin_balance),
                 available_margin=optional_decimal(row.available_balance),
                 initial_margin=optional_decimal(row.initial_margin),
                 maintenance_margin=optional_decimal(row.maint_margin),

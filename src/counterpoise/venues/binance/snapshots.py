@@ -8,12 +8,13 @@ from typing import Final
 import msgspec
 import structlog
 
-from counterpoise.domain.errors import VenueError, VenueUnreachable
+from counterpoise.domain.errors import VenueError
 from counterpoise.ports import Clock
 from counterpoise.venues import capture
 from counterpoise.venues.binance.books import BookConversation
 from counterpoise.venues.binance.frames import DepthSnapshot
 from counterpoise.venues.binance.session import BinanceSession
+from counterpoise.venues.unreadable import read_or_raise
 
 _log = structlog.get_logger(__name__)
 
@@ -92,10 +93,12 @@ class SnapshotDesk:
         for _ in range(TRIES):
             try:
                 snapshot = await self._ask(symbol)
+                with read_or_raise("Binance", f"the book of {symbol}"):
+                    seeded = conversation.seed(symbol, snapshot, self._clock.now_ns())
             except VenueError as error:
                 _log.warning("book.not_had", symbol=symbol, error=str(error))
                 break
-            if conversation.seed(symbol, snapshot, self._clock.now_ns()):
+            if seeded:
                 return
         conversation.put_off(symbol, self._clock.now_ns())
 
@@ -107,10 +110,8 @@ class SnapshotDesk:
             )
         if self._tap is not None:
             self._tap(self._captured(symbol, answer))
-        try:
+        with read_or_raise("Binance", f"the book of {symbol}"):
             return msgspec.convert(answer, DepthSnapshot)
-        except msgspec.ValidationError as error:
-            raise VenueUnreachable(f"Binance answered a book we cannot read: {error}") from error
 
     def _captured(self, symbol: str, answer: object) -> capture.CapturedFrame:
         # ccxt leaves the figures of an answer as the text they were.

@@ -5,7 +5,6 @@ The order a stop makes bears the stop's client id (USD-M "New Algo Order", "ALGO
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.account import WaitingTrigger
@@ -101,7 +100,7 @@ async def find(
             return made
         # Forgotten, so it is over; what it filled stands in the stop.
         state = OrderState.CANCELED
-    filled = Decimal(row.actual_qty or "0")
+    filled = figures.decimal(row.actual_qty or "0")
     return OrderUpdate(
         client_order_id=client_order_id,
         venue_order_id=str(row.algo_id),
@@ -128,7 +127,7 @@ async def waiting(session: BinanceSession) -> tuple[WaitingTrigger, ...]:
             instrument_id=row.symbol,
             side=Side(row.side.lower()),
             quantity=figures.positive_decimal(row.quantity),
-            trigger_price=Decimal(row.trigger_price),
+            trigger_price=figures.decimal(row.trigger_price),
             # One that closes the whole position says so instead.
             reduce_only=row.reduce_only or row.close_position,
         )

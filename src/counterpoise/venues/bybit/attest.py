@@ -14,7 +14,7 @@ from counterpoise.ports import Clock
 from counterpoise.venues.bybit import errors
 from counterpoise.venues.bybit.convert import CATEGORY, Listing
 from counterpoise.venues.bybit.session import BybitSession
-from counterpoise.venues.figures import optional_decimal, positive_decimal
+from counterpoise.venues.figures import decimal, optional_decimal, positive_decimal
 
 #: `marginMode` in which all positions share the account's margin.
 CROSS: Final = "REGULAR_MARGIN"
@@ -158,17 +158,17 @@ def margin_tiers(found: Sequence[Mapping[str, Any]]) -> tuple[MarginTier, ...]:
     100 in hundredths.
     """
     return tuple(
-        _tier(row) for row in sorted(found, key=lambda row: Decimal(row["riskLimitValue"]))
+        _tier(row) for row in sorted(found, key=lambda row: decimal(row["riskLimitValue"]))
     )
 
 
 def _tier(row: Mapping[str, Any]) -> MarginTier:
-    maintenance, initial = Decimal(row["maintenanceMargin"]), Decimal(row["initialMargin"])
+    maintenance, initial = decimal(row["maintenanceMargin"]), decimal(row["initialMargin"])
     leverage = optional_decimal(str(row.get("maxLeverage") or ""))
     if leverage and initial * leverage > 10:
         maintenance, initial = maintenance / 100, initial / 100
     return MarginTier(
-        notional_max=Decimal(row["riskLimitValue"]),
+        notional_max=decimal(row["riskLimitValue"]),
         maintenance_margin_fraction=maintenance,
         initial_margin_fraction=initial,
         maintenance_margin_deduction=optional_decimal(row.get("mmDeduction")) or Decimal(0),

@@ -3,14 +3,16 @@
 Linear contracts are counted in base units, and their symbols are our ids.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import FillCause, OrderKind, OrderState, Side, TimeInForce
-from counterpoise.venues.figures import positive_decimal
+from counterpoise.venues import listings
+from counterpoise.venues.figures import decimal, positive_decimal
+from counterpoise.venues.listings import Listed, word
 
 #: The product this adapter trades.
 CATEGORY: Final = "linear"
@@ -101,9 +103,9 @@ class Listing:
 def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
     """Return a row of instruments-info; None if it is no linear perpetual of `settle`.
 
-    Raises KeyError or decimal.InvalidOperation if a field we need is missing or no number.
+    Raises KeyError, TypeError or ValueError if a field we need is missing or no number.
     """
-    if row.get("contractType") != "LinearPerpetual" or row.get("settleCoin") != settle:
+    if word(row, "contractType") != "LinearPerpetual" or word(row, "settleCoin") != settle:
         return None
     lots, prices = row["lotSizeFilter"], row["priceFilter"]
     limit_max = positive_decimal(lots.get("maxOrderQty"))
@@ -112,14 +114,21 @@ def listing_from_row(row: Mapping[str, Any], settle: str) -> Listing | None:
         base=str(row["symbol"]).removesuffix(str(row["quoteCoin"])),
         quote=str(row["quoteCoin"]),
         settle=settle,
-        tick_size=Decimal(prices["tickSize"]),
-        lot_size=Decimal(lots["qtyStep"]),
-        quantity_min=Decimal(lots["minOrderQty"]),
+        tick_size=decimal(prices["tickSize"]),
+        lot_size=decimal(lots["qtyStep"]),
+        quantity_min=decimal(lots["minOrderQty"]),
         notional_min=positive_decimal(lots.get("minNotionalValue")),
         limit_quantity_max=limit_max,
         market_quantity_max=positive_decimal(lots.get("maxMktOrderQty")) or limit_max,
         state=_state(row),
         funding_interval_hours=_hours(row.get("fundingInterval")),
+    )
+
+
+def listed(rows: Iterable[Any], settle: str) -> Listed[Listing]:
+    """Return the linear perpetuals of `settle` in instruments-info."""
+    return listings.listed(
+        rows, lambda row: listing_from_row(row, settle), lambda row: word(row, "symbol")
     )
 
 
@@ -147,7 +156,7 @@ def side_name(side: Side) -> str:
 
 def _hours(minutes: object) -> Decimal | None:
     # instruments-info counts it in minutes.
-    return Decimal(str(minutes)) / 60 if minutes else None
+    return decimal(str(minutes)) / 60 if minutes else None
 
 
 def fill_cause(exec_type: str, create_type: str) -> FillCause:

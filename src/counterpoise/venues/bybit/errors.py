@@ -16,7 +16,7 @@ from counterpoise.domain.errors import (
     VenueRejected,
     VenueUnreachable,
 )
-from counterpoise.venues.outcomes import OutcomeTable, codes
+from counterpoise.venues.outcomes import OutcomeTable, code_of, codes
 
 #: The stamp lies outside the window: this machine's clock, or the request was too long on its way.
 OUT_OF_TIME: Final = "10002"
@@ -94,10 +94,8 @@ PARAMETER: Final = "10001"
 
 
 def _answer_code(answer: Mapping[str, object]) -> tuple[str | None, str]:
-    code = answer.get("retCode")
-    if code in {None, "", "0", 0}:
-        return None, ""
-    return str(code), str(answer.get("retMsg", ""))
+    code = code_of(answer.get("retCode"), fine="0")
+    return code, "" if code is None else str(answer.get("retMsg", ""))
 
 
 TABLE: Final = OutcomeTable(

@@ -29,11 +29,13 @@ from counterpoise.venues.order_entry import (
     quantity_on_grid,
 )
 from counterpoise.venues.session import Row
+from counterpoise.venues.unreadable import adapter
 
 #: How long one request may take before its outcome counts as unknown, ms.
 TIMEOUT_MS: Final = 5_000
 
 
+@adapter("Bybit")
 class BybitVenue:
     """A unified account on Bybit: linear perpetuals of `settle`, cross margin, one-way mode."""
 

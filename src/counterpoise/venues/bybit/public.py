@@ -14,11 +14,13 @@ from counterpoise.venues.bybit.endpoints import BybitEndpoints
 from counterpoise.venues.bybit.session import BybitSession
 from counterpoise.venues.figures import ns_from_ms, optional_decimal
 from counterpoise.venues.public_reader import TIMEOUT_MS, PublicReader
+from counterpoise.venues.unreadable import adapter
 
 #: Where a ticker does not say how often funding is charged.
 _USUAL_HOURS: Final = Decimal(8)
 
 
+@adapter("Bybit")
 class BybitPublic(PublicReader[BybitSession, Listing]):
     """Bybit's linear perpetuals as anybody may see them."""
 

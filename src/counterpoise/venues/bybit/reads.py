@@ -1,8 +1,8 @@
 """What Bybit says of the account: balance, positions, orders and executions, by REST."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,8 +14,9 @@ from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import TERMINAL, Fill
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR
 from counterpoise.ports import Clock
+from counterpoise.venues import plausible
 from counterpoise.venues.bybit import convert, errors, rows
-from counterpoise.venues.bybit.convert import CATEGORY, Listing, listing_from_row
+from counterpoise.venues.bybit.convert import CATEGORY, Listing
 from counterpoise.venues.bybit.frames import (
     ExecutionRow,
     MovementRow,
@@ -25,7 +26,9 @@ from counterpoise.venues.bybit.frames import (
     typed,
 )
 from counterpoise.venues.bybit.session import BybitSession
-from counterpoise.venues.figures import ns_from_ms
+from counterpoise.venues.figures import decimal, ns_from_ms
+from counterpoise.venues.listings import Listed, not_foreign, states
+from counterpoise.venues.unreadable import read_or_raise
 
 #: Rows of one answer.
 ORDERS_MAX: Final = 50
@@ -91,12 +94,16 @@ async def current_balance(
     session: BybitSession, settle: str, clock: Clock, *, offset_ns: int = 0
 ) -> Balance:
     """Return cash and margin of the settlement currency; none of it is 0."""
-    wallet = await session.read("privateGetV5AccountWalletBalance", accountType="UNIFIED")
-    wallets = read(wallet.rows, WalletRow)
-    if not wallets:
-        raise VenueUnreachable("Bybit answered no wallet")
-    event_ns = wallet.event_ns or clock.now_ns() + offset_ns
-    return rows.balance(wallets[0], settle, event_ns) or _no_balance(settle, event_ns)
+    # The account stream asks it too, which is no port.
+    with read_or_raise("Bybit", "the balance"):
+        wallet = await session.read("privateGetV5AccountWalletBalance", accountType="UNIFIED")
+        wallets = read(wallet.rows, WalletRow)
+        if not wallets:
+            raise VenueUnreachable("Bybit answered no wallet")
+        event_ns = wallet.event_ns or clock.now_ns() + offset_ns
+        found = rows.balance(wallets[0], settle, event_ns) or _no_balance(settle, event_ns)
+        plausible.check_answer(found)
+        return found
 
 
 async def find_order(
@@ -141,6 +148,10 @@ async def fills_since(
     """Return executions since then, oldest first; at most those of the last ninety days."""
     now_ns = clock.now_ns()
     since_ns = max(since_ns, now_ns - EXECUTIONS_NS)
+
+    def is_ours(symbol: str) -> bool:
+        return symbol.endswith(settle)
+
     found: dict[tuple[str, str], Fill] = {}
     async for row in session.past(
         "privateGetV5ExecutionList",
@@ -149,8 +160,8 @@ async def fills_since(
         category=CATEGORY,
         limit=EXECUTIONS_MAX,
     ):
-        for each in read([row], ExecutionRow):
-            if each.exec_type in convert.TRADES and each.symbol.endswith(settle):
+        for each in read(not_foreign([row], "symbol", is_ours), ExecutionRow):
+            if each.exec_type in convert.TRADES and is_ours(each.symbol):
                 fill = rows.fill(each, settle, now_ns)
                 found[fill.instrument_id, fill.fill_id] = fill
     kept = (fill for fill in found.values() if fill.event_ns >= since_ns)
@@ -166,7 +177,7 @@ async def funding_since(
         FundingPaid(
             instrument_id=row.symbol,
             payment_id=row.id,
-            payment=Decimal(row.change),
+            payment=decimal(row.change),
             event_ns=ns_from_ms(row.transaction_time),
             received_ns=received_ns,
         )
@@ -188,7 +199,7 @@ async def transfers_since(
     moved = [
         Transferred(
             transfer_id=row.id,
-            transfer=Decimal(row.change),
+            transfer=decimal(row.change),
             event_ns=ns_from_ms(row.transaction_time),
             received_ns=received_ns,
         )
@@ -200,55 +211,58 @@ async def transfers_since(
 
 async def listings(session: BybitSession, settle: str) -> dict[str, Listing]:
     """Return the perpetuals Bybit lists now, by symbol."""
-    found: dict[str, Listing] = {}
-    for status in ({}, {"status": "PreLaunch"}):
-        listed = await session.pages(
-            "publicGetV5MarketInstrumentsInfo", category=CATEGORY, limit=LISTINGS_MAX, **status
-        )
-        found.update(_listed(listed, settle))
-    return found
+    return (await _listed(session, settle)).found
 
 
 async def listing(session: BybitSession, settle: str, symbol: str) -> Listing | None:
-    """Return one perpetual whatever its state, None if Bybit knows none of that name."""
+    """Return one perpetual whatever its state, None if Bybit tells of none of that name."""
+    return (await _listed_by_name(session, settle, symbol)).found.get(symbol)
+
+
+async def _listed(session: BybitSession, settle: str) -> Listed[Listing]:
+    found: list[Any] = []
+    for status in ({}, {"status": "PreLaunch"}):
+        found += await session.pages(
+            "publicGetV5MarketInstrumentsInfo", category=CATEGORY, limit=LISTINGS_MAX, **status
+        )
+    return convert.listed(found, settle)
+
+
+async def _listed_by_name(session: BybitSession, settle: str, symbol: str) -> Listed[Listing]:
+    rows: list[Any] = []
     try:
         answer = await session.read(
             "publicGetV5MarketInstrumentsInfo", category=CATEGORY, symbol=symbol
         )
+        rows = answer.rows
     except VenueRejected as error:
-        if error.code == errors.PARAMETER:
-            return None
-        raise
-    return _listed(answer.rows, settle).get(symbol)
+        if error.code != errors.PARAMETER:
+            raise
+    return convert.listed(rows, settle)
 
 
 async def instrument_states(
     session: BybitSession, settle: str, instrument_ids: Sequence[str]
 ) -> dict[str, InstrumentState]:
-    """Return what Bybit takes in each instrument now; DELISTED = it knows none of that name."""
-    found = await listings(session, settle)
-    if not found:
+    """Return what Bybit takes in each instrument now.
+
+    The list has only what trades: one it lacks is asked for by name, which is the second answer
+    that has to lack it before it is DELISTED.
+    """
+    whole = await _listed(session, settle)
+    if not whole.found:
         raise VenueUnreachable("Bybit answered an empty list of perpetuals")
-    states: dict[str, InstrumentState] = {}
+    found: dict[str, InstrumentState] = {}
     for symbol in instrument_ids:
-        # The list has only what trades: one that was closed has to be asked for by name.
-        known = found.get(symbol) or await listing(session, settle, symbol)
-        states[symbol] = InstrumentState.DELISTED if known is None else known.state
-    return states
+        answers = iter([whole])
 
+        async def ask(
+            symbol: str = symbol, answers: Iterator[Listed[Listing]] = answers
+        ) -> Listed[Listing]:
+            return next(answers, None) or await _listed_by_name(session, settle, symbol)
 
-def _listed(found: Sequence[Any], settle: str) -> dict[str, Listing]:
-    by_symbol: dict[str, Listing] = {}
-    for row in found:
-        try:
-            known = listing_from_row(row, settle)
-        except (KeyError, TypeError, InvalidOperation):
-            # One row Bybit is still preparing must not hide the others; asking for this
-            # instrument is then refused by name.
-            continue
-        if known is not None:
-            by_symbol[known.instrument_id] = known
-    return by_symbol
+        found |= await states("Bybit", ask, lambda known: known.state, [symbol])
+    return found
 
 
 async def _movements(
@@ -306,7 +320,7 @@ def read(answer: Sequence[Any], kind: type[T]) -> list[T]:
 
 def _refuse_foreign(found: Sequence[PositionRow]) -> None:
     for row in found:
-        if Decimal(row.size or "0"):
+        if decimal(row.size or "0"):
             raise VenueRejected(
                 f"the account holds {row.size} of {row.symbol}, which is no linear perpetual of"
                 " its settlement currency; close it or move it to another account",
@@ -317,7 +331,7 @@ def _refuse_foreign(found: Sequence[PositionRow]) -> None:
 def _positions(found: Sequence[PositionRow]) -> tuple[Position, ...]:
     held: dict[str, Position] = {}
     for row in found:
-        if not Decimal(row.size or "0"):
+        if not decimal(row.size or "0"):
             continue
         if row.symbol in held:
             raise VenueRejected(
@@ -328,10 +342,11 @@ def _positions(found: Sequence[PositionRow]) -> tuple[Position, ...]:
 
 
 def _open_orders(found: Sequence[OrderRow]) -> tuple[OpenOrder, ...]:
+    # A state that nobody documented is a KeyError: the order may still fill.
     open_ones = {
         row.order_id: rows.open_order(row)
         for row in found
-        if row.order_status in convert.ORDER_STATES
+        if row.order_status not in convert.WAITING
         and convert.ORDER_STATES[row.order_status] not in TERMINAL
     }
     return tuple(open_ones[key] for key in sorted(open_ones))

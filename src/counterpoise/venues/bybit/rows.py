@@ -7,7 +7,7 @@ from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import TERMINAL, Fill, Liquidity, OrderState
 from counterpoise.venues.bybit.convert import NO_REASONS, ORDER_STATES, SIDES, fill_cause
 from counterpoise.venues.bybit.frames import ExecutionRow, OrderRow, PositionRow, WalletRow
-from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_decimal
+from counterpoise.venues.figures import decimal, ns_from_ms, optional_decimal, positive_decimal
 
 
 def order_update(row: OrderRow, source: UpdateSource, received_ns: int) -> OrderUpdate:
@@ -40,8 +40,8 @@ def open_order(row: OrderRow) -> OpenOrder:
         venue_order_id=row.order_id,
         instrument_id=row.symbol,
         side=SIDES[row.side],
-        quantity=Decimal(row.quantity),
-        filled_quantity=Decimal(row.filled or "0"),
+        quantity=decimal(row.quantity),
+        filled_quantity=decimal(row.filled or "0"),
         price_limit=None if row.order_type == "Market" else positive_decimal(row.price),
         reduce_only=row.reduce_only,
         state=ORDER_STATES[row.order_status],
@@ -56,9 +56,9 @@ def fill(row: ExecutionRow, settle: str, received_ns: int) -> Fill:
         client_order_id=row.order_link_id or None,
         venue_order_id=row.order_id,
         side=SIDES[row.side],
-        quantity=Decimal(row.quantity),
-        price=Decimal(row.exec_price),
-        fee=Decimal(row.exec_fee or "0"),
+        quantity=decimal(row.quantity),
+        price=decimal(row.exec_price),
+        fee=decimal(row.exec_fee or "0"),
         fee_currency=row.fee_currency or settle,
         liquidity=_liquidity(row),
         realised_pnl=optional_decimal(row.exec_pnl),
@@ -70,7 +70,7 @@ def fill(row: ExecutionRow, settle: str, received_ns: int) -> Fill:
 
 def position(row: PositionRow) -> Position:
     """Return a position; `size` 0 or "" = flat."""
-    size = Decimal(row.size or "0")
+    size = decimal(row.size or "0")
     if not size:
         return Position(
             instrument_id=row.symbol,
@@ -83,7 +83,7 @@ def position(row: PositionRow) -> Position:
     return Position(
         instrument_id=row.symbol,
         quantity=size * SIDES[row.side].sign,
-        entry_price=Decimal(row.avg_price or row.entry_price),
+        entry_price=decimal(row.avg_price or row.entry_price),
         unrealised_pnl=optional_decimal(row.unrealised_pnl),
         # "" where it lies beyond every price; an estimate in cross margin.
         liquidation_price=positive_decimal(row.liq_price),
@@ -102,8 +102,8 @@ def balance(row: WalletRow, currency: str, event_ns: int) -> Balance | None:
         if part.currency == currency:
             return Balance(
                 currency=currency,
-                wallet_balance=Decimal(part.wallet_balance),
-                equity=Decimal(part.equity),
+                wallet_balance=decimal(part.wallet_balance),
+                equity=decimal(part.equity),
                 available_margin=optional_decimal(row.total_available_balance),
                 initial_margin=optional_decimal(row.total_initial_margin),
                 maintenance_margin=optional_decimal(row.total_maintenance_margin),

@@ -66,8 +66,9 @@ async def waiting(session: BybitSession, settle: str) -> tuple[WaitingTrigger, .
     listed = await reads.open_rows(session, settle, order_filter="StopOrder")
     found: list[WaitingTrigger] = []
     for row in listed:
-        trigger_price = positive_decimal(row.trigger_price)
-        if row.order_status not in convert.WAITING or trigger_price is None:
+        if row.order_status not in convert.WAITING:
+            # One that acted stands among the orders; a state that nobody documented is a KeyError.
+            _ = convert.ORDER_STATES[row.order_status]
             continue
         found.append(
             WaitingTrigger(
@@ -77,7 +78,7 @@ async def waiting(session: BybitSession, settle: str) -> tuple[WaitingTrigger, .
                 side=convert.SIDES[row.side],
                 # 0 = all there is to close then.
                 quantity=positive_decimal(row.quantity),
-                trigger_price=trigger_price,
+                trigger_price=positive_decimal(row.trigger_price),
                 reduce_only=row.reduce_only,
             )
         )

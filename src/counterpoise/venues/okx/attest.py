@@ -10,7 +10,7 @@ from counterpoise.domain.errors import VenueError, VenueUnreachable
 from counterpoise.domain.instruments import Instrument, MarginTier
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
-from counterpoise.venues.figures import ns_from_ms, optional_decimal
+from counterpoise.venues.figures import decimal, ns_from_ms, optional_decimal
 from counterpoise.venues.okx.convert import (
     Contract,
     base_from_contracts,
@@ -56,7 +56,7 @@ async def attest(session: OkxSession, contracts: Sequence[Contract], clock: Cloc
     hours = [await _funding_hours(session, each) for each in contracts]
     bounds = [await _tier_quantities(session, each) for each in contracts]
     isolated = any(
-        row.get("mgnMode") == "isolated" and Decimal(row.get("pos") or "0") != 0
+        row.get("mgnMode") == "isolated" and decimal(row.get("pos") or "0") != 0
         for row in positions
     )
     names = [contract.instrument_id for contract in contracts]
@@ -128,8 +128,8 @@ def margin_tiers(
     return tuple(
         MarginTier(
             notional_max=_notional(optional_decimal(row.get("maxSz")), contract_size, mark),
-            maintenance_margin_fraction=Decimal(row["mmr"]),
-            initial_margin_fraction=Decimal(row["imr"]),
+            maintenance_margin_fraction=decimal(row["mmr"]),
+            initial_margin_fraction=decimal(row["imr"]),
         )
         for row in _by_tier(tier_rows)
     )

@@ -1,12 +1,12 @@
 """Mark candles by REST: windows of a hundred bars, asked for side by side."""
 
 import asyncio
-from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Candle
+from counterpoise.venues.figures import decimal
 from counterpoise.venues.okx.session import OkxSession
 
 #: Bars one answer holds.
@@ -104,9 +104,9 @@ def _complete(
         bars[open_ms] = Candle(
             open_ns=open_ms * NS_PER_MS,
             step_seconds=step_seconds,
-            open=Decimal(row[1]),
-            high=Decimal(row[2]),
-            low=Decimal(row[3]),
-            close=Decimal(row[4]),
+            open=decimal(row[1]),
+            high=decimal(row[2]),
+            low=decimal(row[3]),
+            close=decimal(row[4]),
         )
     return tuple(bars[open_ms] for open_ms in sorted(bars))

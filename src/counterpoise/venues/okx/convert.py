@@ -3,7 +3,7 @@
 Contracts exist in this package only. Linear swaps: base units = contracts x ctVal x ctMult.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -20,8 +20,9 @@ from counterpoise.domain.orders import (
 )
 from counterpoise.domain.rounding import quantize_toward_zero
 from counterpoise.domain.units import BPS_PER_ONE
-from counterpoise.venues import figures
-from counterpoise.venues.figures import optional_decimal
+from counterpoise.venues import figures, listings
+from counterpoise.venues.figures import decimal, optional_decimal
+from counterpoise.venues.listings import Listed, word
 
 ORDER_STATES: Final[Mapping[str, OrderState]] = {
     "live": OrderState.ACCEPTED,
@@ -97,13 +98,13 @@ class Contract:
 def contract_from_row(row: Mapping[str, Any], settle: str) -> Contract | None:
     """Return a row of public/instruments as a contract; None if it is no linear swap of `settle`.
 
-    Raises KeyError or decimal.InvalidOperation if a field we need is missing or no number.
+    Raises KeyError or ValueError if a field we need is missing or no number.
     """
-    if row.get("ctType") != "linear" or row.get("settleCcy") != settle:
+    if word(row, "ctType") != "linear" or word(row, "settleCcy") != settle:
         return None
     family = str(row.get("instFamily") or row["uly"])
     base, _, quote = family.partition("-")
-    multiplier = Decimal(str(row.get("ctMult") or "1"))
+    multiplier = decimal(str(row.get("ctMult") or "1"))
     return Contract(
         instrument_id=base + quote,
         inst_id=str(row["instId"]),
@@ -111,14 +112,24 @@ def contract_from_row(row: Mapping[str, Any], settle: str) -> Contract | None:
         base=base,
         quote=quote,
         settle=settle,
-        contract_size=Decimal(row["ctVal"]) * multiplier,
-        lot_contracts=Decimal(row["lotSz"]),
-        contracts_min=Decimal(row["minSz"]),
-        tick_size=Decimal(row["tickSz"]),
+        contract_size=decimal(row["ctVal"]) * multiplier,
+        lot_contracts=decimal(row["lotSz"]),
+        contracts_min=decimal(row["minSz"]),
+        tick_size=decimal(row["tickSz"]),
         limit_contracts_max=optional_decimal(row.get("maxLmtSz")),
         market_contracts_max=optional_decimal(row.get("maxMktSz")),
         state=_state(row),
     )
+
+
+def instrument_id_of(row: Mapping[str, Any]) -> str:
+    """Return whose a row is: "BTCUSDT" for "BTC-USDT-SWAP". Raises KeyError or ValueError."""
+    return word(row, "instId").removesuffix("-SWAP").replace("-", "")
+
+
+def listed(rows: Iterable[Any], settle: str) -> Listed[Contract]:
+    """Return the linear swaps of `settle` in public/instruments."""
+    return listings.listed(rows, lambda row: contract_from_row(row, settle), instrument_id_of)
 
 
 def _state(row: Mapping[str, Any]) -> InstrumentState:

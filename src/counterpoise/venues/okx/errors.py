@@ -14,7 +14,7 @@ from counterpoise.domain.errors import (
     VenueError,
     VenueRejected,
 )
-from counterpoise.venues.outcomes import OutcomeTable, codes
+from counterpoise.venues.outcomes import OutcomeTable, code_of, codes
 
 #: The stamp of a request is over 30 s off OKX's clock; it looked at nothing else.
 STAMP_REFUSED: Final = "50102"
@@ -117,12 +117,11 @@ TOO_FREQUENT: Final = frozenset({"50011", "50061"})
 def _answer_code(answer: Mapping[str, object]) -> tuple[str | None, str]:
     rows = answer.get("data")
     for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and row.get("sCode") not in {None, "", "0"}:
-            return str(row["sCode"]), str(row.get("sMsg", ""))
-    code = answer.get("code")
-    if code in {None, "", "0"}:
-        return None, ""
-    return str(code), str(answer.get("msg", ""))
+        code = code_of(row.get("sCode"), fine="0") if isinstance(row, dict) else None
+        if code is not None:
+            return code, str(row.get("sMsg", ""))
+    code = code_of(answer.get("code"), fine="0")
+    return code, "" if code is None else str(answer.get("msg", ""))
 
 
 TABLE: Final = OutcomeTable(

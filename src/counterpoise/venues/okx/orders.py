@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, NoReturn
 
 from counterpoise.domain.account import AccountSnapshot, Attestation, WaitingTrigger
@@ -23,11 +23,13 @@ from counterpoise.venues.okx import attest, candles, convert, errors, reads, tri
 from counterpoise.venues.okx.convert import Contract
 from counterpoise.venues.okx.endpoints import OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.session import DEADLINE_FIELD, STAMP_VALID_NS, OkxSession, Row
+from counterpoise.venues.unreadable import adapter
 
 #: How long one request may take before its outcome counts as unknown, ms.
 TIMEOUT_MS: Final = 5_000
 
 
+@adapter("OKX")
 class OkxVenue:
     """One account on OKX, swaps margined in `settle`, cross margin, net mode."""
 
@@ -291,23 +293,13 @@ class OkxVenue:
         return contract
 
     async def _load_contracts(self) -> dict[str, Contract]:
-        answer: list[Row] = await self._opened.read("publicGetPublicInstruments", instType="SWAP")
-        found: list[tuple[Row, Contract]] = []
-        for row in answer:
-            try:
-                contract = convert.contract_from_row(row, self._settle)
-            except (KeyError, InvalidOperation):
-                # One row OKX is still preparing must not hide the others; asking for this
-                # instrument is then refused by name.
-                continue
-            if contract is not None:
-                found.append((row, contract))
-        self._opened.load([row for row, _ in found])
-        listed = {contract.instrument_id: contract for _, contract in found}
+        answer = await self._opened.read("publicGetPublicInstruments", instType="SWAP")
+        listed = convert.listed(answer, self._settle)
+        self._opened.load(listed.rows)
         # One that OKX took off its list is still in the account's fills and bills.
-        self._contracts |= listed
-        self._by_inst_id |= {contract.inst_id: contract for contract in listed.values()}
-        return listed
+        self._contracts |= listed.found
+        self._by_inst_id |= {contract.inst_id: contract for contract in listed.found.values()}
+        return listed.found
 
     def _order_request(self, order: JournaledOrder, contract: Contract) -> dict[str, Any]:
         intent = order.intent

@@ -1,7 +1,7 @@
 """What OKX tells without a key, by REST; implements `ports.PublicVenue`."""
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import ClassVar
 
 from counterpoise.domain.errors import VenueUnreachable
@@ -16,8 +16,10 @@ from counterpoise.venues.okx.endpoints import OkxEndpoints
 from counterpoise.venues.okx.market_stream import FUNDING_HOURS
 from counterpoise.venues.okx.session import OkxSession
 from counterpoise.venues.public_reader import TIMEOUT_MS, PublicReader
+from counterpoise.venues.unreadable import adapter
 
 
+@adapter("OKX")
 class OkxPublic(PublicReader[OkxSession, Contract]):
     """OKX's linear swaps as anybody may see them."""
 
@@ -53,16 +55,8 @@ class OkxPublic(PublicReader[OkxSession, Contract]):
         return OkxSession(self._endpoints, None, timeout_ms=TIMEOUT_MS)
 
     async def _listed(self) -> dict[str, Contract]:
-        found: dict[str, Contract] = {}
-        for row in await self._opened.read("publicGetPublicInstruments", instType="SWAP"):
-            try:
-                contract = convert.contract_from_row(row, self._settle)
-            except (KeyError, InvalidOperation):
-                # One row OKX is still preparing must not hide the others.
-                continue
-            if contract is not None:
-                found[contract.instrument_id] = contract
-        return found
+        answer = await self._opened.read("publicGetPublicInstruments", instType="SWAP")
+        return convert.listed(answer, self._settle).found
 
     async def _rules(self, listing: Contract) -> Instrument:
         return await attest.instrument(self._opened, listing)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,13 +14,13 @@ from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_MS
 from counterpoise.ports import Clock
-from counterpoise.venues.figures import ns_from_ms
-from counterpoise.venues.okx import errors, rows
+from counterpoise.venues.figures import decimal, ns_from_ms
+from counterpoise.venues.listings import Listed, not_foreign, states
+from counterpoise.venues.okx import convert, errors, rows
 from counterpoise.venues.okx.convert import (
     LIQUIDITIES,
     ORDER_STATES,
     Contract,
-    contract_from_row,
 )
 from counterpoise.venues.okx.frames import (
     BalanceRow,
@@ -153,7 +153,7 @@ async def fills_since(
         sources.append("privateGetTradeFillsHistory")
     found: dict[str, FillRow] = {}
     for method in sources:
-        for row in await _fill_pages(session, method, since_ns):
+        for row in await _fill_pages(session, by_inst_id, method, since_ns):
             found[row.bill_id] = row
     await _name_after_stops(session, by_inst_id, found.values())
     received_ns = clock.now_ns()
@@ -190,11 +190,11 @@ async def funding_since(
         FundingPaid(
             instrument_id=by_inst_id[row.inst_id].instrument_id,
             payment_id=row.bill_id,
-            payment=Decimal(row.bal_chg),
+            payment=decimal(row.bal_chg),
             event_ns=ns_from_ms(row.ts),
             received_ns=received_ns,
         )
-        for row in _read(answer, BillRow)
+        for row in _read(not_foreign(answer, "instId", by_inst_id.__contains__), BillRow)
         if row.inst_id in by_inst_id
     ]
     return tuple(sorted(paid, key=lambda payment: (payment.event_ns, payment.payment_id)))
@@ -216,7 +216,7 @@ async def transfers_since(
     moved = [
         Transferred(
             transfer_id=row.bill_id,
-            transfer=Decimal(row.bal_chg),
+            transfer=decimal(row.bal_chg),
             event_ns=ns_from_ms(row.ts),
             received_ns=received_ns,
         )
@@ -229,24 +229,23 @@ async def transfers_since(
 async def instrument_states(
     session: OkxSession, settle: str, instrument_ids: Sequence[str]
 ) -> dict[str, InstrumentState]:
-    """Return what OKX takes in each instrument now; DELISTED = it is not in the whole list."""
-    answer = await session.read("publicGetPublicInstruments", instType="SWAP")
-    if not answer:
-        raise VenueUnreachable("OKX answered an empty list of swaps")
-    found: dict[str, InstrumentState] = {}
-    for row in answer:
-        try:
-            contract = contract_from_row(row, settle)
-        except (KeyError, InvalidOperation):
-            continue
-        if contract is not None:
-            found[contract.instrument_id] = contract.state
-    return {i: found.get(i, InstrumentState.DELISTED) for i in instrument_ids}
+    """Return what OKX takes in each instrument now; DELISTED = two whole lists lack it."""
+
+    async def ask() -> Listed[Contract]:
+        answer = await session.read("publicGetPublicInstruments", instType="SWAP")
+        if not answer:
+            raise VenueUnreachable("OKX answered an empty list of swaps")
+        return convert.listed(answer, settle)
+
+    return await states("OKX", ask, lambda contract: contract.state, instrument_ids)
 
 
-async def _fill_pages(session: OkxSession, method: str, since_ns: int) -> list[FillRow]:
+async def _fill_pages(
+    session: OkxSession, by_inst_id: Contracts, method: str, since_ns: int
+) -> list[FillRow]:
     parameters = {"instType": "SWAP", "begin": str(since_ns // NS_PER_MS)}
-    return _read(await pages(session, method, "billId", parameters), FillRow)
+    answer = await pages(session, method, "billId", parameters)
+    return _read(not_foreign(answer, "instId", by_inst_id.__contains__), FillRow)
 
 
 async def order_by_venue_id(session: OkxSession, inst_id: str, ord_id: str) -> OrderRow | None:
@@ -312,7 +311,7 @@ def _read(answer: list[Any], kind: type[T]) -> list[T]:
 def _positions(found: list[PositionRow], by_inst_id: Contracts) -> tuple[Position, ...]:
     held: dict[str, Position] = {}
     for row in found:
-        if Decimal(row.pos or "0") == 0:
+        if decimal(row.pos or "0") == 0:
             continue
         contract = by_inst_id.get(row.inst_id)
         if contract is None:

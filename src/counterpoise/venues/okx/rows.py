@@ -5,7 +5,7 @@ from decimal import Decimal
 from counterpoise.domain.account import Balance, OpenOrder, Position
 from counterpoise.domain.events import OrderUpdate, UpdateSource
 from counterpoise.domain.orders import TERMINAL, Fill, FillCause, Side
-from counterpoise.venues.figures import ns_from_ms, optional_decimal, positive_decimal
+from counterpoise.venues.figures import decimal, ns_from_ms, optional_decimal, positive_decimal
 from counterpoise.venues.okx.convert import (
     CATEGORIES,
     LIQUIDITIES,
@@ -52,8 +52,8 @@ def open_order(row: OrderRow, instrument_id: str, contract_size: Decimal) -> Ope
         venue_order_id=row.ord_id,
         instrument_id=instrument_id,
         side=Side(row.side),
-        quantity=base_from_contracts(Decimal(row.sz), contract_size),
-        filled_quantity=base_from_contracts(Decimal(row.acc_fill_sz or "0"), contract_size),
+        quantity=base_from_contracts(decimal(row.sz), contract_size),
+        filled_quantity=base_from_contracts(decimal(row.acc_fill_sz or "0"), contract_size),
         price_limit=positive_decimal(row.px) if has_price(row.ord_type) else None,
         reduce_only=row.reduce_only in {"true", True},
         state=ORDER_STATES[row.state],
@@ -80,7 +80,7 @@ def fill_in_order(
         venue_order_id=row.ord_id,
         side=Side(row.side),
         quantity=base_from_contracts(contracts, contract_size),
-        price=Decimal(row.fill_px),
+        price=decimal(row.fill_px),
         fee=fee_paid(fee),
         fee_currency=row.fill_fee_ccy or row.fee_ccy,
         liquidity=LIQUIDITIES[row.exec_type],
@@ -99,8 +99,8 @@ def fill(row: FillRow, instrument_id: str, contract_size: Decimal, received_ns: 
         client_order_id=row.cl_ord_id or None,
         venue_order_id=row.ord_id,
         side=Side(row.side),
-        quantity=base_from_contracts(Decimal(row.fill_sz), contract_size),
-        price=Decimal(row.fill_px),
+        quantity=base_from_contracts(decimal(row.fill_sz), contract_size),
+        price=decimal(row.fill_px),
         fee=fee_paid(row.fee),
         fee_currency=row.fee_ccy,
         liquidity=LIQUIDITIES[row.exec_type],
@@ -113,12 +113,12 @@ def fill(row: FillRow, instrument_id: str, contract_size: Decimal, received_ns: 
 
 def position(row: PositionRow, instrument_id: str, contract_size: Decimal) -> Position:
     """Return a position; `pos` 0 or "" = flat."""
-    contracts = signed_contracts(Decimal(row.pos or "0"), row.pos_side)
+    contracts = signed_contracts(decimal(row.pos or "0"), row.pos_side)
     flat = contracts == 0
     return Position(
         instrument_id=instrument_id,
         quantity=Decimal(0) if flat else base_from_contracts(contracts, contract_size),
-        entry_price=None if flat else Decimal(row.avg_px),
+        entry_price=None if flat else decimal(row.avg_px),
         unrealised_pnl=Decimal(0) if flat else optional_decimal(row.upl),
         liquidation_price=None if flat else positive_decimal(row.liq_px),
         event_ns=ns_from_ms(row.u_time),
@@ -135,8 +135,8 @@ def balance(row: BalanceRow, currency: str) -> Balance | None:
         if detail.ccy == currency:
             return Balance(
                 currency=currency,
-                wallet_balance=Decimal(detail.cash_bal),
-                equity=Decimal(detail.eq),
+                wallet_balance=decimal(detail.cash_bal),
+                equity=decimal(detail.eq),
                 available_margin=optional_decimal(detail.avail_eq),
                 initial_margin=optional_decimal(detail.imr),
                 maintenance_margin=optional_decimal(detail.mmr),

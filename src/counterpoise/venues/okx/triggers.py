@@ -111,7 +111,9 @@ async def find(
         # Forgotten, so it is over; what it filled stands in the stop.
         state = OrderState.CANCELED
     received_ns = clock.now_ns()
-    filled = convert.base_from_contracts(Decimal(row.actual_sz or "0"), contract.contract_size)
+    filled = convert.base_from_contracts(
+        figures.decimal(row.actual_sz or "0"), contract.contract_size
+    )
     return _update(
         client_order_id,
         row.algo_id,
@@ -155,7 +157,7 @@ async def _listed(session: OkxSession, kind: str) -> list[AlgoRow]:
 
 def _waiting(row: AlgoRow, contract: Contract) -> WaitingTrigger:
     # What it sent already stands among the orders.
-    contracts = Decimal(row.sz or "0") - Decimal(row.actual_sz or "0")
+    contracts = figures.decimal(row.sz or "0") - figures.decimal(row.actual_sz or "0")
     prices = (row.sl_trigger_px, row.tp_trigger_px, row.trigger_px, row.move_trigger_px)
     told = (figures.positive_decimal(text) for text in (*prices, row.active_px))
     return WaitingTrigger(

@@ -296,8 +296,10 @@ async def test_a_listing_that_cannot_be_read_hides_no_other(venue, stub):
     rows = stub.answers["GET /fapi/v1/exchangeInfo"]["symbols"]
     rows[0]["filters"] = rows[0]["filters"][:1]
     rows.append(dict(rows[1], symbol="ETHUSDT_260327", contractType="CURRENT_QUARTER"))
-    states = await venue.instrument_states(["BTCUSDT", "ETHUSDT"])
-    assert states == {"BTCUSDT": InstrumentState.DELISTED, "ETHUSDT": InstrumentState.LIVE}
+    states = await venue.instrument_states(["ETHUSDT"])
+    assert states == {"ETHUSDT": InstrumentState.LIVE}
+    with pytest.raises(VenueUnreachable, match="BTCUSDT cannot be read"):
+        await venue.instrument_states(["BTCUSDT", "ETHUSDT"])
     rows[1]["status"] = "SETTLING"
     states = await venue.instrument_states(["ETHUSDT"])
     assert states == {"ETHUSDT": InstrumentState.SUSPENDED}

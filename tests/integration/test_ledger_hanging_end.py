@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from counterpoise.app import way_out as way_out_module
 from counterpoise.app import write_path
 from counterpoise.app.database import Database
 from counterpoise.app.settings import Settings
@@ -37,7 +38,9 @@ async def test_the_lease_is_free_whatever_the_disk_does(
             made.append(self)
 
     monkeypatch.setattr(write_path, "Spool", Kept)
-    way_out, settings = WayOut(), Settings(state_dir=tmp_path)
+    left: list[int] = []
+    monkeypatch.setattr(way_out_module, "CLOSE_REST_SECONDS_MAX", 0.1)
+    way_out, settings = WayOut(leave=left.append), Settings(state_dir=tmp_path)
     freed, held = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -68,6 +71,9 @@ async def test_the_lease_is_free_whatever_the_disk_does(
         watching.cancel()
         freed.set()
     assert way_out.hangs is hangs
+    way_out.disarm()
+    await asyncio.sleep(0.3)
+    assert left == ([1] if hangs else [])
     with psycopg.connect(database) as connection:
         found = connection.execute("SELECT released FROM ops.lease").fetchall()
     assert found == [(True,)]

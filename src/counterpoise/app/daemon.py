@@ -25,7 +25,7 @@ from counterpoise.app.reloading import Reloader
 from counterpoise.app.runner import Runner
 from counterpoise.app.settings import Settings
 from counterpoise.app.unix_signals import SignalDesk
-from counterpoise.app.way_out import WayOut
+from counterpoise.app.way_out import EXIT_FAILED, WayOut
 from counterpoise.app.write_path import Ledger, open_ledger
 from counterpoise.domain.account import AccountSnapshot, Attestation
 from counterpoise.domain.errors import StartRefused
@@ -44,8 +44,6 @@ log = structlog.get_logger(__name__)
 
 #: Calls at work get this long at a stop, seconds.
 DRAIN_SECONDS_MAX: Final = 1.0
-#: What a process that was broken off leaves with.
-EXIT_FAILED: Final = 1
 
 
 class Opening(Protocol):

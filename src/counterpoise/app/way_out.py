@@ -9,6 +9,11 @@ from typing import Final
 
 #: A process that has said goodbye may take this long to end by itself, seconds.
 LEAVE_SECONDS_MAX: Final = 10.0
+#: After a disk that hung, everything that is still open gets this long together, seconds: an
+#: embedded server's stop may wait for the same disk.
+CLOSE_REST_SECONDS_MAX: Final = 60.0
+#: What a process that was broken off leaves with.
+EXIT_FAILED: Final = 1
 
 
 async def on_thread(work: Callable[[], None], seconds_max: float) -> bool:
@@ -48,21 +53,37 @@ async def on_thread(work: Callable[[], None], seconds_max: float) -> bool:
 
 
 class WayOut:
-    """Ends the process by force once it is over and a thread still hangs."""
+    """Ends the process by force once it is over and something still hangs."""
 
-    def __init__(self, *, seconds_max: float = LEAVE_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        seconds_max: float = LEAVE_SECONDS_MAX,
+        leave: Callable[[int], None] = os._exit,
+    ) -> None:
         self._seconds_max = seconds_max
+        self._leave = leave
         self._timer: threading.Timer | None = None
-        #: True = something was left behind that the interpreter's own end would wait for.
+        #: True = something was left behind, so that whatever else ends here may hang as well.
         self.hangs = False
+
+    def hang(self) -> None:
+        """Something was left behind: what is still to be closed gets its time, and no more."""
+        self.hangs = True
+        self._start(EXIT_FAILED, CLOSE_REST_SECONDS_MAX)
 
     def arm(self, exit_code: int) -> None:
         """Leave with this code unless `disarm` comes in time."""
-        self._timer = threading.Timer(self._seconds_max, os._exit, (exit_code,))
-        self._timer.daemon = True
-        self._timer.start()
+        self._start(exit_code, self._seconds_max)
 
     def disarm(self) -> None:
         """The loop and its threads have ended; nothing to force unless something else hangs."""
         if self._timer is not None and not self.hangs:
             self._timer.cancel()
+
+    def _start(self, exit_code: int, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(seconds, self._leave, (exit_code,))
+        self._timer.daemon = True
+        self._timer.start()

@@ -106,4 +106,4 @@ async def release_and_close(lease: Lease, spool: Spool, way_out: WayOut) -> None
     await lease.release()
     if not await on_thread(spool.close, CLOSE_SECONDS_MAX):
         log.critical("spool.hangs", reason="the disk does not answer; leaving without it")
-        way_out.hangs = True
+        way_out.hang()

@@ -17,7 +17,8 @@ for_ever = threading.Event()
 way_out = WayOut(seconds_max=0.3)
 
 async def main():
-    way_out.hangs = not await on_thread(for_ever.wait, 0.1)
+    if not await on_thread(for_ever.wait, 0.1):
+        way_out.hang()
     if sys.argv[1] == "executor":
         # As the spool's reader does: asyncio waits for this thread at its end.
         asyncio.ensure_future(asyncio.to_thread(for_ever.wait))

@@ -188,7 +188,7 @@ class Performer:
             self._answer(action, OrderState.EXPIRED, "NOT_JOURNALED", str(error))
             return None
         except asyncio.CancelledError:
-            self._answer(action, OrderState.EXPIRED, "STOPPED", "not sent")
+            self._given_up(action, OrderState.EXPIRED, "not sent")
             raise
         refusal = self._refusal(journaled)
         if refusal is not None:
@@ -215,7 +215,7 @@ class Performer:
         except OutcomeUnknown as error:
             self._answer(action, OrderState.UNKNOWN, error.code or "TIMEOUT", str(error))
         except asyncio.CancelledError:
-            self._answer(action, OrderState.UNKNOWN, "STOPPED", "given up on its way")
+            self._given_up(action, OrderState.UNKNOWN, "given up on its way")
             raise
         else:
             named = update.client_order_id == intent.client_order_id and update.venue_order_id
@@ -250,6 +250,11 @@ class Performer:
     async def _cancel_trigger(self, action: engine_actions.CancelTrigger) -> None:
         if not (self._observe or self._permit.fenced):
             await self._triggers.cancel(action)
+
+    def _given_up(self, action: engine_actions.Submit, state: OrderState, message: str) -> None:
+        # Only by our own end: whoever else takes the loop down wants nothing more from us.
+        if self._over:
+            self._answer(action, state, "STOPPED", message)
 
     def _answer(
         self,

@@ -138,6 +138,18 @@ def test_a_paused_cycle_says_what_it_would_have_done_and_why_not() -> None:
         assert made.cli("replay", "--all").returncode == 0
 
 
+def test_a_pause_during_the_start_holds_from_the_first_cycle_on() -> None:
+    with daemon() as made:
+        made.start(wait=False)
+        made.wait_for("lease.acquired")
+        made.send(signal.SIGUSR1)
+        said = made.wait_for("decision.made")
+        assert said["state"] == "reducing"
+        assert made.venue_positions() == {}
+        made.send(signal.SIGUSR2)
+        made.wait_for("trading_state.changed", state="active")
+
+
 def stored(running: Daemon, decision_id: str) -> dict[str, Any] | None:
     with running.reader() as reader:
         return reader.decision(decision_id)

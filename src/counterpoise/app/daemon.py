@@ -11,7 +11,6 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -20,51 +19,31 @@ import structlog
 from counterpoise import __version__
 from counterpoise.app import boot, garbage, parameters, recording, watches, wiring
 from counterpoise.app.clock import SystemClock
-from counterpoise.app.database import Database, open_database
-from counterpoise.app.heads import HeadPublisher, signing_key
+from counterpoise.app.database import open_database
 from counterpoise.app.narrator import Narrator
 from counterpoise.app.reloading import Reloader
 from counterpoise.app.runner import Runner
 from counterpoise.app.settings import Settings
 from counterpoise.app.unix_signals import SignalDesk
+from counterpoise.app.way_out import EXIT_FAILED, WayOut
+from counterpoise.app.write_path import Ledger, open_ledger
 from counterpoise.domain.account import AccountSnapshot, Attestation
-from counterpoise.domain.errors import LedgerUnavailable, StartRefused
+from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.records import RunEnded
 from counterpoise.engine import actions
 from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.state import State
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger import controls
-from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.lease import Lease
 from counterpoise.ledger.reader import LedgerReader
-from counterpoise.ledger.shipper import Shipper
-from counterpoise.ledger.spool import Spool
 from counterpoise.ports import Clock, Feed
 from counterpoise.status.server import StatusServer
 
 log = structlog.get_logger(__name__)
 
-#: What the spool of the last run still held must be in Postgres within this, seconds.
-HAND_OVER_SECONDS_MAX: Final = 30.0
-#: Records of the last moments get this long to reach Postgres at a stop, seconds.
-FLUSH_SECONDS_MAX: Final = 2.0
 #: Calls at work get this long at a stop, seconds.
 DRAIN_SECONDS_MAX: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """The write path, open."""
-
-    database: Database
-    shipper: Shipper
-    journal: PostgresJournal
-    lease: Lease
-    #: Moves records to Postgres; ends only by a defect or a dead disk.
-    shipping: "asyncio.Future[None]"
-    #: Prolongs the lease; ends when another daemon took it.
-    beating: "asyncio.Future[None]"
 
 
 class Opening(Protocol):
@@ -82,15 +61,31 @@ def run(
 
     `commanded` = operators' commands in the database are meant for it.
     """
-    return asyncio.run(_run(settings, opening, commanded=commanded))
+    way_out = WayOut()
+    try:
+        return asyncio.run(_run(settings, opening, way_out, commanded=commanded))
+    finally:
+        way_out.disarm()
 
 
-async def _run(settings: Settings, opening: Opening, *, commanded: bool) -> int:
+async def _run(settings: Settings, opening: Opening, way_out: WayOut, *, commanded: bool) -> int:
+    exit_code = EXIT_FAILED
+    try:
+        exit_code = await _lives(settings, opening, way_out, commanded=commanded)
+    finally:
+        # The loop's own threads are waited for from here on, however long a disk hangs.
+        way_out.arm(exit_code)
+    return exit_code
+
+
+async def _lives(settings: Settings, opening: Opening, way_out: WayOut, *, commanded: bool) -> int:
     clock = SystemClock()
     desk = SignalDesk(clock)
     desk.install()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    life = asyncio.ensure_future(_live(settings, clock, desk, opening, commanded=commanded))
+    life = asyncio.ensure_future(
+        _live(settings, clock, desk, opening, way_out, commanded=commanded)
+    )
     leave = asyncio.ensure_future(desk.stop_now.wait())
     await asyncio.wait({life, leave}, return_when=asyncio.FIRST_COMPLETED)
     leave.cancel()
@@ -107,6 +102,7 @@ async def _live(
     clock: SystemClock,
     desk: SignalDesk,
     opening: Opening,
+    way_out: WayOut,
     *,
     commanded: bool,
 ) -> int:
@@ -114,58 +110,13 @@ async def _live(
         gateway = await opening(settings, clock, fresh=settings.fresh)
         try:
             snapshot = await gateway.venue.account()
-            async with _open_ledger(settings, database, gateway, snapshot, clock) as ledger:
+            name = f"{gateway.venue.name}:{snapshot.account_id}"
+            async with open_ledger(settings, database, name, clock, way_out) as ledger:
                 return await _trade(
                     settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
                 )
         finally:
             await gateway.venue.close()
-
-
-@asynccontextmanager
-async def _open_ledger(
-    settings: Settings,
-    database: Database,
-    gateway: wiring.Gateway,
-    snapshot: AccountSnapshot,
-    clock: SystemClock,
-) -> AsyncIterator[Ledger]:
-    key = signing_key(settings)
-    # The lease comes first: nothing of another daemon's is touched without it.
-    name = f"{gateway.venue.name}:{snapshot.account_id}"
-    lease = Lease(database.dsn, name, clock)
-    await lease.acquire()
-    # From now on: the warm-up may take longer than a heartbeat is believed.
-    beating = asyncio.ensure_future(lease.run())
-    spool = Spool(settings.state_dir / "spool")
-    shipper = Shipper(spool, database.dsn, clock, chain_name=name)
-    journal = PostgresJournal(spool, shipper, clock)
-    shipping = asyncio.ensure_future(shipper.run())
-    publisher = HeadPublisher(shipper.sealer, settings.checkpoints, key, clock)
-    publishing = asyncio.ensure_future(publisher.run())
-    try:
-        if not await journal.flush(HAND_OVER_SECONDS_MAX):
-            raise LedgerUnavailable(
-                "what the last run left in the local spool could not be handed to Postgres"
-            )
-        yield Ledger(
-            database=database,
-            shipper=shipper,
-            journal=journal,
-            lease=lease,
-            shipping=shipping,
-            beating=beating,
-        )
-    finally:
-        if not await journal.flush(FLUSH_SECONDS_MAX):
-            log.warning("spool.kept", reason="Postgres did not take everything; the next run will")
-        journal.close()
-        await publisher.publish()
-        for task in (shipping, beating, publishing):
-            task.cancel()
-        await asyncio.gather(shipping, beating, publishing, return_exceptions=True)
-        spool.close()
-        await lease.release()
 
 
 async def _trade(
@@ -182,6 +133,51 @@ async def _trade(
     garbage.settle()
     runner = Runner(state, clock)
     switch = watches.dead_man_of(settings, gateway.venue, runner)
+    async with _performing(gateway, ledger, runner, clock) as (performer, stopped):
+        for record in recording.run_started(settings, state, attestation, gateway, clock):
+            ledger.journal.append(record)
+        performer.reconciler.since(_take_up(state, ledger, clock))
+        narrator = Narrator(runner, settings, clock)
+        runner.watch(narrator.told)
+        # Asked anew: the first answer is as old as the lease and the warm-up took.
+        await performer.reconciler.reconcile("start")
+        if not state.account.complete:
+            raise StartRefused("the venue does not answer for the account; try again")
+        reloader = Reloader(settings, state, ledger.journal, clock)
+        desk.open(runner.feed, reloader.reload)
+        async with StatusServer(
+            settings.status_host, settings.status_port, narrator.status
+        ) as status:
+            _write_address(settings, status.port)
+            narrator.started(status.port)
+            watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
+            if commanded:
+                watched["controls"] = controls.watch(
+                    ledger.database.dsn, runner.feed, clock=clock, account_id=state.run.account_id
+                )
+            async with _shadow(settings, gateway, snapshot, attestation, ledger, runner) as hear:
+                ended_by = await _until_stopped(
+                    gateway, runner, performer, ledger, stopped, watched, hear
+                )
+        if switch is not None and not state.orders.active:
+            await switch.disarm()
+        ledger.journal.append(
+            RunEnded(
+                run_id=state.run.run_id,
+                reason=ended_by.reason,
+                exit_code=ended_by.exit_code,
+                ended_ns=clock.now_ns(),
+            )
+        )
+        narrator.stopped(ended_by)
+        return ended_by.exit_code
+
+
+@asynccontextmanager
+async def _performing(
+    gateway: wiring.Gateway, ledger: Ledger, runner: Runner, clock: Clock
+) -> "AsyncIterator[tuple[Performer, asyncio.Future[actions.StopDaemon]]]":
+    # The engine's hands; whichever way the daemon ends, no call outlives them.
     stopped: asyncio.Future[actions.StopDaemon] = asyncio.get_running_loop().create_future()
 
     def on_stop(action: actions.StopDaemon) -> None:
@@ -196,43 +192,22 @@ async def _trade(
         feed=runner.feed,
         on_stop=on_stop,
         on_broken=runner.break_off,
-        observe=state.run.observe,
+        observe=runner.state.run.observe,
     )
     runner.attach(performer)
-    for record in recording.run_started(settings, state, attestation, gateway, clock):
-        ledger.journal.append(record)
-    performer.reconciler.since(_take_up(state, ledger, clock))
-    narrator = Narrator(runner, settings, clock)
-    runner.watch(narrator.told)
-    # Asked anew: the first answer is as old as the lease and the warm-up took.
-    await performer.reconciler.reconcile("start")
-    if not state.account.complete:
-        raise StartRefused("the venue does not answer for the account; try again")
-    reloader = Reloader(settings, state, ledger.journal, clock)
-    desk.open(runner.feed, reloader.reload)
-    async with StatusServer(settings.status_host, settings.status_port, narrator.status) as status:
-        _write_address(settings, status.port)
-        narrator.started(status.port)
-        watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
-        if commanded:
-            watched["controls"] = controls.watch(
-                ledger.database.dsn, runner.feed, clock=clock, account_id=state.run.account_id
-            )
-        async with _shadow(settings, gateway, snapshot, attestation, ledger, runner) as hear:
-            ended_by = await _until_stopped(gateway, runner, ledger, stopped, watched, hear)
-    if switch is not None and not state.orders.active:
-        await switch.disarm()
-    await performer.drain(DRAIN_SECONDS_MAX)
-    ledger.journal.append(
-        RunEnded(
-            run_id=state.run.run_id,
-            reason=ended_by.reason,
-            exit_code=ended_by.exit_code,
-            ended_ns=clock.now_ns(),
-        )
-    )
-    narrator.stopped(ended_by)
-    return ended_by.exit_code
+    try:
+        yield performer, stopped
+    finally:
+        await _end_calls(performer, ledger.lease)
+
+
+async def _end_calls(performer: Performer, lease: Lease) -> None:
+    try:
+        # Another daemon's orders may be at work by now: a fenced one waits for no answer.
+        if not lease.fenced:
+            await performer.drain(DRAIN_SECONDS_MAX)
+    finally:
+        await performer.end()
 
 
 def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> int:
@@ -343,6 +318,7 @@ async def _shadow(
 async def _until_stopped(
     gateway: wiring.Gateway,
     runner: Runner,
+    performer: Performer,
     ledger: Ledger,
     stopped: "asyncio.Future[actions.StopDaemon]",
     watched: Mapping[str, Coroutine[Any, Any, None]],
@@ -376,6 +352,7 @@ async def _until_stopped(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await _end_calls(performer, ledger.lease)
         if runner.broken.done():
             runner.broken.exception()
 

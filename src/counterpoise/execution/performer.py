@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 #: Calls at work at once; above it questions are dropped, as the engine asks again. Orders and
 #: cancels are never dropped: plans and their attempts bound them.
 TASKS_MAX: Final = 256
+#: Calls that were cancelled get this long to put down what they know, seconds.
+CANCEL_SECONDS_MAX: Final = 0.5
 
 
 class Performer:
@@ -62,6 +64,8 @@ class Performer:
             venue=venue, permit=permit, clock=clock, feed=feed, sends=self._sends
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Nothing is started any more.
+        self._over = False
 
     @property
     def reconciler(self) -> reconciler.Reconciler:
@@ -74,6 +78,10 @@ class Performer:
             match action:
                 case engine_actions.Write(record=record):
                     self._journal.append(record)
+                case engine_actions.StopDaemon():
+                    self._on_stop(action)
+                case _ if self._over:
+                    log.warning("call.not_started", kind=type(action).__name__)
                 case engine_actions.Submit():
                     self._sends.begin(
                         action.approved.intent.client_order_id, action.approved.expires_ns
@@ -83,19 +91,32 @@ class Performer:
                     self._start(self._cancel(action))
                 case engine_actions.CancelTrigger():
                     self._start(self._cancel_trigger(action))
-                case engine_actions.StopDaemon():
-                    self._on_stop(action)
                 case _:
                     self._question(action)
 
     async def drain(self, timeout_seconds: float) -> bool:
-        """Wait for calls at work; False = some were still at work and were cancelled."""
+        """Wait until nothing is at work; False = the time was over first, see `end`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        # An answer may start the next call.
+        while self._tasks and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
         if not self._tasks:
             return True
-        _, late = await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
-        for task in late:
+        await self.end()
+        return False
+
+    async def end(self) -> None:
+        """Cancel what is at work and start no call any more; records are still written.
+
+        An order that was on its way is told as unknown, one that was not as never sent. Safe to
+        call twice.
+        """
+        self._over = True
+        for task in self._tasks:
             task.cancel()
-        return not late
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=CANCEL_SECONDS_MAX)
 
     def _question(
         self,
@@ -139,23 +160,33 @@ class Performer:
     async def _submit(self, action: engine_actions.Submit) -> None:
         intent = action.approved.intent
         try:
-            await self._send(action)
+            journaled = await self._journaled(action)
+            if journaled is not None:
+                self._answer(action, OrderState.SUBMITTED, None, "")
+                await self._send(action, journaled)
         finally:
             self._sends.end(intent.client_order_id, reduce_only=intent.reduce_only)
 
-    async def _send(self, action: engine_actions.Submit) -> None:
+    async def _journaled(self, action: engine_actions.Submit) -> JournaledOrder | None:
+        # None = it may not be sent, which was told.
         intent = action.approved.intent
         try:
             journaled = await self._journal.journal_order(action.approved, action.intent)
         except LedgerError as error:
             log.warning("order.not_journaled", order=intent.client_order_id, error=str(error))
             self._answer(action, OrderState.EXPIRED, "NOT_JOURNALED", str(error))
-            return
+            return None
+        except asyncio.CancelledError:
+            self._given_up(action, OrderState.EXPIRED, "not sent")
+            raise
         refusal = self._refusal(journaled)
         if refusal is not None:
             self._answer(action, OrderState.EXPIRED, refusal, "not sent")
-            return
-        self._answer(action, OrderState.SUBMITTED, None, "")
+            return None
+        return journaled
+
+    async def _send(self, action: engine_actions.Submit, journaled: JournaledOrder) -> None:
+        intent = action.approved.intent
         try:
             if intent.trigger_price is None:
                 update = await stamped_anew(lambda: self._venue.submit(journaled), self._permit)
@@ -174,6 +205,9 @@ class Performer:
             self._answer(action, OrderState.REJECTED, error.code or "UNREACHABLE", str(error))
         except OutcomeUnknown as error:
             self._answer(action, OrderState.UNKNOWN, error.code or "TIMEOUT", str(error))
+        except asyncio.CancelledError:
+            self._given_up(action, OrderState.UNKNOWN, "given up on its way")
+            raise
         else:
             named = update.client_order_id == intent.client_order_id and update.venue_order_id
             if named or update.state is OrderState.UNKNOWN:
@@ -210,6 +244,11 @@ class Performer:
     async def _cancel_trigger(self, action: engine_actions.CancelTrigger) -> None:
         if not (self._observe or self._permit.fenced):
             await self._triggers.cancel(action)
+
+    def _given_up(self, action: engine_actions.Submit, state: OrderState, message: str) -> None:
+        # Only by our own end: whoever else takes the loop down wants nothing more from us.
+        if self._over:
+            self._answer(action, state, "STOPPED", message)
 
     def _answer(
         self,

@@ -67,6 +67,8 @@ class PostgresJournal:
         # None ends the thread.
         self._queue: queue.Queue[_Entry | None] = queue.Queue(QUEUE_RECORDS_MAX)
         self._failure: SpoolFailed | None = None
+        #: Held to enter the queue, so that nothing can come behind the end of it.
+        self._entering = threading.Lock()
         #: Records that could not be stored since the spool failed.
         self.lost_count = 0
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -133,7 +135,13 @@ class PostgresJournal:
         return self.failure is None
 
     def close(self) -> None:
-        """Store what is queued and end the thread; the spool stays open. Safe to call twice."""
+        """Store what is queued and end the thread; the spool stays open. Safe to call twice.
+
+        What is appended from now on is lost and said to be, as after a dead disk. Any thread may;
+        it takes up to two local waits.
+        """
+        with self._entering:
+            self._failure = self._failure or SpoolFailed("the journal is closed")
         if self._thread.is_alive():
             # A full queue means the thread hangs in the disk; it ends with the process.
             with contextlib.suppress(queue.Full):
@@ -152,13 +160,14 @@ class PostgresJournal:
         return next(self._counter)
 
     def _enqueue(self, entry: _Entry) -> None:
-        if self.failure is None:
-            try:
-                self._queue.put_nowait(entry)
-            except queue.Full:
-                self._failure = SpoolFailed(f"{QUEUE_RECORDS_MAX} records wait for the disk")
-            else:
-                return
+        with self._entering:
+            if self.failure is None:
+                try:
+                    self._queue.put_nowait(entry)
+                except queue.Full:
+                    self._failure = SpoolFailed(f"{QUEUE_RECORDS_MAX} records wait for the disk")
+                else:
+                    return
         self._lose([entry], self.failure or SpoolFailed("spool failed"))
 
     async def _stored(self, future: asyncio.Future[int]) -> int:

@@ -15,6 +15,8 @@ from counterpoise.ports import Clock
 #: Places in the spool that one block of adopted rows covers.
 ADOPTED_PLACES_MAX: Final = 1_000
 
+_SEALED_TABLES: Final = tuple(sealed_rows.SEALED.values())
+
 
 class Sealer:
     """One chain's end, as the one who goes on with it sees it."""
@@ -23,7 +25,8 @@ class Sealer:
         """Prepare; `read_head` comes before anything is sealed."""
         #: "venue:account".
         self.chain_name: Final = chain_name
-        self._spool_id = spool_id
+        #: Whose places are sealed; the spool may take another name.
+        self.spool_id = spool_id
         self._clock = clock
         self._head: chain.Head | None = None
 
@@ -53,15 +56,20 @@ class Sealer:
         Rows an older version stored have no block; a spool either has blocks or has none.
         """
         table = schema.BLOCK
-        sealed = sa.select(sa.exists().where(table.c.spool_id == self._spool_id))
+        sealed = sa.exists().where(table.c.spool_id == self.spool_id)
+        # A renamed spool has a cursor and nothing below it.
+        stored = sa.or_(
+            *(sa.exists().where(one.c.spool_id == self.spool_id) for one in _SEALED_TABLES)
+        )
+        unsealed = sa.select(sa.and_(stored, sa.not_(sealed)))
         async with connection.begin():
-            return 0 if (await connection.execute(sealed)).scalar() else cursor
+            return cursor if (await connection.execute(unsealed)).scalar() else 0
 
     async def adopt(self, connection: AsyncConnection, first: int, last: int) -> None:
         """Seal the rows that stand at these places already, in a transaction of its own."""
         leaves: dict[int, bytes] = {}
         async with connection.begin():
-            for name, statement in sealed_rows.statements(self._spool_id, first, last):
+            for name, statement in sealed_rows.statements(self.spool_id, first, last):
                 for row in (await connection.execute(statement)).mappings():
                     seq, leaf = sealed_rows.leaf_of(name, row)
                     leaves[seq] = leaf
@@ -82,7 +90,7 @@ class Sealer:
         block = chain.seal(
             self.chain_name,
             self._head,
-            self._spool_id,
+            self.spool_id,
             list(leaves.items()),
             self._clock.now_ns(),
             kind=kind,

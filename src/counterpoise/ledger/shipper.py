@@ -10,6 +10,7 @@ import heapq
 import itertools
 import random
 import sqlite3
+import uuid
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ class Shipper:
     async def _session(self) -> None:
         connection = await self._timed(self._connect(), interruptible=False)
         try:
-            self._cursor = await self._timed(self._read_cursor(connection))
+            self._cursor = await self._found_cursor(connection)
             await self._timed(self._sealer.read_head(connection))
             await self._adopt(connection)
             await self._timed(self._partitions.ensure(connection))
@@ -220,22 +221,25 @@ class Shipper:
         await connection.commit()
         return connection
 
-    async def _read_cursor(self, connection: AsyncConnection) -> int:
-        table = schema.SPOOL_CURSOR
-        async with connection.begin():
-            await connection.execute(
-                postgresql.insert(table)
-                .values(spool_id=self._spool.spool_id, last_seq=0)
-                .on_conflict_do_nothing()
-            )
-            found = await connection.execute(
-                sa.select(table.c.last_seq).where(table.c.spool_id == self._spool.spool_id)
-            )
-            cursor = int(found.scalar_one())
+    async def _found_cursor(self, connection: AsyncConnection) -> int:
+        cursor = await self._timed(_read_cursor(connection, self._spool.spool_id, 0))
         if cursor < self._deleted:
             # The database was restored to an earlier state: what lies between is nowhere else.
             log.error("ledger.gap", database=cursor, deleted=self._deleted)
-        return cursor
+        if cursor <= self._spool.taken_seq:
+            return cursor
+        # The spool is an older one than Postgres knows (a restored directory, a lost tail): the
+        # numbers up to the cursor are given away. What was found at opening is among what was
+        # handed over; what came since is new, and goes on under a name nobody has counted yet.
+        # The cursor comes first: a crash between the two leaves a name that nobody uses.
+        through = max(self._spool.opened_seq, self._cursor)
+        renamed = str(uuid.uuid4())
+        log.error("ledger.spool_older", database=cursor, spool=through, renamed=renamed)
+        await self._timed(_read_cursor(connection, renamed, through))
+        await asyncio.to_thread(self._spool.rename, renamed, through)
+        self._sealer.spool_id = renamed
+        self._deleted = through
+        return through
 
     async def _adopt(self, connection: AsyncConnection) -> None:
         # Rows an older version of this daemon stored stand outside any chain: seal them first.
@@ -283,7 +287,7 @@ class Shipper:
         async with connection.begin():
             moved = await connection.execute(
                 sa.update(cursor)
-                .where(cursor.c.spool_id == self._spool.spool_id)
+                .where(cursor.c.spool_id == spool_id)
                 .where(cursor.c.last_seq == self._cursor)
                 .values(last_seq=parcels[-1].spooled.seq, updated_at=sa.func.clock_timestamp())
             )
@@ -365,6 +369,21 @@ def _prepare(spooled: SpooledRecord) -> _Parcel:
         log.error("ledger.record_refused", seq=spooled.seq, error=str(error))
         return _Parcel(spooled=spooled, row=None, error=str(error))
     return _Parcel(spooled=spooled, row=schema.row_of(record), error="")
+
+
+async def _read_cursor(connection: AsyncConnection, spool_id: str, begin: int) -> int:
+    # `begin`: what a name that was never seen starts from.
+    table = schema.SPOOL_CURSOR
+    async with connection.begin():
+        await connection.execute(
+            postgresql.insert(table)
+            .values(spool_id=spool_id, last_seq=begin)
+            .on_conflict_do_nothing()
+        )
+        found = await connection.execute(
+            sa.select(table.c.last_seq).where(table.c.spool_id == spool_id)
+        )
+        return int(found.scalar_one())
 
 
 async def _ping(connection: AsyncConnection) -> None:

@@ -104,7 +104,7 @@ class Spool:
             found = (str(uuid.uuid4()),)
             self._writer.execute("INSERT INTO identity VALUES (?)", found)
         self._writer.execute("COMMIT")
-        #: Names this spool's sequence numbers for good.
+        #: Names this spool's sequence numbers; another one only by `rename`.
         self.spool_id: str = found[0]
         self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         count, length = self._reader.execute(
@@ -113,6 +113,9 @@ class Spool:
         self._bytes: int = length + count * _ROW_OVERHEAD_BYTES
         last = self._reader.execute("SELECT seq FROM sqlite_sequence").fetchone()
         self._last_seq: int = 0 if last is None else last[0]
+        #: Newest number that was there at opening: what came later is this process's own.
+        self.opened_seq: int = self._last_seq
+        self._taken_seq = self._last_seq
 
     @property
     def failure(self) -> SpoolFailed | None:
@@ -123,6 +126,11 @@ class Spool:
     def last_seq(self) -> int:
         """Sequence number of the newest durable record, 0 before the first."""
         return self._last_seq
+
+    @property
+    def taken_seq(self) -> int:
+        """Newest number that anyone can have handed over: found at opening or read since."""
+        return self._taken_seq
 
     @property
     def bytes_waiting(self) -> int:
@@ -175,15 +183,31 @@ class Spool:
                     break
                 found.append(SpooledRecord(seq=seq, table=table, body=body, created_ns=created_ns))
             rows.close()
+            if found:
+                self._taken_seq = max(self._taken_seq, found[-1].seq)
         return found
 
     def delete_through(self, seq: int) -> None:
         """Forget records up to `seq`, which Postgres has committed. Raises SpoolFailed."""
+        self._delete_through(seq, None)
+
+    def rename(self, spool_id: str, seq: int) -> None:
+        """Take another name for the numbers above `seq`; forget the records up to it.
+
+        They stay under the former name, which the caller knows to be committed. Raises
+        SpoolFailed.
+        """
+        self._delete_through(seq, spool_id)
+        self.spool_id = spool_id
+
+    def _delete_through(self, seq: int, renamed: str | None) -> None:
         with self._writing:
             if self._failure is not None:
                 raise self._failure
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
+                if renamed is not None:
+                    self._writer.execute("UPDATE identity SET spool_id = ?", (renamed,))
                 count, length = self._writer.execute(
                     "SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) "
                     "FROM record WHERE seq <= ?",

@@ -14,7 +14,12 @@ from counterpoise.domain.errors import (
     VenueUnreachable,
 )
 from counterpoise.domain.events import CycleDue, Event, OrderAbsent, OrderUpdate
-from counterpoise.domain.orders import Durability, JournaledOrder, OrderState
+from counterpoise.domain.orders import (
+    ApprovedOrder,
+    Durability,
+    JournaledOrder,
+    OrderState,
+)
 from counterpoise.domain.records import IntentWritten
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions
@@ -300,3 +305,69 @@ async def test_drain_gives_up_on_a_call_that_hangs() -> None:
     desk.venue.cancel = hang  # type: ignore[method-assign,assignment]
     desk.performer.perform([actions.Cancel(instrument_id="BTCUSDT", client_order_id="x")])
     assert await desk.performer.drain(0.05) is False
+
+
+async def test_drain_waits_for_what_an_answer_starts() -> None:
+    desk = Desk()
+    first, second = reduction(), increase()
+    told: list[OrderState] = []
+
+    def feed(event: Event) -> None:
+        assert isinstance(event, OrderUpdate)
+        told.append(event.state)
+        if told == [OrderState.SUBMITTED, OrderState.REJECTED]:
+            desk.performer.perform([second])
+
+    desk.performer = Performer(
+        venue=desk.venue,
+        journal=desk.journal,
+        permit=desk.permit,
+        clock=desk.clock,
+        feed=feed,
+        on_stop=desk.stops.append,
+        on_broken=desk.broken.append,
+    )
+    desk.venue.submit_answer = VenueRejected("no", code="51006")
+    desk.performer.perform([first])
+    assert await desk.performer.drain(5)
+    assert told == [OrderState.SUBMITTED, OrderState.REJECTED] * 2
+
+
+async def test_what_drain_gives_up_is_told_as_it_is_known_and_nothing_follows() -> None:
+    desk = Desk()
+    gate = asyncio.Event()
+    on_its_way, waiting, follows = reduction(), increase(), question(reduction())
+    journal_order = desk.journal.journal_order
+
+    async def slow(approved: ApprovedOrder, intent: IntentWritten) -> JournaledOrder:
+        if approved is waiting.approved:
+            await gate.wait()
+        return await journal_order(approved, intent)
+
+    sent: list[JournaledOrder] = []
+
+    async def hang(order: JournaledOrder) -> OrderUpdate:
+        sent.append(order)
+        await gate.wait()
+        raise AssertionError("nobody opens it")
+
+    desk.journal.journal_order = slow  # type: ignore[method-assign]
+    desk.venue.submit = hang  # type: ignore[method-assign]
+    desk.performer.perform([on_its_way, waiting])
+    assert await desk.performer.drain(0.05) is False
+    assert [order.approved for order in sent] == [on_its_way.approved]
+    ends = {
+        event.client_order_id: (event.state, event.code)
+        for event in desk.fed
+        if isinstance(event, OrderUpdate)
+    }
+    assert ends == {
+        on_its_way.approved.intent.client_order_id: (OrderState.UNKNOWN, "STOPPED"),
+        waiting.approved.intent.client_order_id: (OrderState.EXPIRED, "STOPPED"),
+    }
+    # Records are still taken; calls are not.
+    desk.performer.perform([follows, reduction(), actions.Write(record=waiting.intent)])
+    assert await desk.performer.drain(5)
+    assert len(sent) == 1
+    assert desk.journal.records[-1] == waiting.intent
+    assert desk.broken == []

@@ -1,0 +1,89 @@
+"""Ways past what hangs: a disk that does not answer must not keep the process."""
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from typing import Final
+
+#: A process that has said goodbye may take this long to end by itself, seconds.
+LEAVE_SECONDS_MAX: Final = 10.0
+#: After a disk that hung, everything that is still open gets this long together, seconds: an
+#: embedded server's stop may wait for the same disk.
+CLOSE_REST_SECONDS_MAX: Final = 60.0
+#: What a process that was broken off leaves with.
+EXIT_FAILED: Final = 1
+
+
+async def on_thread(work: Callable[[], None], seconds_max: float) -> bool:
+    """Do `work` on a thread of its own; False = it did not end in time and is left behind.
+
+    Not on the loop's own threads: those are waited for at the end, however long they hang. What
+    `work` raises is raised.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as raised:  # noqa: BLE001  told to whoever waits
+            error = raised
+        # The loop may be closed by now: then nobody waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=run, name="closing", daemon=True).start()
+    try:
+        async with asyncio.timeout(seconds_max):
+            await future
+    except TimeoutError:
+        return False
+    return True
+
+
+class WayOut:
+    """Ends the process by force once it is over and something still hangs."""
+
+    def __init__(
+        self,
+        *,
+        seconds_max: float = LEAVE_SECONDS_MAX,
+        leave: Callable[[int], None] = os._exit,
+    ) -> None:
+        self._seconds_max = seconds_max
+        self._leave = leave
+        self._timer: threading.Timer | None = None
+        #: True = something was left behind, so that whatever else ends here may hang as well.
+        self.hangs = False
+
+    def hang(self) -> None:
+        """Something was left behind: what is still to be closed gets its time, and no more."""
+        self.hangs = True
+        self._start(EXIT_FAILED, CLOSE_REST_SECONDS_MAX)
+
+    def arm(self, exit_code: int) -> None:
+        """Leave with this code unless `disarm` comes in time."""
+        self._start(exit_code, self._seconds_max)
+
+    def disarm(self) -> None:
+        """The loop and its threads have ended; nothing to force unless something else hangs."""
+        if self._timer is not None and not self.hangs:
+            self._timer.cancel()
+
+    def _start(self, exit_code: int, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(seconds, self._leave, (exit_code,))
+        self._timer.daemon = True
+        self._timer.start()

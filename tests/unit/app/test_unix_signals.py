@@ -1,0 +1,84 @@
+"""Signals are wishes from the first moment on, before anybody can carry them out."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from counterpoise.app.unix_signals import WISHES, WISHES_KEPT_MAX, SignalDesk
+from counterpoise.domain.events import ControlAction, ControlRequested, Event
+from engine_world import START_NS
+from scripted_venue import SettableClock
+
+
+class Engine:
+    """Who hears of wishes once it runs."""
+
+    def __init__(self) -> None:
+        self.heard: list[ControlAction | str] = []
+        self.times: list[int] = []
+
+    def feed(self, event: Event) -> None:
+        assert isinstance(event, ControlRequested)
+        self.heard.append(event.action)
+        self.times.append(event.received_ns)
+
+    def reload(self) -> None:
+        self.heard.append("reload")
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[SignalDesk]:
+    made = SignalDesk(SettableClock(START_NS))
+    made.install()
+    yield made
+    loop = asyncio.get_running_loop()
+    for number in (*WISHES, signal.SIGHUP):
+        loop.remove_signal_handler(number)
+
+
+async def send(*numbers: signal.Signals) -> None:
+    for number in numbers:
+        os.kill(os.getpid(), number)
+        # One that is pending already would be the same one.
+        await asyncio.sleep(0.02)
+
+
+async def test_wishes_of_the_start_are_carried_out_in_order_once_it_runs(desk: SignalDesk) -> None:
+    engine = Engine()
+    await send(signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR1)
+    desk.open(engine.feed, engine.reload)
+    pause, resume = ControlAction.PAUSE, ControlAction.RESUME
+    assert engine.heard == ["reload", pause, resume, pause]
+    assert engine.times == [START_NS] * 3
+    await send(signal.SIGUSR2, signal.SIGHUP)
+    assert engine.heard[4:] == [resume, "reload"]
+    assert not desk.stop_now.is_set()
+
+
+async def test_a_stop_before_the_engine_runs_leaves_at_once(desk: SignalDesk) -> None:
+    await send(signal.SIGUSR1, signal.SIGTERM)
+    assert desk.stop_now.is_set()
+
+
+async def test_the_second_stop_leaves_at_once(desk: SignalDesk) -> None:
+    engine = Engine()
+    desk.open(engine.feed, engine.reload)
+    await send(signal.SIGINT)
+    assert engine.heard == [ControlAction.STOP]
+    assert not desk.stop_now.is_set()
+    await send(signal.SIGQUIT)
+    assert engine.heard == [ControlAction.STOP]
+    assert desk.stop_now.is_set()
+
+
+async def test_the_last_wish_is_never_the_one_that_is_forgotten(desk: SignalDesk) -> None:
+    engine = Engine()
+    for _ in range(WISHES_KEPT_MAX):
+        await send(signal.SIGUSR2)
+    await send(signal.SIGUSR1)
+    desk.open(engine.feed, engine.reload)
+    assert len(engine.heard) == WISHES_KEPT_MAX
+    assert engine.heard[-1] is ControlAction.PAUSE

@@ -59,6 +59,8 @@ def continue_stop(state: State) -> list[actions.Action]:
         return []
     late = state.now_ns >= stopping.deadline_ns
     waits = bool(state.orders.active) or bool(state.plans)
+    # What filled and is not shown yet is not left alone.
+    waits = waits or (stopping.flatten and flattening.may_grow(state))
     # A flattened book leaves nothing behind; with `hold` the stops stay where they are.
     waits = waits or (stopping.flatten and bool(state.protection.orders.active))
     if stopping.flatten and not flattening.is_flat(state):

@@ -93,7 +93,8 @@ def close_hedges(state: State) -> list[actions.Action]:
     if not state.account.complete or core in state.account.quantities():
         state.core_vanished = False
         return []
-    if (live and not state.core_vanished) or flattening.is_flat(state):
+    closed = flattening.is_flat(state) and not flattening.may_grow(state)
+    if (live and not state.core_vanished) or closed:
         state.core_vanished = False
         return []
     return flattening.flatten(state, "the core is gone", reason=CORE_GONE)

@@ -61,18 +61,44 @@ def is_flat(state: State) -> bool:
     return not any(_is_ours(state, i) for i in state.account.quantities())
 
 
+def increases(state: State) -> list[str]:
+    """Return our orders at work that may still grow a position, whatever they wait for."""
+    active = state.orders.active
+    return [key for key in sorted(active) if not active[key].open_order.reduce_only]
+
+
+def may_grow(state: State) -> bool:
+    """Tell whether an increase is on its way, or filled and not shown yet.
+
+    One that nobody could find is not waited for: it may never end.
+    """
+    at_work = any(not state.orders.active[key].unresolved for key in increases(state))
+    return at_work or bool(unshown.may_fill(state))
+
+
 def _is_ours(state: State, instrument_id: str) -> bool:
     return instrument_id in state.instruments and instrument_id not in state.run.unmanaged
 
 
 def go_on(state: State) -> list[actions.Action]:
-    """Try again while a flatten that was asked for is not done, also after a restart."""
+    """Try again while a flatten that was asked for is not done, also after a restart.
+
+    It is not done while an increase may still fill: that would stand alone.
+    """
     if Cause.FLATTENING not in state.causes or not state.account.complete:
         return []
-    if not is_flat(state):
+    if not is_flat(state) or may_grow(state):
         return flatten(state, "not done yet")
     state.causes.discard(Cause.FLATTENING)
-    return [recording.trading_state(state)]
+    done: list[actions.Action] = [recording.trading_state(state)]
+    lost = increases(state)
+    if lost:
+        words = (
+            f"the flatten ends with nothing held, but nobody knows what became of {', '.join(lost)}:"
+            " what it may still fill is taken off by the cycle after, not at once"
+        )
+        done.append(recording.incident(state, "flatten.unsure", "error", words, {}))
+    return done
 
 
 def flatten(
@@ -82,7 +108,9 @@ def flatten(
     reason: str = "OPERATOR_FLATTEN",
     only: frozenset[str] | None = None,
 ) -> list[actions.Action]:
-    """Drop increases, then close everything; nothing if one works or was just tried.
+    """Drop increases, then close everything that no reduction closes already.
+
+    Nothing is sent if some was just before.
 
     `only` = instruments to close; None = all of them.
     """
@@ -90,7 +118,6 @@ def flatten(
         return []
     if any(plan.source is IntentSource.FLATTEN for plan in state.plans.values()):
         return []
-    state.flatten_ns = state.now_ns
     done = working.drop_increases(state, "a flatten was asked for")
     if is_flat(state):
         return done
@@ -107,6 +134,7 @@ def flatten(
     outputs = recompute(inputs)
     if not outputs.changes:
         return done
+    state.flatten_ns = state.now_ns
     state.sequence += 1
     decision_id = identity.decision_id(
         state.run.account_id, state.run.epoch, state.sequence, state.now_ns

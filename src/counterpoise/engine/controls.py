@@ -85,7 +85,7 @@ def _flatten(state: State, event: ControlRequested) -> list[actions.Action]:
     if state.run.observe:
         return [answer(state, event, "refused", "observe mode sends no order")]
     done = add_cause(state, Cause.OPERATOR) + add_cause(state, Cause.FLATTENING)
-    done += flattening.flatten(state, "operator")
+    done += flattening.flatten(state, "operator", at_once=True)
     return [*done, answer(state, event, "done", "closing all positions; paused until resume")]
 
 

@@ -22,7 +22,7 @@ class FlattenInputs:
     core_instrument: str
     #: Signed base units.
     quantities: dict[str, Decimal]
-    #: Base units that working reductions may still take off.
+    #: Base units that reductions at work, or about to be sent, may still take off.
     working: dict[str, Decimal]
 
 
@@ -107,19 +107,18 @@ def flatten(
     *,
     reason: str = "OPERATOR_FLATTEN",
     only: frozenset[str] | None = None,
+    at_once: bool = False,
 ) -> list[actions.Action]:
     """Drop increases, then close everything that no reduction closes already.
 
-    Nothing is sent if some was just before.
-
-    `only` = instruments to close; None = all of them.
+    `only` = instruments to close; None = all of them. `at_once` = it is asked for the first time:
+    it does not wait because another flatten was just sent.
     """
-    if state.run.observe or state.now_ns - state.flatten_ns < FLATTEN_GAP_NS:
-        return []
-    if any(plan.source is IntentSource.FLATTEN for plan in state.plans.values()):
+    if state.run.observe:
         return []
     done = working.drop_increases(state, "a flatten was asked for")
-    if is_flat(state):
+    late = at_once or state.now_ns - state.flatten_ns >= FLATTEN_GAP_NS
+    if is_flat(state) or not late:
         return done
     inputs = FlattenInputs(
         core_instrument=state.strategy.core_instrument,
@@ -129,7 +128,7 @@ def flatten(
             for i, quantity in state.account.quantities().items()
             if _is_ours(state, i) and (only is None or i in only)
         },
-        working=unshown.reducing(state),
+        working=_working(state),
     )
     outputs = recompute(inputs)
     if not outputs.changes:
@@ -161,3 +160,10 @@ def flatten(
     )
     plan = make_plan(decision_id, IntentSource.FLATTEN, outputs.changes, state.now_ns)
     return [*done, actions.Write(record=row), *working.begin(state, plan)]
+
+
+def _working(state: State) -> dict[str, Decimal]:
+    found = unshown.reducing(state)
+    for name, quantity in working.waiting(state).items():
+        found[name] = found.get(name, Decimal(0)) + quantity
+    return found

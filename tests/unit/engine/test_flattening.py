@@ -9,10 +9,13 @@ from counterpoise.domain.events import (
     ControlAction,
     ControlRequested,
     CycleDue,
+    InstrumentStateTold,
     OrderUnresolved,
+    OrderUpdate,
     Tick,
     UpdateSource,
 )
+from counterpoise.domain.instruments import InstrumentState
 from counterpoise.domain.orders import ApprovedOrder, OrderState, Side
 from counterpoise.domain.records import DecisionMade, IncidentOpened, TradingStateChanged
 from counterpoise.engine.trading_state import Cause
@@ -190,3 +193,73 @@ def test_a_core_that_is_gone_takes_a_hedge_along_that_fills_afterwards() -> None
     assert "ORDERS_AT_WORK" in row.summary
     assert_closed_at_once(world, increase)
     assert not world.state.core_vanished
+
+
+def ending() -> World:
+    """Return a world that closes a hedge whose market ends, by an order without an answer."""
+    world = ready(positions=BOOK)
+    world.after(0.5)
+    world.feed(
+        InstrumentStateTold(
+            instrument_id="ETHUSDT", state=InstrumentState.CLOSING, received_ns=world.now_ns
+        )
+    )
+    seconds(world, 1)
+    (sent,) = world.submits()
+    assert sent.intent.instrument_id == "ETHUSDT"
+    lose(world, sent)
+    return world
+
+
+def test_a_flatten_of_everything_does_not_wait_behind_that_of_one_leg() -> None:
+    world = ending()
+    world.after(0.1)
+    ask(world, ControlAction.FLATTEN)
+    (_, core) = world.submits()
+    assert (core.intent.instrument_id, core.intent.side) == ("BTCUSDT", Side.SELL)
+    assert core.quantity == Decimal("0.2")
+    # What closes the hedge already is counted on for its five seconds, then it is sent again.
+    seconds(world, 3)
+    assert len(world.submits()) == 2
+    seconds(world, 3)
+    assert [s.intent.instrument_id for s in world.submits()[2:]] == ["ETHUSDT"]
+
+
+def test_hedges_without_their_core_do_not_wait_behind_another_flatten() -> None:
+    world = ending()
+    world.after(0.1)
+    world.position("BTCUSDT", "0", None)
+    assert world.state.core_vanished
+    seconds(world, 6)
+    assert [s.intent.instrument_id for s in world.submits()[1:]] == ["ETHUSDT"]
+    row = world.records(DecisionMade)[-1]
+    assert isinstance(row, DecisionMade)
+    assert row.reasons == ("CORE_GONE",)
+
+
+def test_a_reduction_that_waits_is_not_sent_twice_by_two_flattens() -> None:
+    world = ready(positions=BOOK)
+    seconds(world, 1)
+    ask(world, ControlAction.FLATTEN)
+    world.after(0.5)
+    hedge = world.submits()[1].intent
+    world.feed(
+        OrderUpdate(
+            client_order_id=hedge.client_order_id,
+            venue_order_id=None,
+            instrument_id="ETHUSDT",
+            state=OrderState.REJECTED,
+            filled_quantity=None,
+            average_price=None,
+            source=UpdateSource.LOCAL,
+            code="110017",
+            message="",
+            order=None,
+            event_ns=world.now_ns,
+            received_ns=world.now_ns,
+            position_doubtful=True,
+        )
+    )
+    seconds(world, 4)
+    sent = [s for s in world.submits() if s.intent.instrument_id == "ETHUSDT"]
+    assert [s.quantity for s in sent] == [Decimal(1), Decimal(1)]

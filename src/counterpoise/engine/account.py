@@ -357,8 +357,12 @@ class Account:
             if not at_once and not is_believed(
                 ours, known, quantity, asked_ns, snapshot.received_ns
             ):
-                if known is None or known.quantity != quantity:
-                    known = Contradiction(quantity=quantity, since_ns=snapshot.received_ns)
+                # Asked for before the first one: the measure of the venue's clock jumped.
+                jumped = known is not None and asked_ns < known.asked_ns
+                if known is None or known.quantity != quantity or jumped:
+                    known = Contradiction(
+                        quantity=quantity, asked_ns=asked_ns, since_ns=snapshot.received_ns
+                    )
                 self.contradicted[name] = known
                 return False
             self._take(other or emptied(ours))

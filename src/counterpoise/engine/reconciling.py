@@ -125,7 +125,12 @@ def look_again(state: State) -> list[actions.Action]:
 
 
 def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
-    """Go on without an answer: a waiting cycle is decided knowing that, a tick asks again."""
+    """Go on without an answer: a waiting cycle is decided knowing that, a tick asks again.
+
+    The second look at what does not add up is asked for again, too, though not at once.
+    """
+    if state.doubt_asked and state.ask_again_ns is None:
+        state.ask_again_ns = state.now_ns + POLL_NS
     if event.cause == "cycle" and state.waiting is not None:
         return cycling.decide(state, missing="RECONCILIATION_FAILED")
     return []

@@ -5,7 +5,7 @@ position message at least as new arrives (venues.md names the order of OKX's mes
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -304,12 +304,13 @@ class Account:
         self,
         snapshot: AccountSnapshot,
         marks: Mapping[str, Decimal],
-        denied: Container[str] = frozenset(),
+        denied: Mapping[str, int] | None = None,
     ) -> dict[str, tuple[Decimal, Decimal]]:
         """Take the venue's whole account; return {instrument: (ours, theirs)} where it moved ours.
 
-        What only denies what is known is kept in `contradicted` until it is believed, but of an
-        instrument in `denied`: there the venue refused an order as if nothing were held.
+        What only denies what is known is kept in `contradicted` until it is believed. `denied` =
+        when, by the venue's clock, it refused an order as if nothing were held, by instrument: an
+        answer asked for after that is the second word.
         """
         theirs = {p.instrument_id: p for p in snapshot.positions}
         # Venues stamp whole milliseconds: what is stamped with the one in which they were asked may
@@ -318,7 +319,8 @@ class Account:
         drift: dict[str, tuple[Decimal, Decimal]] = {}
         for name in sorted(self.positions.keys() | theirs.keys()):
             ours, other = self.positions.get(name) or flat(name), theirs.get(name)
-            if not self._answered(name, ours, other, snapshot, asked_ns, at_once=name in denied):
+            refused_ns = (denied or {}).get(name)
+            if not self._answered(name, ours, other, snapshot, asked_ns, refused_ns):
                 continue
             if self.complete and ours.quantity != self.positions[name].quantity:
                 drift[name] = (ours.quantity, self.positions[name].quantity)
@@ -336,8 +338,7 @@ class Account:
         other: Position | None,
         snapshot: AccountSnapshot,
         asked_ns: int,
-        *,
-        at_once: bool,
+        refused_ns: int | None,
     ) -> bool:
         # Takes what an answer says of one position; False = it is not believed yet.
         quantity = ZERO if other is None else other.quantity
@@ -351,12 +352,17 @@ class Account:
         else:
             settled = ours.event_ns <= asked_ns - ANSWER_LAG_NS
             known = self.contradicted.get(name)
-            at_once = at_once or (settled and not self.complete)
+            second = refused_ns is not None and asked_ns >= refused_ns
+            at_once = settled and (second or not self.complete)
             if not at_once and not is_believed(
                 ours, known, quantity, asked_ns, snapshot.received_ns
             ):
-                if known is None or known.quantity != quantity:
-                    known = Contradiction(quantity=quantity, since_ns=snapshot.received_ns)
+                # Asked for before the first one: the measure of the venue's clock jumped.
+                jumped = known is not None and asked_ns < known.asked_ns
+                if known is None or known.quantity != quantity or jumped:
+                    known = Contradiction(
+                        quantity=quantity, asked_ns=asked_ns, since_ns=snapshot.received_ns
+                    )
                 self.contradicted[name] = known
                 return False
             self._take(other or emptied(ours))

@@ -16,7 +16,7 @@ from counterpoise.engine.run import CLOCKS_APART_NS
 
 #: An answer may be this much older than its question, and our measure of the venue's clock wrong.
 ANSWER_LAG_NS: Final = 2_500 * NS_PER_MS
-#: Two answers that contradict what is known count as two if they came this far apart.
+#: Two answers that contradict what is known count as two if they were asked for this far apart.
 CONFIRM_NS: Final = NS_PER_SECOND
 #: A contradiction that nothing newer answers is believed then at the latest, whatever the venue's
 #: clock seems to be.
@@ -31,7 +31,9 @@ class Contradiction:
 
     #: Signed base units by the answer.
     quantity: Decimal
-    #: When the first answer that said so arrived, our clock, ns.
+    #: When the first answer that said so was asked for, venue clock, ns.
+    asked_ns: int
+    #: When it arrived, our clock, ns.
     since_ns: int
 
 
@@ -69,10 +71,12 @@ def is_believed(
     """Tell whether an answer that denies what is known is believed now.
 
     What changed shortly before the answer was asked for (`asked_ns`, venue clock) it may not have.
+    Two answers are as far apart as their questions: one that is long under way is no newer for it.
     """
     if held is None or held.quantity != theirs:
         return False
-    age_ns = received_ns - held.since_ns
+    # Nor farther than their arrivals, should the measure of the venue's clock have jumped.
+    age_ns = min(asked_ns - held.asked_ns, received_ns - held.since_ns)
     if age_ns >= CONTRADICTED_NS_MAX:
         return True
     return age_ns >= CONFIRM_NS and known.event_ns <= asked_ns - ANSWER_LAG_NS

@@ -59,6 +59,8 @@ def continue_stop(state: State) -> list[actions.Action]:
         return []
     late = state.now_ns >= stopping.deadline_ns
     waits = bool(state.orders.active) or bool(state.plans)
+    # What filled and is not shown yet is not left alone.
+    waits = waits or (stopping.flatten and flattening.may_grow(state))
     # A flattened book leaves nothing behind; with `hold` the stops stay where they are.
     waits = waits or (stopping.flatten and bool(state.protection.orders.active))
     if stopping.flatten and not flattening.is_flat(state):
@@ -83,7 +85,7 @@ def _flatten(state: State, event: ControlRequested) -> list[actions.Action]:
     if state.run.observe:
         return [answer(state, event, "refused", "observe mode sends no order")]
     done = add_cause(state, Cause.OPERATOR) + add_cause(state, Cause.FLATTENING)
-    done += flattening.flatten(state, "operator")
+    done += flattening.flatten(state, "operator", at_once=True)
     return [*done, answer(state, event, "done", "closing all positions; paused until resume")]
 
 

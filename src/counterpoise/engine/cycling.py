@@ -8,7 +8,7 @@ from counterpoise.domain.account import AccountView
 from counterpoise.domain.events import CycleDue
 from counterpoise.domain.orders import IntentSource
 from counterpoise.domain.records import DecisionEnded, DecisionMade, MemoryKept
-from counterpoise.engine import actions, recording, views, working
+from counterpoise.engine import actions, flattening, recording, views, working
 from counterpoise.engine.cycle import CycleInputs, CycleOutputs, recompute
 from counterpoise.engine.plan import make_plan
 from counterpoise.engine.state import State, WaitingCycle
@@ -37,8 +37,10 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
     """Decide the waiting cycle; `missing` names what could not be known, None = nothing."""
     assert state.waiting is not None, "a cycle is decided once"
     slot_ns, state.waiting = state.waiting.slot_ns, None
-    if missing is None and (state.plans or state.orders.increase_at_work()):
-        # What is on its way is not held yet: deciding now would order it a second time.
+    closing = state.core_vanished and flattening.may_grow(state)
+    if missing is None and (state.plans or state.orders.increase_at_work() or closing):
+        # What is on its way is not held yet: deciding now would order it a second time. And what
+        # closes the hedges of a core that is gone would close new ones, too.
         missing = ORDERS_AT_WORK
     state.sequence += 1
     inputs = _inputs(state, missing)

@@ -55,7 +55,7 @@ def core_vanished(state: State, before: str) -> list[actions.Action]:
     done: list[actions.Action] = [
         recording.incident(state, "core.vanished", "critical", words, {"before": before})
     ]
-    return done + close_hedges(state)
+    return done + close_hedges(state, at_once=True)
 
 
 def close_ending(state: State) -> list[actions.Action]:
@@ -81,11 +81,11 @@ def close_ending(state: State) -> list[actions.Action]:
     return flattening.flatten(state, words, reason=CLOSING, only=frozenset(ending))
 
 
-def close_hedges(state: State) -> list[actions.Action]:
+def close_hedges(state: State, *, at_once: bool = False) -> list[actions.Action]:
     """Close every hedge at once if there is no core any more; called with each tick.
 
     Only for a core that the venue took away or does not trade: one that the strategy closed has
-    a plan of its own for its hedges.
+    a plan of its own for its hedges. `at_once` = it was found just now.
     """
     core = state.strategy.core_instrument
     rules = state.instruments.get(core)
@@ -93,7 +93,8 @@ def close_hedges(state: State) -> list[actions.Action]:
     if not state.account.complete or core in state.account.quantities():
         state.core_vanished = False
         return []
-    if (live and not state.core_vanished) or flattening.is_flat(state):
+    closed = flattening.is_flat(state) and not flattening.may_grow(state)
+    if (live and not state.core_vanished) or closed:
         state.core_vanished = False
         return []
-    return flattening.flatten(state, "the core is gone", reason=CORE_GONE)
+    return flattening.flatten(state, "the core is gone", reason=CORE_GONE, at_once=at_once)

@@ -1,6 +1,6 @@
 """Between cycles: looks at leverage after every mark, fill and balance, and reduces at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from counterpoise.domain import identity
@@ -22,18 +22,23 @@ class GuardInputs:
 
     risk: RiskView
     parameters: guard.GuardParameters
-    #: Base units per instrument that working reductions may still take off what is shown.
+    #: Base units per instrument that reductions at work, or about to be sent, may still take off
+    #: what is shown.
     working: dict[str, Decimal]
     #: True = a hedge leg vanished: only the core is judged.
     leg_vanished: bool
+    #: Instruments whose position the venue denied a moment ago: nothing is sent there yet, and what
+    #: is held there still counts.
+    doubted: tuple[str, ...] = ()
 
 
 @counted_in_money
 def recompute(inputs: GuardInputs) -> guard.GuardVerdict:
     """Evaluate; a pure function of its argument."""
-    if inputs.leg_vanished:
-        return guard.unhedged_cut(inputs.risk, inputs.parameters, inputs.working)
-    return guard.evaluate(inputs.risk, inputs.parameters, inputs.working)
+    judge = guard.unhedged_cut if inputs.leg_vanished else guard.evaluate
+    verdict = judge(inputs.risk, inputs.parameters, inputs.working)
+    sent = tuple(c for c in verdict.changes if c.instrument_id not in inputs.doubted)
+    return replace(verdict, changes=sent)
 
 
 def watch(state: State) -> list[actions.Action]:
@@ -72,35 +77,47 @@ def leg_vanished(state: State) -> list[actions.Action]:
 
 
 def _judge(state: State, *, leg_vanished: bool) -> list[actions.Action]:
-    inputs = GuardInputs(
-        risk=views.risk_view(state, state.market.view(state.now_ns)),
-        parameters=state.guard,
-        working=_working(state),
-        leg_vanished=leg_vanished,
-    )
+    inputs = _inputs(state, leg_vanished=leg_vanished)
     verdict = recompute(inputs)
     if leg_vanished and verdict.reason is guard.GuardReason.WITHIN_LIMITS:
         # Until then every later look asks again: an order may be refused, equity be unknown.
         state.leg_vanished = False
     if not verdict.triggered or not verdict.changes:
         return []
+    # What older decisions send at this moment is at work before the rest is sized.
+    done = working.drop_increases(state, "the guard acts")
+    inputs = _inputs(state, leg_vanished=leg_vanished)
+    verdict = recompute(inputs)
+    if not verdict.changes:
+        return done
     if state.account.filled_ns < state.guard_ns:
         state.guard_idle += 1
     else:
         state.guard_idle = 0
     state.guard_ns = state.now_ns
-    return _act(state, inputs, verdict)
+    return done + _act(state, inputs, verdict)
 
 
-def _working(state: State) -> dict[str, Decimal]:
+def _inputs(state: State, *, leg_vanished: bool) -> GuardInputs:
     # A position the venue denied is read again first: until then, for a moment at most, a
-    # reduction of it would only be refused again. The other legs are judged as ever.
-    working = unshown.reducing(state)
-    held = state.account.quantities()
-    for name, doubted_ns in state.doubted.items():
-        if name in held and state.now_ns - doubted_ns < DOUBTED_NS_MAX:
-            working[name] = abs(held[name])
-    return working
+    # reduction of it would only be refused again. The other legs are judged as ever, and what
+    # waits there does not count as done. What waits for a resting order to end is sent for sure.
+    doubted = tuple(
+        name
+        for name, doubted_ns in sorted(state.doubted.items())
+        if state.now_ns - doubted_ns < DOUBTED_NS_MAX
+    )
+    at_work = unshown.reducing(state)
+    for name, quantity in working.waiting(state).items():
+        if name not in doubted:
+            at_work[name] = at_work.get(name, Decimal(0)) + quantity
+    return GuardInputs(
+        risk=views.risk_view(state, state.market.view(state.now_ns)),
+        parameters=state.guard,
+        working=at_work,
+        leg_vanished=leg_vanished,
+        doubted=doubted,
+    )
 
 
 def measure(state: State) -> bool:
@@ -131,8 +148,7 @@ def _act(state: State, inputs: GuardInputs, verdict: guard.GuardVerdict) -> list
         f"{', '.join(change.instrument_id for change in verdict.changes)}."
     )
     state.last_summary = summary
-    done = working.drop_increases(state, "the guard acts")
-    done.append(
+    done: list[actions.Action] = [
         actions.Write(
             record=DecisionMade(
                 decision_id=decision_id,
@@ -153,7 +169,7 @@ def _act(state: State, inputs: GuardInputs, verdict: guard.GuardVerdict) -> list
                 outputs=state.encode(verdict),
             )
         )
-    )
+    ]
     done += recording.equity(state, "guard")
     plan = make_plan(decision_id, IntentSource.GUARD, verdict.changes, state.now_ns)
     return done + working.begin(state, plan)

@@ -62,8 +62,9 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
         done.append(actions.Reconcile(cause="stream_down"))
     done += working.advance_all(state)
     done += flattening.go_on(state)
-    done += delisting.close_ending(state)
+    # What closes more comes first: two of them are never sent at once.
     done += delisting.close_hedges(state)
+    done += delisting.close_ending(state)
     done += guarding.watch(state)
     done += stating.tidy(state)
     done += protecting.look(state)

@@ -7,7 +7,7 @@ from typing import Final
 from counterpoise.domain import identity
 from counterpoise.domain.account import AccountSnapshot, OpenOrder, Position
 from counterpoise.domain.events import AccountReconciled, ReconciliationFailed
-from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.engine import (
     actions,
     controls,
@@ -60,12 +60,16 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     # What is doubted at the start is not on record yet: the next start must find what was.
     on_record = before if state.recorded is None else state.recorded
     quiet = _is_quiet(state)
+    absent = dict(state.account.absent)
     drift = state.account.reconciled(snapshot, views.marks(state), _denied(state))
     state.ask_again_ns = None
-    if state.account.contradicted:
+    if state.account.contradicted or not state.account.absent.items() <= absent.items():
+        # What is not believed yet needs a second answer; what was believed gone is looked for once.
         state.ask_again_ns = snapshot.received_ns + CONFIRM_NS
     if event.cause == "rejected":
-        state.doubted.clear()
+        # Where answers contradict what is known, a reduction would only be refused again.
+        known = state.account.contradicted
+        state.doubted = {name: ns for name, ns in state.doubted.items() if name in known}
     done = _orders(state, snapshot.open_orders, snapshot.received_ns)
     done += _foreign(state)
     done += _gone(state, drift, before)
@@ -92,9 +96,15 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     return done + working.advance_all(state) + controls.continue_stop(state)
 
 
-def _denied(state: State) -> set[str]:
-    # Where the venue just refused a reduction as if nothing were held: an answer is the second word.
-    return {n for n, ns in state.doubted.items() if state.now_ns - ns < DOUBTED_NS_MAX}
+def _denied(state: State) -> dict[str, int]:
+    # Where the venue just refused a reduction as if nothing were held, and when by its clock: an
+    # answer asked for after that is the second word.
+    ahead_ns = int((state.clock_offset_ms or 0.0) * NS_PER_MS)
+    return {
+        name: refused_ns + ahead_ns
+        for name, refused_ns in state.doubted.items()
+        if state.now_ns - refused_ns < DOUBTED_NS_MAX
+    }
 
 
 def look_again(state: State) -> list[actions.Action]:
@@ -115,7 +125,12 @@ def look_again(state: State) -> list[actions.Action]:
 
 
 def failed(state: State, event: ReconciliationFailed) -> list[actions.Action]:
-    """Go on without an answer: a waiting cycle is decided knowing that, a tick asks again."""
+    """Go on without an answer: a waiting cycle is decided knowing that, a tick asks again.
+
+    The second look at what does not add up is asked for again, too, though not at once.
+    """
+    if state.doubt_asked and state.ask_again_ns is None:
+        state.ask_again_ns = state.now_ns + POLL_NS
     if event.cause == "cycle" and state.waiting is not None:
         return cycling.decide(state, missing="RECONCILIATION_FAILED")
     return []

@@ -4,6 +4,8 @@ Every increase passes the gate just before it is sent; a reduction is capped to 
 never denied.
 """
 
+from decimal import Decimal
+
 from counterpoise.engine import actions, recording, repairing, sending
 from counterpoise.engine.plan import LegProgress, Plan, enter_phase
 from counterpoise.engine.run import PHASE_NS_MAX
@@ -39,6 +41,20 @@ def advance(state: State, plan: Plan) -> list[actions.Action]:
             return done + _end(state, plan, follows.outcome)
         if not follows.begun:
             return done
+
+
+def waiting(state: State) -> dict[str, Decimal]:
+    """Return base units per instrument of reductions that wait for a moment before they are sent.
+
+    For a position to be read again, or for a resting order to end; both have their limits.
+    """
+    found: dict[str, Decimal] = {}
+    for plan in state.plans.values():
+        for leg in [leg for phase in plan.phases for leg in phase]:
+            if leg.held and not leg.closed:
+                name = leg.change.instrument_id
+                found[name] = found.get(name, Decimal(0)) + leg.remaining
+    return found
 
 
 def drop_increases(state: State, why: str) -> list[actions.Action]:

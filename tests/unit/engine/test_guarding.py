@@ -2,12 +2,13 @@
 
 from decimal import Decimal
 
-from counterpoise.domain.events import LedgerHealth
+from counterpoise.domain.events import LedgerHealth, OrderUpdate, UpdateSource
 from counterpoise.domain.orders import IntentSource, OrderState, Side
 from counterpoise.domain.records import DecisionEnded, DecisionMade, IncidentOpened
 from counterpoise.engine import guarding
 from counterpoise.ledger import codec
-from engine_world import make_run, ready
+from counterpoise.risk.guard import GuardVerdict
+from engine_world import World, make_run, ready
 
 HEDGED = {"BTCUSDT": ("0.3", "50000"), "ETHUSDT": ("-4", "2500")}
 
@@ -127,3 +128,68 @@ def test_an_order_that_never_ends_gives_its_plan_up_and_stays_counted() -> None:
     for sent in world.submits():
         world.order(sent.intent.client_order_id, OrderState.UNKNOWN, name=sent.intent.instrument_id)
     assert world.state.orders.unresolved() == {"BTCUSDT", "ETHUSDT"}
+
+
+def doubted() -> World:
+    """Return a world whose guard filled its hedge's reduction and had the core's refused."""
+    world = ready(positions={"BTCUSDT": ("0.4", "50000"), "ETHUSDT": ("-3.8", "2500")})
+    world.after(1)
+    world.market()
+    core, hedge = world.submits()
+    world.after(0.1)
+    world.fill(hedge)
+    world.feed(
+        OrderUpdate(
+            client_order_id=core.intent.client_order_id,
+            venue_order_id=None,
+            instrument_id="BTCUSDT",
+            state=OrderState.REJECTED,
+            filled_quantity=None,
+            average_price=None,
+            source=UpdateSource.LOCAL,
+            code="-2022",
+            message="",
+            order=None,
+            event_ns=world.now_ns,
+            received_ns=world.now_ns,
+            position_doubtful=True,
+        )
+    )
+    assert world.state.leverage is not None
+    assert world.state.leverage < world.state.guard.leverage_trigger
+    return world
+
+
+def replayed(world: World) -> None:
+    """Compute every guard decision again."""
+    for row in world.records(DecisionMade):
+        assert isinstance(row, DecisionMade)
+        inputs = codec.decode(row.inputs, guarding.GuardInputs)
+        assert codec.encode(guarding.recompute(inputs)) == row.outputs
+
+
+def test_what_an_older_decision_sends_at_that_moment_pays_for_the_excess() -> None:
+    world = doubted()
+    first = world.submits()[0].quantity
+    world.after(2.1)
+    world.mark("ETHUSDT", "2560")
+    again = world.submits()[2:]
+    assert (again[0].intent.instrument_id, again[0].quantity) == ("BTCUSDT", first), "the retry"
+    row = world.records(DecisionMade)[-1]
+    assert isinstance(row, DecisionMade)
+    marks = {"BTCUSDT": 50_000, "ETHUSDT": 2_560}
+    lots = Decimal("0.0001") * 50_000 + Decimal("0.001") * 2_560
+    sent = sum(s.quantity * marks[s.intent.instrument_id] for s in again)
+    excess = codec.decode(row.outputs, GuardVerdict).excess
+    assert excess <= sent <= excess + lots
+    replayed(world)
+
+
+def test_the_other_legs_are_cut_while_one_is_doubted() -> None:
+    world = doubted()
+    world.after(0.5)
+    world.mark("ETHUSDT", "2560")
+    again = world.submits()[2:]
+    # Its share of the excess; the core's own waits until its position was read again.
+    assert [(s.intent.instrument_id, s.quantity) for s in again] == [("ETHUSDT", Decimal("0.364"))]
+    replayed(world)

@@ -20,7 +20,8 @@ class Cause(StrEnum):
     LEASE = "lease"
     #: The account's stream is down, or what it missed is not known yet.
     ACCOUNT = "account"
-    #: A person asked for a flatten that is not done; persisted until nothing is held.
+    #: A person asked for a flatten that is not done; persisted until nothing is held and no
+    #: increase may still fill.
     FLATTENING = "flattening"
     #: Our positions or cash and the venue's differ; left by a clean reconciliation.
     DRIFT = "drift"
@@ -52,7 +53,7 @@ MEANINGS: Final[dict[Cause, tuple[str, str]]] = {
     ),
     Cause.FLATTENING: (
         "A flatten is not done.",
-        "by itself, once nothing is held; `counterpoise resume` gives it up",
+        "by itself, once nothing is held or may still fill; `counterpoise resume` gives it up",
     ),
     Cause.DRIFT: (
         "Executions, funding and transfers do not explain the account.",

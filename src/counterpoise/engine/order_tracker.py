@@ -83,17 +83,21 @@ class TrackedOrder:
         """Base units told as filled that nothing the account was told of shows yet."""
         return max(ZERO, self.filled_told - max(self.executed, self.shown))
 
-    def untold(self, shown_ns: int) -> Decimal:
+    def untold(self, shown_ns: int, ahead: Decimal | None = None) -> Decimal:
         """Return base units it may have filled, or may yet fill, without an execution told.
 
-        `shown_ns` = what the account shows, by the venue's clock; it has fills up to then.
+        `shown_ns` = what the account shows, by the venue's clock; it has fills before then. Of
+        those of that stamp it shows signed base units `ahead` of executions; None = all of them.
         """
         if self.unresolved:
             return ZERO
         filled = self.open_order.quantity if not self.over else self.filled_told
+        shown = ZERO
         if self.over and self.filled_ns <= shown_ns:
-            return ZERO
-        return max(ZERO, filled - self.executed)
+            if ahead is None or self.filled_ns < shown_ns:
+                return ZERO
+            shown = max(ZERO, ahead * self.open_order.side.sign)
+        return max(ZERO, filled - self.executed - shown)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -339,14 +343,18 @@ class OrderTracker:
                 working[instrument_id] = left
         return working
 
-    def may_take_off(self, instrument_id: str, quantity: Decimal, shown_ns: int) -> Decimal:
+    def may_take_off(
+        self, instrument_id: str, quantity: Decimal, shown_ns: int, ahead: Decimal | None = None
+    ) -> Decimal:
         """Return base units that our orders may still take off a signed quantity.
 
         What an order filled and no execution told counts, too, for one that is over only until the
-        account shows it: `shown_ns` = the venue's clock of what it shows. An order that nobody
-        could find explains nothing.
+        account shows it: `shown_ns` = the venue's clock of what it shows, `ahead` = what that
+        shows of its own stamp and no execution told. An order that nobody could find explains
+        nothing.
         """
-        return sum((order.untold(shown_ns) for order in self._of(instrument_id, -quantity)), ZERO)
+        against = self._of(instrument_id, -quantity)
+        return sum((order.untold(shown_ns, ahead) for order in against), ZERO)
 
     def added_lately(self, instrument_id: str, quantity: Decimal, since_ns: int) -> Decimal:
         """Return base units that executions told of our orders added to a signed quantity.

@@ -116,6 +116,9 @@ def test_in_whatever_order_they_come_all_of_them_add_up(
         *(PositionUpdate(position=p, received_ns=world.now_ns) for p in told.positions()),
     ]
     for index in (i for i in order if i < len(every)):
+        held = abs(world.state.account.quantities().get("ETHUSDT", Decimal(0)))
         world.feed(every[index])
+        assert abs(world.state.account.quantities()["ETHUSDT"]) >= held
+    assert world.records(IncidentOpened) == []
     last: Position = told.positions()[-1]
     assert world.state.account.quantities()["ETHUSDT"] == last.quantity == told.after

@@ -42,9 +42,12 @@ class Instant:
         return self.before + (self.executed + self.ahead)
 
     def is_behind(self, quantity: Decimal) -> bool:
-        """Tell whether a message of this quantity lacks executions of the instant told already."""
-        change = quantity - self.before
-        return change * self.executed >= 0 and abs(change) < abs(self.executed)
+        """Tell whether a message of this quantity is of a moment before the last one told.
+
+        What the venue takes in the very instant of a fill of ours is told by its execution.
+        """
+        change, told = quantity - self.before, self.executed + self.ahead
+        return change * told >= 0 and abs(change) < abs(told)
 
 
 def with_message(instant: Instant | None, known: Position, told: Position) -> Instant:

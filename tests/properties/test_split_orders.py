@@ -54,19 +54,20 @@ def opened() -> World:
 
 cuts = st.lists(st.floats(0.01, 0.99), max_size=4)
 seeds = st.integers(0, 2**32)
+lags = st.integers(0, 3)
 
 
 @settings(max_examples=25, deadline=None)
-@given(cuts, seeds, cuts, seeds)
+@given(cuts, seeds, cuts, seeds, lags)
 def test_however_its_messages_are_merged_a_pair_is_seen_and_stays_whole(
-    hedge_cuts: list[float], hedge_seed: int, core_cuts: list[float], core_seed: int
+    hedge_cuts: list[float], hedge_seed: int, core_cuts: list[float], core_seed: int, lag_ms: int
 ) -> None:
     world = opened()
     for index, (each, seed) in enumerate(((hedge_cuts, hedge_seed), (core_cuts, core_seed))):
         order = world.submits()[index]
         lot = LOT if index == 0 else LOT / 10
         parts = [part * lot / LOT for part in parts_of(order.quantity * LOT / lot, each)]
-        told = SplitOrder(world=world, order=order, parts=parts)
+        told = SplitOrder(world=world, order=order, parts=parts, position_lag_ms=lag_ms)
         for topic in merged(len(parts), seed):
             told.tell(topic)
             assert counted_at_worst(world, order) >= order.quantity, topic
@@ -82,9 +83,9 @@ def test_however_its_messages_are_merged_a_pair_is_seen_and_stays_whole(
 
 
 @settings(max_examples=25, deadline=None)
-@given(cuts, seeds)
+@given(cuts, seeds, lags)
 def test_however_its_messages_are_merged_a_reduction_is_no_loss(
-    each: list[float], seed: int
+    each: list[float], seed: int, lag_ms: int
 ) -> None:
     held = {"BTCUSDT": ("0.4", "50000"), "ETHUSDT": ("-3.8", "2500")}
     world = ready(positions=held)
@@ -93,7 +94,13 @@ def test_however_its_messages_are_merged_a_reduction_is_no_loss(
     order = next(o for o in world.submits() if o.intent.instrument_id == "ETHUSDT")
     world.after(0.1)
     parts = parts_of(order.quantity, each)
-    told = SplitOrder(world=world, order=order, parts=parts, before=Decimal("-3.8"))
+    told = SplitOrder(
+        world=world,
+        order=order,
+        parts=parts,
+        before=Decimal("-3.8"),
+        position_lag_ms=lag_ms,
+    )
     for topic in merged(len(parts), seed):
         told.tell(topic)
         assert abs(world.state.account.quantities()[told.name]) >= abs(told.after)

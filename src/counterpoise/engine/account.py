@@ -164,30 +164,29 @@ class Account:
         """Note base units that the venue took by a message; executions of them come later."""
         self.taken[instrument_id] = self.taken.get(instrument_id, ZERO) + quantity
 
-    def ahead(self, instrument_id: str, event_ns: int) -> Decimal | None:
-        """Return signed base units that messages of a stamp show and no execution has told.
-
-        None = not known: there are no such messages, or numbers of the venue tell.
-        """
+    def told_instant(self, instrument_id: str) -> same_instant.Instant | None:
+        """Return the instant of the last message; None = not known, or numbers tell."""
         told, instant = self.told.get(instrument_id), self.instants.get(instrument_id)
-        if told is None or instant is None or not told.event_ns == instant.event_ns == event_ns:
-            return None
-        return instant.ahead
+        same = told is not None and instant is not None and told.event_ns == instant.event_ns
+        return instant if same else None
 
     def _is_newer(self, told: Position, known: Position) -> bool:
         if not is_newer(told, known, self.told.get(told.instrument_id)):
             return False
         instant = self.instants.get(told.instrument_id)
-        same = instant is not None and instant.event_ns == told.event_ns
-        return instant is None or not same or not instant.is_behind(told.quantity)
+        if instant is None or told.trade_sequence is not None:
+            return True
+        return not instant.is_behind(told.quantity, told.event_ns)
 
     def _take(self, position: Position) -> None:
         name = position.instrument_id
         known = self.positions.get(name) or flat(name)
         numbered = position.trade_sequence is not None
         if self.complete and not numbered and position.event_ns >= known.event_ns:
-            instant = self.instants.get(name)
-            self.instants[name] = same_instant.with_message(instant, known, position)
+            since_ns = self.told[name].event_ns if name in self.told else 0
+            self.instants[name] = same_instant.with_message(
+                self.instants.get(name), known.quantity, position, since_ns
+            )
         else:
             self.instants.pop(name, None)
         self.positions[name] = self.told[name] = position
@@ -270,9 +269,8 @@ class Account:
         # Signed base units by which an execution moves the position. The venue's execution numbers
         # decide where both sides have one, else its clock, and within one stamp the quantities.
         name = fill.instrument_id
-        if fill.event_ns <= self.positions_ns:
-            return ZERO
-        if reduce_only and known.quantity * fill.side.sign >= 0:
+        turns = reduce_only and known.quantity * fill.side.sign >= 0
+        if turns or fill.event_ns <= self.positions_ns:
             return ZERO
         number = trade_sequence(fill)
         # Against what the venue told, not against later executions: these may come in any order.
@@ -281,13 +279,16 @@ class Account:
             self.instants.pop(name, None)
             return fill.signed_quantity if number > told.trade_sequence else ZERO
         if fill.event_ns < told.event_ns:
-            if instant is not None and instant.event_ns == told.event_ns:
-                self.instants[name] = same_instant.without(instant, fill)
-            return ZERO
+            if instant is None or instant.event_ns != told.event_ns:
+                return ZERO
+            self.instants[name], moved = same_instant.with_earlier_fill(instant, fill)
+            return moved
         same = instant is not None and instant.event_ns == fill.event_ns
         if fill.event_ns == told.event_ns and not same:
             return ZERO
-        self.instants[name], moved = same_instant.with_fill(instant, known, fill)
+        self.instants[name], moved = same_instant.with_fill(
+            instant, known.quantity, fill, told.event_ns
+        )
         return moved
 
     def _add_to_base(self, fill: Fill) -> None:
@@ -339,8 +340,8 @@ class Account:
         self.base = dict(self.told)
         self.base_ns = self.positions_ns
         self.filled_since_base = {}
-        aheads = {name: self.ahead(name, each.event_ns) for name, each in self.base.items()}
-        self.base_ahead = {name: each for name, each in aheads.items() if each is not None}
+        instants = {name: self.told_instant(name) for name in self.base}
+        self.base_ahead = {name: each.ahead for name, each in instants.items() if each is not None}
 
     def unexplained(self, snapshot: AccountSnapshot) -> dict[str, tuple[Decimal, Decimal]]:
         """Return {instrument: (what executions say, what the venue says)} where they differ."""

@@ -98,9 +98,10 @@ def left(state: State, order: TrackedOrder) -> Decimal:
         return ZERO
     if told is None or told.event_ns < order.filled_ns:
         return order.unshown
-    # A message of the very millisecond may be of a moment between two of its executions.
-    ahead = state.account.ahead(name, order.filled_ns)
-    if told.event_ns > order.filled_ns or ahead is None:
+    # A message of the very instant may be of a moment between two of its executions.
+    instant = state.account.told_instant(name)
+    ahead = None if instant is None else instant.ahead_at(order.filled_ns)
+    if ahead is None:
         return ZERO
     shown = max(order.executed + max(ZERO, ahead * sign), order.shown)
     return max(ZERO, order.filled_told - shown)

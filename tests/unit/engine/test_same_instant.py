@@ -54,12 +54,13 @@ def incidents(world: World) -> list[str]:
         (ORDER, ORDER),
     ],
 )
+@pytest.mark.parametrize("lag_ms", [0, 2])
 def test_the_gate_sees_all_of_a_hedge_that_filled_in_two_executions(
-    topics: tuple[str, ...],
+    topics: tuple[str, ...], lag_ms: int
 ) -> None:
     world = opened()
     hedge = world.submits()[0]
-    split(world, hedge, "0.2").tell(*topics)
+    split(world, hedge, "0.2", lag_ms=lag_ms).tell(*topics)
     core = world.submits()[1]
     assert core.intent.instrument_id == "BTCUSDT"
     assert core.leverage_worst is not None
@@ -92,13 +93,14 @@ def test_a_pair_whose_last_leg_fills_in_two_executions_stays_whole() -> None:
         (ORDER, ORDER, POSITION, EXECUTION, POSITION, EXECUTION),
     ],
 )
-def test_a_reduction_in_two_executions_is_no_loss(topics: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("lag_ms", [0, 2])
+def test_a_reduction_in_two_executions_is_no_loss(topics: tuple[str, ...], lag_ms: int) -> None:
     world = ready(positions=LARGE)
     world.after(0.1)
     world.market()
     hedge = next(o for o in world.submits() if o.intent.instrument_id == "ETHUSDT")
     world.after(0.1)
-    order = split(world, hedge, "0.2", "-3.8")
+    order = split(world, hedge, "0.2", "-3.8", lag_ms)
     order.tell(*topics)
     assert world.state.account.quantities()["ETHUSDT"] == order.after
     assert incidents(world) == []
@@ -148,7 +150,9 @@ def test_an_execution_told_late_of_an_earlier_stamp_uses_up_what_a_message_was_a
     second.tell(POSITION)
     first.tell(EXECUTION)
     assert world.state.account.quantities() == {"ETHUSDT": Decimal(-1)}
-    assert world.state.account.ahead("ETHUSDT", second.event_ns) == 0
+    instant = world.state.account.told_instant("ETHUSDT")
+    assert instant is not None
+    assert instant.ahead == 0
 
 
 def test_an_answer_between_two_executions_is_older_than_both() -> None:

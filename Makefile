@@ -44,8 +44,8 @@ acceptance: $(STAMP) #-- what the daemon promises, on each venue: VENUE=all
 crash: $(STAMP) #-- kill daemons at named points and audit the next start: RUNS=500 SEED=1 JOBS=4 ONLY=point:fault VENUE=all
 	$(BIN)/python tests/crash_matrix.py --venue $(or $(VENUE),all) --runs $(or $(RUNS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),4) --only '$(ONLY)'
 
-sim: $(STAMP) #-- play seeded days full of faults in virtual time and audit them: SEEDS=1-1000 JOBS=2 VENUE=bybit
-	$(BIN)/python tests/fault_campaign.py --seeds $(or $(SEEDS),1-1000) --jobs $(or $(JOBS),2) $(if $(VENUE),--venue $(VENUE))
+sim: $(STAMP) #-- play seeded days full of faults in virtual time and audit them: SEEDS=1-1000 JOBS=2 VENUE=bybit DEPTH=0.02
+	$(BIN)/python tests/fault_campaign.py --seeds $(or $(SEEDS),1-1000) --jobs $(or $(JOBS),2) $(if $(VENUE),--venue $(VENUE)) $(if $(DEPTH),--depth $(DEPTH))
 
 many: $(STAMP) #-- stream five hundred instruments of each venue, and rotate their connections
 	$(BIN)/pytest -m many tests/unit/venues/test_many_markets.py

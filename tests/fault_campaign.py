@@ -39,10 +39,10 @@ class Day:
     cpu_seconds: float
 
 
-def play(seed: int, venue: VenueName | None = None) -> Day:
-    """Play and audit one seed, at its venue or at another one."""
+def play(seed: int, venue: VenueName | None = None, depth: float | None = None) -> Day:
+    """Play and audit one seed, at its venue and depth or at others."""
     began = time.process_time()
-    world = virtual_loop.run(virtual_world.live_through(seed, venue))
+    world = virtual_loop.run(virtual_world.live_through(seed, venue, depth))
     reader = MemoryReader(world.kept)
     return Day(
         seed=seed,
@@ -76,14 +76,17 @@ def main() -> int:
     asked.add_argument("--seeds", default="1-100")
     asked.add_argument("--jobs", type=int, default=2)
     asked.add_argument("--venue", choices=list(VenueName), help="default: the seed's own")
+    asked.add_argument("--depth", type=float, help="of the books, 1 = the venue's; default: drawn")
     options = asked.parse_args()
     seeds = seeds_of(options.seeds)
     forced = None if options.venue is None else VenueName(options.venue)
     again = "" if forced is None else f" VENUE={forced.value}"
+    again += "" if options.depth is None else f" DEPTH={options.depth}"
     began = time.monotonic()
     days: list[Day] = []
+    alone = functools.partial(play, venue=forced, depth=options.depth)
     with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=100) as pool:
-        for day in pool.imap_unordered(functools.partial(play, venue=forced), seeds):
+        for day in pool.imap_unordered(alone, seeds):
             days.append(day)
             if day.findings:
                 say(f"seed {day.seed} at {day.venue}: {len(day.findings)} findings")

@@ -250,12 +250,15 @@ def venue_of(seed: int) -> VenueName:
     return random.Random(f"venue {seed}").choice(list(VenueName))
 
 
-async def live_through(seed: int, name: VenueName | None = None) -> World:
-    """Play a seed's day to its quiet end, at its venue or at another one."""
+async def live_through(
+    seed: int, name: VenueName | None = None, depth: float | None = None
+) -> World:
+    """Play a seed's day to its quiet end, at its venue and depth or at others."""
     draw = random.Random(seed)
     loop = asyncio.get_running_loop()
     name = name or venue_of(seed)
-    exchange = Exchange.create(market(name, seed % len(SIGNALS)), OPENED_NS)
+    depth = depth or depth_of(seed)
+    exchange = Exchange.create(market(name, seed % len(SIGNALS), depth), OPENED_NS)
     account_id = key_of(name).account_id
     exchange.open_account(account_id, CASH_START)
     for instrument_id in NAMES:
@@ -418,12 +421,19 @@ def trouble(draw: random.Random) -> Trouble:
     return mixed
 
 
-def market(name: VenueName, number: int) -> ExchangeParameters:
+def depth_of(seed: int) -> float:
+    """Return how deep a seed's books are, 1 = as the venue's; thin ones fill level by level."""
+    draw = random.Random(seed + 2)
+    return 1.0 if draw.random() < 1 / 2 else float(10 ** draw.uniform(-2, 0))
+
+
+def market(name: VenueName, number: int, depth: float = 1.0) -> ExchangeParameters:
     """Return a venue's markets under its own rules, cheap to step: three, once a second."""
     whole = venue_parameters(name, demo=False)(number + 1)
+    kept = [e for e in whole.instruments if e.instrument.instrument_id in NAMES]
     return replace(
         whole,
-        instruments=tuple(e for e in whole.instruments if e.instrument.instrument_id in NAMES),
+        instruments=tuple(replace(e, depth_quote=e.depth_quote * depth) for e in kept),
         step_ms=int(STEP_SECONDS * 1_000),
         history_days=WARM_DAYS,
         book_levels=10,

@@ -5,14 +5,15 @@ position message at least as new arrives (venues.md names the order of OKX's mes
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
 from counterpoise.domain.account import AccountSnapshot, AccountView, Balance, Position
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_MS
+from counterpoise.engine import same_instant
 from counterpoise.engine.contradiction import (
     ANSWER_LAG_NS,
     Absence,
@@ -41,6 +42,8 @@ class Account:
     positions: dict[str, Position] = field(default_factory=dict)
     #: The same as the venue last told them, without the executions since.
     told: dict[str, Position] = field(default_factory=dict)
+    #: The latest instant of each without numbers of the venue, as executions and messages tell it.
+    instants: dict[str, same_instant.Instant] = field(default_factory=dict)
     #: Cash as last told, adjusted by later fills and funding; None = never told.
     wallet_balance: Decimal | None = None
     #: Venue clock of the last balance, ns.
@@ -82,6 +85,8 @@ class Account:
     base_ns: int = 0
     #: Signed base units executed since then, per instrument.
     filled_since_base: dict[str, Decimal] = field(default_factory=dict)
+    #: Signed base units that `base` shows and no execution has told, of the stamp it has.
+    base_ahead: dict[str, Decimal] = field(default_factory=dict)
     #: Executions told before the positions of the start were explained, in the order told.
     fills_at_start: list[Fill] = field(default_factory=list)
     #: True = they are not explained yet.
@@ -140,7 +145,7 @@ class Account:
         """Take a position message; False = it is older than what is known."""
         name = position.instrument_id
         known = self.positions.get(name)
-        if known is not None and not is_newer(position, known, self.told.get(name)):
+        if known is not None and not self._is_newer(position, known):
             return False
         self._take(position)
         return True
@@ -159,8 +164,31 @@ class Account:
         """Note base units that the venue took by a message; executions of them come later."""
         self.taken[instrument_id] = self.taken.get(instrument_id, ZERO) + quantity
 
+    def told_instant(self, instrument_id: str) -> same_instant.Instant | None:
+        """Return the instant of the last message; None = not known, or numbers tell."""
+        told, instant = self.told.get(instrument_id), self.instants.get(instrument_id)
+        same = told is not None and instant is not None and told.event_ns == instant.event_ns
+        return instant if same else None
+
+    def _is_newer(self, told: Position, known: Position) -> bool:
+        if not is_newer(told, known, self.told.get(told.instrument_id)):
+            return False
+        instant = self.instants.get(told.instrument_id)
+        if instant is None or told.trade_sequence is not None:
+            return True
+        return not instant.is_behind(told.quantity, told.event_ns)
+
     def _take(self, position: Position) -> None:
         name = position.instrument_id
+        known = self.positions.get(name) or flat(name)
+        numbered = position.trade_sequence is not None
+        if self.complete and not numbered and position.event_ns >= known.event_ns:
+            since_ns = self.told[name].event_ns if name in self.told else 0
+            self.instants[name] = same_instant.with_message(
+                self.instants.get(name), known.quantity, position, since_ns
+            )
+        else:
+            self.instants.pop(name, None)
         self.positions[name] = self.told[name] = position
         self.contradicted.pop(name, None)
         self.absent.pop(name, None)
@@ -224,38 +252,62 @@ class Account:
         left = None if absence is None else explained(absence, fill)
         if left is not None:
             self.absent[fill.instrument_id] = left
-        elif self.complete and self._moves(fill, known, reduce_only=reduce_only):
-            self.positions[fill.instrument_id] = after_fill(known, fill)
-            self.contradicted.pop(fill.instrument_id, None)
+        elif self.complete:
+            moved = self._moved(fill, known, reduce_only=reduce_only)
+            if moved != 0:
+                part = replace(fill, quantity=abs(moved))
+                self.positions[fill.instrument_id] = after_fill(known, part)
+                self.contradicted.pop(fill.instrument_id, None)
         if self.starting:
             self.fills_at_start.append(fill)
-        if left is None and self._follows_base(fill):
-            filled = self.filled_since_base.get(fill.instrument_id, ZERO) + fill.signed_quantity
-            self.filled_since_base[fill.instrument_id] = filled
+        if left is None:
+            self._add_to_base(fill)
         self.filled_ns = max(self.filled_ns, fill.received_ns)
         return True
 
-    def _moves(self, fill: Fill, known: Position, *, reduce_only: bool) -> bool:
-        # The venue's execution numbers decide where both sides have one, else its clock.
-        if fill.event_ns <= self.positions_ns:
-            return False
-        if reduce_only and known.quantity * fill.side.sign >= 0:
-            return False
+    def _moved(self, fill: Fill, known: Position, *, reduce_only: bool) -> Decimal:
+        # Signed base units by which an execution moves the position. The venue's execution numbers
+        # decide where both sides have one, else its clock, and within one stamp the quantities.
+        name = fill.instrument_id
+        turns = reduce_only and known.quantity * fill.side.sign >= 0
+        if turns or fill.event_ns <= self.positions_ns:
+            return ZERO
         number = trade_sequence(fill)
         # Against what the venue told, not against later executions: these may come in any order.
-        told = self.told.get(fill.instrument_id) or flat(fill.instrument_id)
+        told, instant = self.told.get(name) or flat(name), self.instants.get(name)
         if number is not None and told.trade_sequence is not None:
-            return number > told.trade_sequence
-        return fill.event_ns > told.event_ns
+            self.instants.pop(name, None)
+            return fill.signed_quantity if number > told.trade_sequence else ZERO
+        if fill.event_ns < told.event_ns:
+            if instant is None or instant.event_ns != told.event_ns:
+                return ZERO
+            self.instants[name], moved = same_instant.with_earlier_fill(instant, fill)
+            return moved
+        same = instant is not None and instant.event_ns == fill.event_ns
+        if fill.event_ns == told.event_ns and not same:
+            return ZERO
+        self.instants[name], moved = same_instant.with_fill(
+            instant, known.quantity, fill, told.event_ns
+        )
+        return moved
 
-    def _follows_base(self, fill: Fill) -> bool:
-        known = self.base.get(fill.instrument_id)
+    def _add_to_base(self, fill: Fill) -> None:
+        name, quantity = fill.instrument_id, fill.signed_quantity
+        known = self.base.get(name)
         number = trade_sequence(fill)
         if known is not None and number is not None and known.trade_sequence is not None:
-            return number > known.trade_sequence
-        # A slow answer holds what happened after it was asked for.
-        changed_ns = 0 if known is None else known.event_ns
-        return fill.event_ns > max(self.base_ns, changed_ns)
+            follows = number > known.trade_sequence
+        else:
+            # A slow answer holds what happened after it was asked for.
+            changed_ns = 0 if known is None else known.event_ns
+            follows = fill.event_ns > max(self.base_ns, changed_ns)
+            ahead = self.base_ahead.get(name)
+            if ahead is not None and fill.event_ns == changed_ns > self.base_ns:
+                covered = ahead * quantity > 0 and abs(ahead) >= abs(quantity)
+                self.base_ahead[name] = ahead - quantity if covered else ahead
+                follows = not covered
+        if follows:
+            self.filled_since_base[name] = self.filled_since_base.get(name, ZERO) + quantity
 
     def told_funding(self, payment: Decimal, event_ns: int) -> None:
         """Take a funding payment, positive = received."""
@@ -288,6 +340,8 @@ class Account:
         self.base = dict(self.told)
         self.base_ns = self.positions_ns
         self.filled_since_base = {}
+        instants = {name: self.told_instant(name) for name in self.base}
+        self.base_ahead = {name: each.ahead for name, each in instants.items() if each is not None}
 
     def unexplained(self, snapshot: AccountSnapshot) -> dict[str, tuple[Decimal, Decimal]]:
         """Return {instrument: (what executions say, what the venue says)} where they differ."""
@@ -343,7 +397,7 @@ class Account:
         # Takes what an answer says of one position; False = it is not believed yet.
         quantity = ZERO if other is None else other.quantity
         last = self.told.get(name) or flat(name)
-        if other is not None and is_newer(other, ours, last):
+        if other is not None and self._is_newer(other, ours):
             self._take(other)
         elif quantity == ours.quantity:
             self.contradicted.pop(name, None)
@@ -368,6 +422,7 @@ class Account:
             self._take(other or emptied(ours))
             if other is None:
                 self.told[name] = emptied(last)
+                self.instants.pop(name, None)
                 self.absent[name] = Absence(quantity=ours.quantity, asked_ns=asked_ns)
         return True
 

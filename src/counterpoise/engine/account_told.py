@@ -14,7 +14,6 @@ from counterpoise.domain.events import (
 )
 from counterpoise.domain.orders import Fill, FillCause
 from counterpoise.domain.records import FundingSeen, TransferSeen
-from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine import (
     actions,
     delisting,
@@ -27,12 +26,11 @@ from counterpoise.engine import (
 )
 from counterpoise.engine.contradiction import CONFIRM_NS
 from counterpoise.engine.foreign_book import foreign, is_strange, tolerated
+from counterpoise.engine.same_instant import STAMPS_APART_NS, Instant
 from counterpoise.engine.state import State
 
 #: Funding payments, and transfers, kept to recognise one told twice; years of them.
 FUNDING_REMEMBERED_MAX: Final = 20_000
-#: A position as of a moment between two executions is stamped this long after the last at most.
-STAMPS_APART_NS: Final = 50 * NS_PER_MS
 #: Executions by which the venue takes a position away.
 SEIZURES: Final = frozenset({FillCause.LIQUIDATION, FillCause.ADL})
 
@@ -44,6 +42,7 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     told_before = state.account.told.get(told.instrument_id)
     state.account.alive_ns = event.received_ns
     answered = state.account.is_answered(told.instrument_id, told.event_ns)
+    instant = state.account.told_instant(told.instrument_id)
     if not state.account.told_position(told):
         return []
     done: list[actions.Action] = []
@@ -52,7 +51,7 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
         done.append(recording.position(state, told, "stream"))
         _ask_again(state, answered=answered)
     shrank = _shrank(state, told.instrument_id, abs(held))
-    if shrank and not _may_be_ours(state, told, held, told_before):
+    if shrank and not _may_be_ours(state, told, held, told_before, instant):
         state.account.took(told.instrument_id, abs(held) - abs(told.quantity))
         done += vanished(state, told.instrument_id, held, "without an order of ours")
     if told.quantity != 0 and is_strange(state, told.instrument_id):
@@ -87,12 +86,14 @@ def vanished(state: State, instrument_id: str, before: Decimal, how: str) -> lis
     return [told, *guarding.leg_vanished(state)]
 
 
-def _may_be_ours(state: State, told: Position, held: Decimal, before: Position | None) -> bool:
+def _may_be_ours(
+    state: State, told: Position, held: Decimal, before: Position | None, instant: Instant | None
+) -> bool:
     # Two messages of the venue are in order, so that one which tells less than the one before
     # takes orders against the position, and no more than these may fill. Against our own count of
     # executions the message may also be of a moment between two of them.
     orders, name = state.orders, told.instrument_id
-    explained = orders.may_take_off(name, held, 0 if before is None else before.event_ns)
+    explained = orders.may_take_off(name, held, 0 if before is None else before.event_ns, instant)
     if before is None or abs(told.quantity) >= abs(before.quantity):
         explained += orders.added_lately(name, held, told.event_ns - STAMPS_APART_NS)
     return abs(held) - abs(told.quantity) <= explained

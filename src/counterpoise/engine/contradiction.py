@@ -54,9 +54,12 @@ def is_newer(told: Position, known: Position, last: Position | None) -> bool:
     milliseconds, in which executions' numbers decide; with equal numbers a later message is taken:
     what the venue seizes has no number of its own.
     """
+    ours, theirs = known.trade_sequence, told.trade_sequence
+    if ours is not None and theirs is not None and 0 < theirs < ours:
+        # Its stamp is of when it was made, which may be later than what it has in it.
+        return False
     if told.event_ns > known.event_ns:
         return True
-    ours, theirs = known.trade_sequence, told.trade_sequence
     if ours is None or theirs is None or ours == theirs:
         # With the number of an execution counted ahead of it, it is older than that by its stamp.
         counted = ours is not None and ours == theirs

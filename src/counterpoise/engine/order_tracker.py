@@ -15,6 +15,7 @@ from counterpoise.domain.orders import (
 )
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine.actions import Resolve
+from counterpoise.engine.same_instant import Instant
 
 ZERO: Final = Decimal(0)
 
@@ -83,17 +84,22 @@ class TrackedOrder:
         """Base units told as filled that nothing the account was told of shows yet."""
         return max(ZERO, self.filled_told - max(self.executed, self.shown))
 
-    def untold(self, shown_ns: int) -> Decimal:
+    def untold(self, shown_ns: int, instant: Instant | None = None) -> Decimal:
         """Return base units it may have filled, or may yet fill, without an execution told.
 
-        `shown_ns` = what the account shows, by the venue's clock; it has fills up to then.
+        `shown_ns` = what the account shows, by the venue's clock; it has fills up to then, but of
+        the last `instant` told of it only what that shows; None = all.
         """
         if self.unresolved:
             return ZERO
         filled = self.open_order.quantity if not self.over else self.filled_told
+        shown = ZERO
         if self.over and self.filled_ns <= shown_ns:
-            return ZERO
-        return max(ZERO, filled - self.executed)
+            ahead = None if instant is None else instant.ahead_at(self.filled_ns)
+            if ahead is None:
+                return ZERO
+            shown = max(ZERO, ahead * self.open_order.side.sign)
+        return max(ZERO, filled - self.executed - shown)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -339,14 +345,17 @@ class OrderTracker:
                 working[instrument_id] = left
         return working
 
-    def may_take_off(self, instrument_id: str, quantity: Decimal, shown_ns: int) -> Decimal:
+    def may_take_off(
+        self, instrument_id: str, quantity: Decimal, shown_ns: int, instant: Instant | None = None
+    ) -> Decimal:
         """Return base units that our orders may still take off a signed quantity.
 
         What an order filled and no execution told counts, too, for one that is over only until the
-        account shows it: `shown_ns` = the venue's clock of what it shows. An order that nobody
-        could find explains nothing.
+        account shows it: `shown_ns` = the venue's clock of what it shows, `instant` = how much of
+        the last moment. An order that nobody could find explains nothing.
         """
-        return sum((order.untold(shown_ns) for order in self._of(instrument_id, -quantity)), ZERO)
+        against = self._of(instrument_id, -quantity)
+        return sum((order.untold(shown_ns, instant) for order in against), ZERO)
 
     def added_lately(self, instrument_id: str, quantity: Decimal, since_ns: int) -> Decimal:
         """Return base units that executions told of our orders added to a signed quantity.

@@ -25,15 +25,15 @@ def orders(state: State, within_ns: int = UNSHOWN_NS_MAX) -> list[TrackedOrder]:
     for key, told_ns in state.orders.unshown.items():
         order = state.orders.get(key)
         late = state.now_ns - told_ns > within_ns
-        if order is not None and not late and not _is_shown(state, order):
+        if order is not None and not late and left(state, order) > 0:
             found.append(order)
     return found
 
 
 def look(state: State) -> list[actions.Action]:
     """Keep what the account shows by now; ask for the account while anything stays unshown."""
-    left = {order.open_order.client_order_id for order in orders(state)}
-    for key in [key for key in state.orders.unshown if key not in left]:
+    hidden = {order.open_order.client_order_id for order in orders(state)}
+    for key in [key for key in state.orders.unshown if key not in hidden]:
         state.orders.show(key)
     since_ns = min(state.orders.unshown.values(), default=state.now_ns)
     if state.now_ns - max(since_ns, state.orders.unshown_asked_ns) < ACCOUNT_ASK_NS:
@@ -51,7 +51,7 @@ def may_fill(state: State) -> tuple[OpenOrder, ...]:
             venue_order_id=order.open_order.venue_order_id,
             instrument_id=order.open_order.instrument_id,
             side=order.open_order.side,
-            quantity=order.unshown,
+            quantity=left(state, order),
             filled_quantity=ZERO,
             price_limit=order.open_order.price_limit,
             reduce_only=False,
@@ -72,7 +72,7 @@ def reducing(state: State) -> dict[str, Decimal]:
     for order in orders(state, REDUCTION_COUNTS_NS):
         if order.open_order.reduce_only:
             name = order.open_order.instrument_id
-            found[name] = found.get(name, ZERO) + order.unshown
+            found[name] = found.get(name, ZERO) + left(state, order)
     return found
 
 
@@ -82,7 +82,7 @@ def quantities(state: State) -> dict[str, Decimal]:
     for order in orders(state):
         name = order.open_order.instrument_id
         before = held.get(name, ZERO)
-        part = order.unshown
+        part = left(state, order)
         if order.open_order.reduce_only:
             against = before * order.open_order.side.sign < 0
             part = min(part, abs(before)) if against else ZERO
@@ -90,8 +90,18 @@ def quantities(state: State) -> dict[str, Decimal]:
     return {name: quantity for name, quantity in held.items() if quantity != 0}
 
 
-def _is_shown(state: State, order: TrackedOrder) -> bool:
-    told = state.account.told.get(order.open_order.instrument_id)
-    if told is not None and told.event_ns >= order.filled_ns:
-        return True
-    return state.account.positions_ns >= order.filled_ns + CLOCKS_APART_NS
+def left(state: State, order: TrackedOrder) -> Decimal:
+    """Return base units of an order's fills that nothing the account was told of shows yet."""
+    name, sign = order.open_order.instrument_id, order.open_order.side.sign
+    told = state.account.told.get(name)
+    if state.account.positions_ns >= order.filled_ns + CLOCKS_APART_NS:
+        return ZERO
+    if told is None or told.event_ns < order.filled_ns:
+        return order.unshown
+    # A message of the very instant may be of a moment between two of its executions.
+    instant = state.account.told_instant(name)
+    ahead = None if instant is None else instant.ahead_at(order.filled_ns)
+    if ahead is None:
+        return ZERO
+    shown = max(order.executed + max(ZERO, ahead * sign), order.shown)
+    return max(ZERO, order.filled_told - shown)

@@ -1,0 +1,123 @@
+"""Which executions of one instant a position message of that instant has in it.
+
+Venues stamp whole milliseconds, and an order that takes two levels of a book fills twice in one:
+execution, position, execution, position, all with one stamp. Without numbers only the quantity
+tells which executions a message has. Within an instant executions of one direction add up and
+messages show how far that went, so that what is counted is whichever went further, and neither is
+counted twice, in whatever order they arrive. A message may be stamped a little later than what it
+has in it: then an execution that it does not show is after it, and what equals the count without
+its last executions is before them.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import accumulate
+from typing import Final
+
+from counterpoise.domain.account import Position
+from counterpoise.domain.orders import Fill
+from counterpoise.domain.units import NS_PER_MS
+
+#: A position as of a moment between two executions is stamped this long after the last at most.
+STAMPS_APART_NS: Final = 50 * NS_PER_MS
+
+ZERO: Final = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """What executions and messages of one stamp told of one position."""
+
+    #: Venue clock, ns.
+    event_ns: int
+    #: Signed base units held before it.
+    before: Decimal
+    #: Stamp of the message before, ns: what happened up to then may be in `before` untold.
+    since_ns: int
+    #: Signed base units of its executions told so far, in the order told; never against `shown`.
+    executions: tuple[Decimal, ...] = ()
+    #: Signed base units by which its last message differs from `before`.
+    shown: Decimal = ZERO
+
+    @property
+    def executed(self) -> Decimal:
+        """Signed base units of its executions told so far."""
+        return sum(self.executions, ZERO)
+
+    @property
+    def ahead(self) -> Decimal:
+        """Signed base units that its messages show and no execution has told."""
+        return self.shown - self.executed if abs(self.shown) > abs(self.executed) else ZERO
+
+    @property
+    def quantity(self) -> Decimal:
+        """Signed base units held with all that was told of it."""
+        return self.before + (self.executed + self.ahead)
+
+    def ahead_at(self, event_ns: int) -> Decimal | None:
+        """Return `ahead` if its message may be of a moment between executions of that stamp.
+
+        None = it has all of them, or is too old for any.
+        """
+        near = max(self.since_ns, self.event_ns - STAMPS_APART_NS - 1) < event_ns <= self.event_ns
+        return self.ahead if near else None
+
+    def is_behind(self, quantity: Decimal, event_ns: int) -> bool:
+        """Tell whether a message of this quantity and stamp is of a moment before the last told.
+
+        What the venue takes in the very instant of a fill of ours is told by its execution.
+        """
+        change, told = quantity - self.before, self.executed + self.ahead
+        if event_ns != self.event_ns:
+            late = self.event_ns < event_ns <= self.event_ns + STAMPS_APART_NS
+            return late and change in (ZERO, *accumulate(self.executions[:-1])) and told != 0
+        return change * told >= 0 and abs(change) < abs(told)
+
+
+def with_message(instant: Instant | None, held: Decimal, told: Position, since_ns: int) -> Instant:
+    """Return the instant of a message that is taken.
+
+    `held` = signed base units before it, `since_ns` = stamp of the message before.
+    """
+    if instant is None or instant.event_ns != told.event_ns:
+        instant = Instant(event_ns=told.event_ns, before=held, since_ns=since_ns)
+    change = told.quantity - instant.before
+    if change * instant.executed < 0:
+        # Something else turned the position: all that was executed before is in it.
+        return replace(instant, before=told.quantity, executions=(), shown=ZERO)
+    return replace(instant, shown=change)
+
+
+def with_fill(
+    instant: Instant | None, held: Decimal, fill: Fill, since_ns: int
+) -> tuple[Instant, Decimal]:
+    """Return the instant of an execution that no message of a later stamp has in it.
+
+    And the signed base units by which it moves the position: what its messages do not show.
+    `held` = signed base units before it, `since_ns` = stamp of the message before.
+    """
+    quantity = fill.signed_quantity
+    if instant is None or instant.event_ns < fill.event_ns:
+        begun = Instant(event_ns=fill.event_ns, before=held, since_ns=since_ns)
+        return replace(begun, executions=(quantity,)), quantity
+    if instant.event_ns > fill.event_ns:
+        return replace(instant, before=instant.before + quantity), quantity
+    return _added(instant, quantity)
+
+
+def with_earlier_fill(instant: Instant, fill: Fill) -> tuple[Instant, Decimal]:
+    """Return the instant of a message after an execution of an earlier stamp.
+
+    And the signed base units by which that moves the position: what the message does not show.
+    """
+    if instant.ahead_at(fill.event_ns) is None:
+        return instant, ZERO
+    return _added(instant, fill.signed_quantity)
+
+
+def _added(instant: Instant, quantity: Decimal) -> tuple[Instant, Decimal]:
+    if quantity * (instant.executed + instant.ahead) < 0:
+        turned = replace(instant, before=instant.quantity, executions=(quantity,), shown=ZERO)
+        return turned, quantity
+    after = replace(instant, executions=(*instant.executions, quantity))
+    return after, after.quantity - instant.quantity

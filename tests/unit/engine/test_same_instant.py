@@ -1,0 +1,179 @@
+"""Orders that fill in several executions of one millisecond, without numbers of the venue."""
+
+from decimal import Decimal
+
+import pytest
+
+from counterpoise.domain.account import Position
+from counterpoise.domain.events import CycleDue, PositionUpdate
+from counterpoise.domain.orders import ApprovedOrder, OrderState
+from counterpoise.domain.records import DecisionEnded, IncidentOpened
+from counterpoise.engine import unshown
+from engine_world import World, ready
+from split_orders import EXECUTION, ORDER, POSITION, SplitOrder
+
+LARGE = {"BTCUSDT": ("0.4", "50000"), "ETHUSDT": ("-3.8", "2500")}
+PLAIN = (EXECUTION, ORDER, POSITION) * 2
+
+
+def opened() -> World:
+    """Return a world whose first cycle has sent its hedge."""
+    world = ready()
+    world.after(0.1)
+    world.position("ETHUSDT", "0", None)
+    world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))
+    world.reconcile("cycle")
+    world.after(0.1)
+    return world
+
+
+def split(
+    world: World, order: ApprovedOrder, first: str, before: str = "0", lag_ms: int = 0
+) -> SplitOrder:
+    """Return an order that fills this much and the rest in the millisecond that is now."""
+    parts = (Decimal(first), order.quantity - Decimal(first))
+    return SplitOrder(
+        world=world, order=order, parts=parts, before=Decimal(before), position_lag_ms=lag_ms
+    )
+
+
+def incidents(world: World) -> list[str]:
+    return [r.kind for r in world.records(IncidentOpened) if isinstance(r, IncidentOpened)]
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        (EXECUTION, ORDER, POSITION, EXECUTION, ORDER),
+        (EXECUTION, POSITION, ORDER, ORDER),
+        (POSITION, EXECUTION, ORDER, ORDER),
+        (POSITION, ORDER, ORDER),
+        (POSITION, POSITION, EXECUTION, ORDER, ORDER),
+        (POSITION, POSITION, EXECUTION, EXECUTION, ORDER, ORDER),
+        (ORDER, POSITION, ORDER),
+        (ORDER, ORDER),
+    ],
+)
+@pytest.mark.parametrize("lag_ms", [0, 2])
+def test_the_gate_sees_all_of_a_hedge_that_filled_in_two_executions(
+    topics: tuple[str, ...], lag_ms: int
+) -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    split(world, hedge, "0.2", lag_ms=lag_ms).tell(*topics)
+    core = world.submits()[1]
+    assert core.intent.instrument_id == "BTCUSDT"
+    assert core.leverage_worst is not None
+    assert Decimal("2.20") < core.leverage_worst < Decimal("2.21")
+    assert unshown.quantities(world.state) == {"ETHUSDT": -hedge.quantity}
+
+
+def test_a_pair_whose_last_leg_fills_in_two_executions_stays_whole() -> None:
+    world = opened()
+    world.fill(world.submits()[0])
+    core = world.submits()[1]
+    world.after(0.1)
+    order = split(world, core, "0.05")
+    order.tell(EXECUTION, ORDER, POSITION, EXECUTION, ORDER)
+    assert world.state.account.quantities()["BTCUSDT"] == core.quantity
+    order.tell(POSITION)
+    (ended,) = world.records(DecisionEnded)
+    assert isinstance(ended, DecisionEnded)
+    assert (ended.outcome, len(world.submits())) == ("done", 2)
+    assert world.state.account.quantities()["BTCUSDT"] == core.quantity
+
+
+@pytest.mark.parametrize(
+    "topics",
+    [
+        PLAIN,
+        (EXECUTION, POSITION, ORDER, ORDER, POSITION, EXECUTION),
+        (EXECUTION, EXECUTION, ORDER, ORDER, POSITION, POSITION),
+        (POSITION, POSITION, ORDER, ORDER, EXECUTION, EXECUTION),
+        (ORDER, ORDER, POSITION, EXECUTION, POSITION, EXECUTION),
+    ],
+)
+@pytest.mark.parametrize("lag_ms", [0, 2])
+def test_a_reduction_in_two_executions_is_no_loss(topics: tuple[str, ...], lag_ms: int) -> None:
+    world = ready(positions=LARGE)
+    world.after(0.1)
+    world.market()
+    hedge = next(o for o in world.submits() if o.intent.instrument_id == "ETHUSDT")
+    world.after(0.1)
+    order = split(world, hedge, "0.2", "-3.8", lag_ms)
+    order.tell(*topics)
+    assert world.state.account.quantities()["ETHUSDT"] == order.after
+    assert incidents(world) == []
+    assert len(world.submits()) == 2
+
+
+def test_what_the_venue_takes_after_a_reduction_of_several_executions_is_told() -> None:
+    world = ready(positions=LARGE)
+    world.after(0.1)
+    world.market()
+    hedge = next(o for o in world.submits() if o.intent.instrument_id == "ETHUSDT")
+    world.after(0.1)
+    order = split(world, hedge, "0.2", "-3.8")
+    # Its executions were lost: what the positions of that millisecond show explains no more.
+    order.tell(POSITION, ORDER, ORDER, POSITION)
+    assert incidents(world) == []
+    world.after(1)
+    world.position("ETHUSDT", str(order.after + Decimal("0.1")), "2500")
+    assert incidents(world) == ["leg.vanished"]
+
+
+def test_a_message_of_the_millisecond_that_shows_less_than_before_it_is_taken() -> None:
+    world = opened()
+    world.fill(world.submits()[0])
+    world.after(0.1)
+    world.position("ETHUSDT", "-4.255", "2500")
+    core = world.submits()[1]
+    order = split(world, core, "0.05")
+    order.tell(EXECUTION)
+    sold = Position(instrument_id="BTCUSDT", quantity=Decimal("-0.01"), entry_price=Decimal(50_000),
+                    event_ns=order.event_ns)  # fmt: skip
+    world.feed(PositionUpdate(position=sold, received_ns=world.now_ns))
+    assert world.state.account.quantities()["BTCUSDT"] == Decimal("-0.01")
+    # What follows in it is counted from there.
+    order.tell(EXECUTION)
+    left = core.quantity - Decimal("0.05") - Decimal("0.01")
+    assert world.state.account.quantities()["BTCUSDT"] == left
+
+
+def test_an_execution_told_late_of_an_earlier_stamp_uses_up_what_a_message_was_ahead() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    first = SplitOrder(world=world, order=hedge, parts=(Decimal(1), hedge.quantity - 1))
+    world.after(0.005)
+    second = split(world, hedge, "1")
+    # The position of the second moment has the first one's execution, which comes after it.
+    second.tell(POSITION)
+    first.tell(EXECUTION)
+    assert world.state.account.quantities() == {"ETHUSDT": Decimal(-1)}
+    instant = world.state.account.told_instant("ETHUSDT")
+    assert instant is not None
+    assert instant.ahead == 0
+
+
+def test_an_answer_between_two_executions_is_older_than_both() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    order = split(world, hedge, "0.2")
+    world.now_ns = order.event_ns
+    order.tell(EXECUTION, EXECUTION)
+    world.reconcile("doubt", positions={"ETHUSDT": ("-0.2", "2500")})
+    assert world.state.account.quantities() == {"ETHUSDT": -hedge.quantity}
+
+
+def test_executions_after_the_position_they_are_added_up_from_explain_the_next_answer() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    order = split(world, hedge, "0.2")
+    order.tell(EXECUTION, POSITION)
+    account = world.state.account
+    account.count_from(world.snapshot(positions={"ETHUSDT": ("-0.2", "2500")}))
+    order.tell(EXECUTION, POSITION, ORDER, ORDER)
+    assert account.filled_since_base == {"ETHUSDT": Decimal("0.2") - hedge.quantity}
+    held = {"ETHUSDT": (str(-hedge.quantity), "2500")}
+    assert account.unexplained(world.snapshot(positions=held)) == {}
+    assert world.state.orders.get(hedge.intent.client_order_id).state is OrderState.FILLED  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ position message at least as new arrives (venues.md names the order of OKX's mes
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final

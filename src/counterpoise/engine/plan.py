@@ -81,6 +81,8 @@ class PairProgress:
     repairs_ns: int | None = None
     #: Since when it has been known to stand alone after the last phase, ns; None = it does not.
     stands_ns: int | None = None
+    #: Since when the account has shown less than its increases executed, ns; None = it does not.
+    denied_ns: int | None = None
     #: Rounds of completing and of unwinding begun.
     completings: int = 0
     unwindings: int = 0

@@ -15,6 +15,7 @@ from counterpoise.domain.account import TradingState
 from counterpoise.domain.orders import IntentSource, LegChange
 from counterpoise.domain.records import PairOpened
 from counterpoise.engine import actions, pairing, recording, unshown, views
+from counterpoise.engine.contradiction import CONFIRM_NS
 from counterpoise.engine.order_tracker import REDUCTION_COUNTS_NS
 from counterpoise.engine.plan import MISSES_MAX, PairProgress, Plan
 from counterpoise.engine.run import (
@@ -106,7 +107,7 @@ def next_round(state: State, plan: Plan) -> Round:
     known = state.account.complete
     stands = not known or pairing.is_naked(progress.pair, quantities)
     if not stands:
-        progress.stands_ns = None
+        progress.stands_ns = progress.denied_ns = None
     elif progress.stands_ns is None:
         progress.stands_ns = state.now_ns
     if _waits_for_orders(state, plan, progress, stands=stands):
@@ -126,9 +127,8 @@ def next_round(state: State, plan: Plan) -> Round:
 def _repair(
     state: State, plan: Plan, progress: PairProgress, quantities: Mapping[str, Decimal]
 ) -> Round:
-    changes = _within_plan(
-        state, plan, progress, pairing.completing(progress.pair, quantities, state.instruments)
-    )
+    wanted = pairing.completing(progress.pair, quantities, state.instruments)
+    changes = _within_plan(state, plan, progress, wanted)
     increases = any(not change.reduce_only for change in changes)
     if changes and (not increases or _may_complete(state, plan, progress)):
         # The last try for an increase comes at once; a reduction is tried until it is filled.
@@ -144,7 +144,21 @@ def _repair(
         progress.reduced |= not increases
         plan.repair(changes, state.now_ns, misses_max=1 if increases else MISSES_MAX)
         return Round(begun=True)
+    if wanted and not changes and _waits_for_account(state, plan, progress):
+        return WAIT
     return _unwind(state, plan, progress, quantities)
+
+
+def _waits_for_account(state: State, plan: Plan, progress: PairProgress) -> bool:
+    # Increases that executed whole, and an account that shows less: one of the two is late or
+    # wrong. Nothing is taken off for that before the account was asked, unless the venue took it.
+    if progress.resumed or progress.used_up or plan.reductions_only:
+        return False
+    if progress.denied_ns is None:
+        progress.denied_ns = state.now_ns
+        if state.ask_again_ns is None:
+            state.ask_again_ns = state.now_ns
+    return state.now_ns - progress.denied_ns < CONFIRM_NS
 
 
 def _within_plan(

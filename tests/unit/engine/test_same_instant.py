@@ -5,10 +5,10 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.domain.account import Position
-from counterpoise.domain.events import CycleDue, PositionUpdate
+from counterpoise.domain.events import CycleDue, PositionUpdate, Tick
 from counterpoise.domain.orders import ApprovedOrder, OrderState
 from counterpoise.domain.records import DecisionEnded, IncidentOpened
-from counterpoise.engine import unshown
+from counterpoise.engine import actions, unshown
 from engine_world import World, ready
 from split_orders import EXECUTION, ORDER, POSITION, SplitOrder
 
@@ -177,3 +177,43 @@ def test_executions_after_the_position_they_are_added_up_from_explain_the_next_a
     held = {"ETHUSDT": (str(-hedge.quantity), "2500")}
     assert account.unexplained(world.snapshot(positions=held)) == {}
     assert world.state.orders.get(hedge.intent.client_order_id).state is OrderState.FILLED  # type: ignore[union-attr]
+
+
+def denied() -> tuple[World, ApprovedOrder, SplitOrder]:
+    """Return a world whose pair executed whole, and whose account shows less of its core."""
+    world = opened()
+    world.fill(world.submits()[0])
+    world.after(0.1)
+    core = world.submits()[1]
+    order = split(world, core, "0.05")
+    order.tell(EXECUTION, ORDER, EXECUTION)
+    less = Position(instrument_id="BTCUSDT", quantity=Decimal("0.05"), entry_price=Decimal(50_000),
+                    event_ns=order.event_ns + 200_000_000)  # fmt: skip
+    world.feed(PositionUpdate(position=less, received_ns=world.now_ns))
+    order.tell(ORDER)
+    world.after(0.3)
+    world.market()
+    world.feed(Tick(now_ns=world.now_ns))
+    return world, core, order
+
+
+def test_a_pair_the_account_denies_is_not_taken_apart_before_it_was_asked() -> None:
+    world, core, order = denied()
+    assert len(world.submits()) == 2
+    assert actions.Reconcile(cause="doubt") in world.done
+    world.after(0.2)
+    world.position("BTCUSDT", str(core.quantity), "50000")
+    world.feed(Tick(now_ns=world.now_ns))
+    (ended,) = world.records(DecisionEnded)
+    assert isinstance(ended, DecisionEnded)
+    assert (ended.outcome, len(world.submits())) == ("done", 2)
+    assert world.state.account.quantities()["BTCUSDT"] == order.after
+
+
+def test_a_pair_the_account_goes_on_to_deny_is_taken_apart() -> None:
+    world, *_ = denied()
+    world.after(1.1)
+    world.market()
+    world.feed(Tick(now_ns=world.now_ns))
+    reduction = world.submits()[2]
+    assert (reduction.intent.instrument_id, reduction.intent.reduce_only) == ("ETHUSDT", True)

@@ -24,6 +24,11 @@ EQUITY_TOLERANCE: Final = Decimal("0.002")
 SETTLED_NS: Final = 30_000_000_000
 #: A seizure may be taken for drift for this long, ns: one cycle, and how late its message may be.
 SEIZED_NS: Final = 20_000_000_000
+#: What says that the venue took a position away, and until when after it did, ns: a message may be
+#: lost and the next answer lag.
+LOSSES: Final = frozenset({"leg.vanished", "core.vanished"})
+LOSS_NS: Final = 35_000_000_000
+CLOCKS_APART_NS: Final = 2_000_000_000
 #: A stop may lack this much of its position before it is replaced.
 STOP_PART_MIN: Final = Decimal("0.97")
 _OTHER_CASH: Final = (BillKind.FUNDING, BillKind.DEPOSIT, BillKind.WITHDRAWAL)
@@ -69,6 +74,7 @@ def audit(world: World) -> list[str]:
         and not _is_of_a_seizure(row, at_venue)
         and not _is_of_an_end(world, row)
     ]
+    found += _false_losses(incidents, at_venue)
     found += _books(world, reader, at_venue)
     found += [
         f"replay of {each.decision_id}: {each.result.value} {each.detail}"
@@ -194,6 +200,17 @@ def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> boo
     }
     explained = lately | {"cash_unexplained"} if lately else lately
     return row["kind"] == "account.drift" and set(figures) <= explained
+
+
+def _false_losses(incidents: list[dict[str, Any]], at_venue: list[dict[str, Any]]) -> list[str]:
+    # Nothing is lost where the venue took nothing: hedges and core were cut for it.
+    seized_ns = [fill["event_ns"] for fill in at_venue if fill["trade_sequence"] < 0]
+    return [
+        f"incident {row['kind']} without a seizure: {row['summary']}"
+        for row in incidents
+        if row["kind"] in LOSSES
+        and not any(-CLOCKS_APART_NS < row["opened_ns"] - ns < LOSS_NS for ns in seized_ns)
+    ]
 
 
 def _twice(rows: dict[type[Any], list[dict[str, Any]]]) -> list[str]:

@@ -20,6 +20,7 @@ from counterpoise.engine.contradiction import (
     Contradiction,
     emptied,
     explained,
+    is_before_seizure,
     is_believed,
     is_newer,
     restamped,
@@ -171,7 +172,11 @@ class Account:
         return instant if same else None
 
     def _is_newer(self, told: Position, known: Position) -> bool:
-        if not is_newer(told, known, self.told.get(told.instrument_id)):
+        last = self.told.get(told.instrument_id)
+        if not is_newer(told, known, last):
+            return False
+        # That an answer lacked a position is no message of it.
+        if told.instrument_id not in self.absent and is_before_seizure(told, last):
             return False
         instant = self.instants.get(told.instrument_id)
         if instant is None or told.trade_sequence is not None:

@@ -52,7 +52,7 @@ def is_newer(told: Position, known: Position, last: Position | None) -> bool:
 
     `last` = the message before; `known` may have counted executions since. Venues stamp whole
     milliseconds, in which executions' numbers decide; with equal numbers a later message is taken:
-    what the venue seizes has no number of its own.
+    what the venue seizes has no number of its own (`is_before_seizure`).
     """
     ours, theirs = known.trade_sequence, told.trade_sequence
     if ours is not None and theirs is not None and 0 < theirs < ours:
@@ -66,6 +66,18 @@ def is_newer(told: Position, known: Position, last: Position | None) -> bool:
         ahead = counted and (last is None or told.event_ns > last.event_ns)
         return told.event_ns == known.event_ns or ahead
     return theirs > ours
+
+
+def is_before_seizure(told: Position, last: Position | None) -> bool:
+    """Tell whether a message is of a moment before the last one, of the same number and stamp.
+
+    Between two of them lies no execution of ours. What the venue seizes only takes away, so the
+    smaller position is the later one.
+    """
+    if last is None or told.trade_sequence is None:
+        return False
+    same = told.trade_sequence == last.trade_sequence and told.event_ns == last.event_ns
+    return same and abs(told.quantity) > abs(last.quantity)
 
 
 def is_believed(

@@ -229,6 +229,29 @@ def test_a_push_that_repeats_an_absent_position_brings_it_back_and_asks() -> Non
     assert world.state.ask_again_ns is not None
 
 
+def numbered(world: World, quantity: str, at_ns: int) -> None:
+    position = Position(
+        instrument_id="ETHUSDT",
+        quantity=Decimal(quantity),
+        entry_price=Decimal(2_500) if Decimal(quantity) else None,
+        event_ns=at_ns,
+        trade_sequence=110,
+    )
+    world.feed(PositionUpdate(position=position, received_ns=world.now_ns))
+
+
+def test_of_two_seizures_of_one_stamp_the_larger_position_is_the_older_one() -> None:
+    world = opened()
+    at_ns = world.now_ns
+    numbered(world, "-3.5", at_ns)
+    numbered(world, "0", at_ns + 590 * NS_PER_MS)
+    numbered(world, "-1.2", at_ns + 590 * NS_PER_MS)
+    assert "ETHUSDT" not in world.state.account.quantities()
+    # A later stamp is a later message whatever it says.
+    numbered(world, "-1.2", at_ns + 591 * NS_PER_MS)
+    assert world.state.account.quantities()["ETHUSDT"] == Decimal("-1.2")
+
+
 @pytest.mark.parametrize(
     ("told", "known", "last", "newer"),
     [

@@ -192,7 +192,10 @@ def _is_of_a_seizure(row: dict[str, Any], at_venue: list[dict[str, Any]]) -> boo
     seized = [fill for fill in at_venue if fill["trade_sequence"] < 0]
     figures = json.loads(row["body"])
     if row["kind"] == "account.foreign":
-        return figures.get("fill_id") in {fill["fill_id"] for fill in seized}
+        # Filled in several executions, the venue's own order is open in between.
+        orders = {fill["order_id"] for fill in seized}
+        named = figures.get("fill_id") in {fill["fill_id"] for fill in seized}
+        return named or figures.get("venue_order_id") in orders
     lately = {
         fill["instrument_id"]
         for fill in seized

@@ -187,8 +187,12 @@ class Account:
         name = position.instrument_id
         known = self.positions.get(name) or flat(name)
         numbered = position.trade_sequence is not None
-        if self.complete and not numbered and position.event_ns >= known.event_ns:
-            since_ns = self.told[name].event_ns if name in self.told else 0
+        # What was held before a stamp is not known where its first message came with the start.
+        told = self.told.get(name)
+        again = told is not None and told.event_ns == position.event_ns
+        begun = not again or self.told_instant(name) is not None
+        if self.complete and not numbered and begun and position.event_ns >= known.event_ns:
+            since_ns = 0 if told is None else told.event_ns
             self.instants[name] = same_instant.with_message(
                 self.instants.get(name), known.quantity, position, since_ns
             )

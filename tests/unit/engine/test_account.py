@@ -64,9 +64,8 @@ def account_with(position: Position) -> Account:
     return world.state.account
 
 
-def test_what_a_slow_answer_already_holds_is_not_added_to_it() -> None:
-    account = Account()
-    asked_ns, seized_ns = START_NS, START_NS + 240 * NS_PER_MS
+def slow_answer(quantity: str, changed_ns: int) -> AccountSnapshot:
+    """Return an answer that has a position which changed after it was asked for."""
     cash = Balance(
         currency="USDT",
         wallet_balance=Decimal(10_000),
@@ -74,17 +73,33 @@ def test_what_a_slow_answer_already_holds_is_not_added_to_it() -> None:
         available_margin=None,
         initial_margin=None,
         maintenance_margin=None,
-        event_ns=asked_ns,
+        event_ns=START_NS,
     )
-    answer = AccountSnapshot(
+    return AccountSnapshot(
         account_id="acc1",
         balance=cash,
-        positions=(held("0.03", "50000", ns=seized_ns),),
+        positions=(held(quantity, "50000", ns=changed_ns),),
         open_orders=(),
-        event_ns=asked_ns,
+        event_ns=START_NS,
         received_ns=START_NS + 900 * NS_PER_MS,
-        positions_ns=asked_ns,
+        positions_ns=START_NS,
     )
+
+
+def test_an_execution_of_the_stamp_a_start_found_is_in_it_however_often_that_is_told() -> None:
+    account, changed_ns = Account(), START_NS + 240 * NS_PER_MS
+    marks = {"BTCUSDT": Decimal(50_000)}
+    account.reconciled(slow_answer("-0.3", changed_ns), marks)
+    account.reconciled(slow_answer("-0.3", changed_ns), marks)
+    account.told_position(held("-0.3", "50000", ns=changed_ns))
+    account.told_fill(a_fill(Side.SELL, "0.3", "50000", ns=changed_ns, fill_id="79"))
+    assert account.quantities() == {"BTCUSDT": Decimal("-0.3")}
+
+
+def test_what_a_slow_answer_already_holds_is_not_added_to_it() -> None:
+    account = Account()
+    seized_ns = START_NS + 240 * NS_PER_MS
+    answer = slow_answer("0.03", seized_ns)
     account.reconciled(answer, {"BTCUSDT": Decimal(50_000)})
     account.count_from(answer)
     account.told_fill(a_fill(Side.SELL, "0.07", "50000", ns=seized_ns, fill_id="100-1"))

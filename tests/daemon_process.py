@@ -18,7 +18,7 @@ import made_cluster
 import preloaded
 import venue_process
 from counterpoise.ledger.postgres import open_for_cli
-from counterpoise.ledger.reader import LedgerReader
+from counterpoise.ledger.start_reader import StartReader
 from counterpoise.simulator import client
 from crash_venues import VENUES
 
@@ -197,11 +197,11 @@ class Daemon:
     # -- the record and the venue's truth ----------------------------------------------------
 
     @contextmanager
-    def reader(self) -> Iterator[LedgerReader]:
+    def reader(self) -> Iterator[StartReader]:
         """Read the embedded record, whoever runs the server."""
         with (
             open_for_cli(self.state_dir / "postgres") as server,
-            LedgerReader(server.dsn()) as reader,
+            StartReader(server.dsn()) as reader,
         ):
             yield reader
 

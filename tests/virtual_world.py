@@ -169,6 +169,7 @@ class VirtualDaemon:
         state = boot.new_state(settings, run_of(self._epoch, settings, world), instruments, memory)
         state.causes |= boot.restore_causes(reader.trading_state_last())
         boot.take_up_positions(state, reader.positions())
+        boot.take_up_instants(state, reader.last_instants())
         boot.take_up_intents(state, reader.open_intents())
         boot.take_up_losses(state, reader.losses())
         state.signals = copy.deepcopy(SIGNALS[world.seed % len(SIGNALS)])

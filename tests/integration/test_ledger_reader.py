@@ -15,6 +15,7 @@ from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.reader import LedgerReader
 from counterpoise.ledger.shipper import Shipper
 from counterpoise.ledger.spool import Spool
+from counterpoise.ledger.start_reader import StartReader
 from ledger_samples import (
     ACCOUNT,
     RealClock,
@@ -62,7 +63,7 @@ def test_decisions_newest_first_with_their_outcomes(database: str, tmp_path: Pat
         decision(2, kind="guard", action="traded"),
         decision(3, account_id="another"),
     )
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         found = reader.decisions(account_id=ACCOUNT)
         assert [(row["decision_id"], row["outcome"]) for row in found] == [
             ("decision-2", None),
@@ -140,7 +141,7 @@ def test_open_intents_are_those_no_end_is_known_of(database: str, tmp_path: Path
         fill(1, client_order_id=ids[3]),
         fill(2, client_order_id=ids[3], quantity=Decimal("0.002")),
     )
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         found = {row["client_order_id"]: row for row in reader.open_intents(ACCOUNT)}
         assert {key: row["state"] for key, row in found.items()} == {
             ids[0]: None,
@@ -180,7 +181,7 @@ def test_the_newest_of_everything_that_changes(database: str, tmp_path: Path) ->
         fill(7),
         fill(5),
     )
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         held = {row["instrument_id"]: row["quantity"] for row in reader.positions()}
         assert held == {"BTCUSDT": Decimal("-0.5"), "ETHUSDT": Decimal(0)}
         last = reader.equity_last(ACCOUNT)
@@ -230,7 +231,7 @@ def test_transfers_count_until_a_memory_was_kept_after_them(database: str, tmp_p
         # The same bill told again: one row.
         transfer(4, "10"),
     )
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         assert reader.transfers_since_memory(ACCOUNT) == Decimal("-30.5")
         assert reader.transfers_since_memory("another") == 0
         assert [row["transfer_id"] for row in reader.transfers()] == ["t4", "t3", "t1"]
@@ -282,11 +283,11 @@ def test_what_the_venue_took_is_answered_after_a_restart_until_a_cycle_decided(
         decision(5, decided_ns=5, kind="guard"),
         incident(6, "core.vanished", run_id="another"),
     )
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         assert reader.losses(ACCOUNT) == {"leg.vanished"}
         assert reader.losses("another") == {"core.vanished"}
     write(database, tmp_path, decision(7, decided_ns=7))
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         assert reader.losses(ACCOUNT) == set()
 
 
@@ -303,10 +304,37 @@ def test_fills_that_no_position_row_followed_are_told_apart(database: str, tmp_p
         fill(5),
         fill(6, instrument_id="ETHUSDT"),
     )
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         found = [(row["instrument_id"], row["fill_id"]) for row in reader.fills_unplaced(ACCOUNT)]
         assert found == [("BTCUSDT", "f5"), ("ETHUSDT", "f6")]
         assert reader.fills_unplaced("another") == []
+
+
+def test_the_last_stamp_of_a_position_comes_with_what_was_executed_from_it_on(
+    database: str, tmp_path: Path
+) -> None:
+    write(
+        database,
+        tmp_path,
+        run_started(),
+        position(1, event_ns=10, quantity=Decimal(1)),
+        fill(2, event_ns=19),
+        fill(3, event_ns=20, quantity=Decimal(2)),
+        position(4, event_ns=20, quantity=Decimal(3)),
+        fill(5, event_ns=20, quantity=Decimal(4), side="sell"),
+        # A start that knows the quantity only has no stamp for it.
+        position(6, event_ns=0, quantity=Decimal(3)),
+        position(7, event_ns=20, quantity=Decimal(5), instrument_id="ETHUSDT"),
+        fill(8, event_ns=20, instrument_id="SOLUSDT"),
+    )
+    with StartReader(database) as reader:
+        btc, eth = reader.last_instants(ACCOUNT)
+        assert (btc["instrument_id"], btc["event_ns"], btc["before"]) == ("BTCUSDT", 20, Decimal(1))
+        executions = dict(zip(btc["fill_ids"], btc["quantities"], strict=True))
+        assert executions == {"f3": Decimal(2), "f5": Decimal(-4)}
+        assert (eth["instrument_id"], eth["event_ns"], eth["before"]) == ("ETHUSDT", 20, Decimal(0))
+        assert (eth["fill_ids"], eth["quantities"]) == ([], [])
+        assert reader.last_instants("another") == []
 
 
 @pytest.mark.parametrize(
@@ -327,7 +355,7 @@ def test_a_pair_left_behind_says_whether_it_may_still_grow(
     first = decision(3, decided_ns=3)
     opened = pair(3, decision_id=first.decision_id)
     write(database, tmp_path, run_started(), decision(2, decided_ns=2), first, opened, *later)
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         (row,) = reader.unfinished_pairs(ACCOUNT)
         assert (row["decision_id"], row["overtaken"]) == (first.decision_id, overtaken)
 
@@ -356,10 +384,10 @@ def test_a_pair_left_behind_says_what_its_ended_increases_filled(
         order_event("d", ids[2], "partially_filled", filled_quantity=Decimal("0.003")),
         order_event("e", ids[4], "filled", filled_quantity=Decimal("0.010")),
     )
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         (row,) = reader.unfinished_pairs(ACCOUNT)
         assert codec.decode(row["increased"], dict[str, Decimal]) == {"BTCUSDT": Decimal("0.012")}
         assert row["client_order_ids"] == ids
     write(database, tmp_path, decision(2), pair(2))
-    with LedgerReader(database) as reader:
+    with StartReader(database) as reader:
         assert [r["increased"] for r in reader.unfinished_pairs(ACCOUNT)][1] == "{}"

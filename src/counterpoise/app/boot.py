@@ -27,10 +27,11 @@ from counterpoise.engine.order_tracker import OrderTracker
 from counterpoise.engine.pairing import Pair
 from counterpoise.engine.plan import PairProgress, Plan, attempts_after
 from counterpoise.engine.run import ForeignPolicy, Run
+from counterpoise.engine.start_record import RecordedInstant
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
 from counterpoise.ledger import codec
-from counterpoise.ledger.reader import LedgerReader
+from counterpoise.ledger.start_reader import StartReader
 from counterpoise.market.state import Market
 from counterpoise.ports import Candle, Clock, Venue
 from counterpoise.signals.state import Signals
@@ -192,7 +193,7 @@ def take_up_positions(state: State, recorded: Mapping[str, Decimal]) -> None:
 def take_up_fills(state: State, rows: Iterable[Mapping[str, Any]]) -> None:
     """Let fills explain positions whose rows a crash kept off the record (`fills_unplaced`)."""
     for row in rows:
-        state.account.fills_at_start.append(
+        state.account.start.fills.append(
             Fill(
                 fill_id=row["fill_id"],
                 instrument_id=row["instrument_id"],
@@ -208,6 +209,18 @@ def take_up_fills(state: State, rows: Iterable[Mapping[str, Any]]) -> None:
                 event_ns=row["event_ns"],
                 received_ns=row["received_ns"],
             )
+        )
+
+
+def take_up_instants(state: State, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Let all executions of one stamp explain a position on record with part of them.
+
+    `rows` are `StartReader.last_instants`.
+    """
+    for row in rows:
+        executions = dict(zip(row["fill_ids"], row["quantities"], strict=True))
+        state.account.start.instants[row["instrument_id"]] = RecordedInstant(
+            event_ns=row["event_ns"], before=row["before"], executions=executions
         )
 
 
@@ -233,7 +246,7 @@ def restore_causes(row: Mapping[str, Any] | None) -> set[Cause]:
 
 
 def take_up_losses(state: State, kinds: Container[str]) -> None:
-    """Go on answering what the venue took away before the last run ended (`LedgerReader.losses`).
+    """Go on answering what the venue took away before the last run ended (`StartReader.losses`).
 
     Either answer ends by itself: a core within its unhedged limit, an account that is flat.
     """
@@ -274,7 +287,7 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def take_up_decisions(
-    state: State, reader: LedgerReader, account_id: str, clock: Clock
+    state: State, reader: StartReader, account_id: str, clock: Clock
 ) -> list[DecisionEnded]:
     """Go on with the pairs the last run left; return the ends of its other decisions."""
     taken = take_up_pairs(state, reader.unfinished_pairs(account_id), clock.now_ns())

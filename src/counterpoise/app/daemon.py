@@ -36,7 +36,7 @@ from counterpoise.engine.state import State
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger import controls
 from counterpoise.ledger.lease import Lease
-from counterpoise.ledger.reader import LedgerReader
+from counterpoise.ledger.start_reader import StartReader
 from counterpoise.ports import Clock, Feed
 from counterpoise.status.server import StatusServer
 
@@ -212,7 +212,7 @@ async def _end_calls(performer: Performer, lease: Lease) -> None:
 
 def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> int:
     # Goes on from what the record says; returns from when on the venue is asked, ns.
-    with LedgerReader(ledger.database.dsn) as reader:
+    with StartReader(ledger.database.dsn) as reader:
         account_id = state.run.account_id
         for ended in boot.take_up_decisions(state, reader, account_id, clock):
             ledger.journal.append(ended)
@@ -236,13 +236,14 @@ async def _prepare(
     clock: SystemClock,
 ) -> tuple[State, Attestation]:
     venue, account_id = gateway.venue, snapshot.account_id
-    with LedgerReader(ledger.database.dsn) as reader:
+    with StartReader(ledger.database.dsn) as reader:
         recorded = {row["instrument_id"]: row["quantity"] for row in reader.positions(account_id)}
         memory = boot.restore_memory(reader.memory_last(account_id))
         causes = boot.restore_causes(reader.trading_state_last(account_id))
         intents = reader.open_intents(account_id)
         losses = reader.losses(account_id)
         unplaced = reader.fills_unplaced(account_id)
+        instants = reader.last_instants(account_id)
         # A foreign position is on record too; only where we ever ordered is one ours.
         ordered = reader.instruments_ordered(account_id)
     ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
@@ -276,6 +277,7 @@ async def _prepare(
     state.market.set_clock_offset(round(attestation.clock_offset_ms * 1e6))
     boot.take_up_positions(state, recorded)
     boot.take_up_fills(state, unplaced)
+    boot.take_up_instants(state, instants)
     boot.take_up_intents(state, intents)
     boot.take_up_losses(state, losses)
     log.info("warming.started", instruments=len(instrument_ids))

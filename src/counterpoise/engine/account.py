@@ -25,6 +25,7 @@ from counterpoise.engine.contradiction import (
     is_newer,
     restamped,
 )
+from counterpoise.engine.start_record import StartRecord
 from counterpoise.risk import equity as risk_equity
 
 #: Fill ids kept to recognise a fill told twice; far above what one reconnect can repeat.
@@ -88,10 +89,8 @@ class Account:
     filled_since_base: dict[str, Decimal] = field(default_factory=dict)
     #: Signed base units that `base` shows and no execution has told, of the stamp it has.
     base_ahead: dict[str, Decimal] = field(default_factory=dict)
-    #: Executions told before the positions of the start were explained, in the order told.
-    fills_at_start: list[Fill] = field(default_factory=list)
-    #: True = they are not explained yet.
-    starting: bool = True
+    #: What may explain the positions of the start.
+    start: StartRecord = field(default_factory=StartRecord)
     #: True = REST gave the whole account at least once and nothing contradicts it since.
     complete: bool = False
 
@@ -267,8 +266,7 @@ class Account:
                 part = replace(fill, quantity=abs(moved))
                 self.positions[fill.instrument_id] = after_fill(known, part)
                 self.contradicted.pop(fill.instrument_id, None)
-        if self.starting:
-            self.fills_at_start.append(fill)
+        self.start.told_fill(fill)
         if left is None:
             self._add_to_base(fill)
         self.filled_ns = max(self.filled_ns, fill.received_ns)

@@ -228,8 +228,7 @@ def _first(state: State, snapshot: AccountSnapshot, before: dict[str, Position])
         state.recorded = recorded
         return _Verdict(result="doubted", found=away | denied)
     state.recorded = None
-    state.account.starting = False
-    state.account.fills_at_start.clear()
+    state.account.start.settle()
     _count_from(state, snapshot)
     if not away:
         return _Verdict(result="first")
@@ -238,16 +237,12 @@ def _first(state: State, snapshot: AccountSnapshot, before: dict[str, Position])
 
 
 def _away(state: State, recorded: dict[str, Position]) -> dict[str, str]:
-    # Executions told now may be in the recorded position already: any end part of them explains.
     away: dict[str, str] = {}
     theirs = state.account.quantities()
-    fills = sorted(state.account.fills_at_start, key=lambda fill: fill.event_ns)
     for name in sorted(recorded.keys() | theirs.keys() if recorded else ()):
-        known = recorded.get(name) or flat(name)
-        told = [f.signed_quantity for f in fills if f.instrument_id == name]
-        possible = {known.quantity + sum(told[i:], Decimal(0)) for i in range(len(told) + 1)}
-        if theirs.get(name, Decimal(0)) not in possible:
-            away[name] = f"recorded {known.quantity}, venue {theirs.get(name, Decimal(0))}"
+        held, known = theirs.get(name, Decimal(0)), recorded.get(name) or flat(name)
+        if held not in state.account.start.possible(name, known.quantity):
+            away[name] = f"recorded {known.quantity}, venue {held}"
     return away
 
 

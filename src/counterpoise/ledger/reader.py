@@ -1,12 +1,10 @@
-"""Reads the record, for commands and for the daemon's start. Synchronous; changes nothing.
+"""Reads the record. Synchronous; changes nothing.
 
 A row is a plain dict: Decimals stay Decimals, JSON columns are their exact text, and each
-`*_ns` has a readable `*_at` beside it. Rows that are still in the spool are not seen: a daemon
-flushes its journal before it reads what the last run left.
+`*_ns` has a readable `*_at` beside it. Rows that are still in the spool are not seen.
 """
 
 from collections.abc import Iterator
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,7 +13,6 @@ from psycopg.rows import dict_row
 from psycopg.types.string import TextLoader
 
 from counterpoise.domain.errors import LedgerUnavailable
-from counterpoise.domain.orders import TERMINAL
 from counterpoise.ledger import connections, schema
 from counterpoise.ledger.rows import readable
 
@@ -177,82 +174,7 @@ class LedgerReader:
             account=account_id,
         )
 
-    def unfinished_pairs(self, account_id: str) -> list[Row]:
-        """Return pairs of decisions without an outcome, oldest first, with what was sent for them.
-
-        `attempt_last` is the highest number of an order, None = none was sent;
-        `client_order_ids` are all of them and `orders_filled` counts those with an execution.
-        `increased` is a JSON object of base units by instrument: what its increases filled whose
-        end is on record, by their executions or as their events say, whichever is more. Those
-        without an end are among `open_intents`.
-        `overtaken` is True where something else decided since, or was found that a person must
-        know: then the pair may not grow any more.
-        """
-        return self.rows(
-            """
-            SELECT p.*, i.attempt_last, coalesce(i.client_order_ids, '{}') AS client_order_ids,
-              coalesce(i.orders_filled, 0) AS orders_filled,
-              coalesce(g.increased, '{}') AS increased,
-              EXISTS (SELECT FROM audit.decision d WHERE d.account_id = p.account_id
-                AND d.decided_ns >= p.opened_ns AND d.decision_id <> p.decision_id
-                AND d.kind <> 'protection')
-              OR EXISTS (SELECT FROM audit.incident n JOIN audit.run r USING (run_id)
-                WHERE r.account_id = p.account_id AND n.opened_ns >= p.opened_ns
-                AND n.severity = 'critical') AS overtaken
-            FROM audit.pair p
-            LEFT JOIN audit.decision_outcome o USING (decision_id)
-            LEFT JOIN LATERAL (
-              SELECT max(attempt) AS attempt_last,
-                array_agg(client_order_id ORDER BY created_ns, spool_seq) AS client_order_ids,
-                count(*) FILTER (WHERE EXISTS (
-                  SELECT FROM audit.fill f WHERE f.client_order_id = n.client_order_id
-                )) AS orders_filled
-              FROM audit.order_intent n WHERE n.decision_id = p.decision_id) i ON true
-            LEFT JOIN LATERAL (
-              SELECT json_object_agg(instrument_id, filled::text) AS increased FROM (
-                SELECT n.instrument_id,
-                  sum(greatest(coalesce(e.filled, 0), coalesce(f.filled, 0))) AS filled
-                FROM audit.order_intent n
-                JOIN LATERAL (
-                  SELECT max(filled_quantity) AS filled, bool_or(state = ANY(%(terminal)s)) AS over
-                  FROM audit.order_event WHERE client_order_id = n.client_order_id) e ON e.over
-                LEFT JOIN LATERAL (
-                  SELECT sum(quantity) AS filled FROM audit.fill
-                  WHERE client_order_id = n.client_order_id) f ON true
-                WHERE n.decision_id = p.decision_id AND NOT n.reduce_only
-                GROUP BY n.instrument_id) ended) g ON true
-            WHERE p.account_id = %(account)s AND o.decision_id IS NULL
-            ORDER BY p.opened_ns, p.spool_seq
-            """,
-            account=account_id,
-            terminal=[state.value for state in TERMINAL],
-        )
-
     # -- orders and fills --------------------------------------------------------------------
-
-    def open_intents(self, account_id: str) -> list[Row]:
-        """Return intents no terminal event followed, oldest first, with `state` (None = none yet).
-
-        `executed` is the sum of their executions on record, base units. Any of them may be at the venue: each is looked up there at the start, never sent again.
-        """
-        return self.rows(
-            """
-            SELECT i.*, e.state, e.venue_order_id, e.filled_quantity, e.recorded_ns,
-              (SELECT coalesce(sum(quantity), 0) FROM audit.fill
-                WHERE client_order_id = i.client_order_id) AS executed
-            FROM audit.order_intent i
-            LEFT JOIN LATERAL (
-              SELECT state, venue_order_id, filled_quantity, recorded_ns FROM audit.order_event
-              WHERE client_order_id = i.client_order_id
-              ORDER BY recorded_ns DESC, spool_seq DESC LIMIT 1) e ON true
-            WHERE i.account_id = %(account)s AND NOT EXISTS (
-              SELECT FROM audit.order_event
-              WHERE client_order_id = i.client_order_id AND state = ANY(%(terminal)s))
-            ORDER BY i.created_ns, i.spool_seq
-            """,
-            account=account_id,
-            terminal=[state.value for state in TERMINAL],
-        )
 
     def orders(self, limit: int = 20, account_id: str | None = None) -> list[Row]:
         """Return orders with their last state, newest first (view `audit.orders`)."""
@@ -284,40 +206,6 @@ class LedgerReader:
     def fills(self, limit: int = 20, account_id: str | None = None) -> list[Row]:
         """Return executions, newest first."""
         return self._newest("audit.fill", "event_ns", limit, account_id)
-
-    def fills_unplaced(self, account_id: str) -> list[Row]:
-        """Return fills that no position row of their instrument followed, oldest first.
-
-        A daemon that died between the two rows leaves one: the newest position row may lack it.
-        """
-        return self.rows(
-            """
-            SELECT f.* FROM audit.fill f
-            LEFT JOIN LATERAL (
-              SELECT max(recorded_ns) AS recorded_ns FROM audit.position p
-              WHERE p.account_id = f.account_id AND p.instrument_id = f.instrument_id) p ON true
-            WHERE f.account_id = %(account)s AND f.received_ns > coalesce(p.recorded_ns, 0)
-            ORDER BY f.event_ns, f.spool_seq
-            """,
-            account=account_id,
-        )
-
-    def instruments_ordered(self, account_id: str) -> frozenset[str]:
-        """Return instruments the daemon ever wanted to trade; a position elsewhere is foreign."""
-        rows = self.rows(
-            "SELECT DISTINCT instrument_id FROM audit.order_intent WHERE account_id = %(account)s",
-            account=account_id,
-        )
-        return frozenset(row["instrument_id"] for row in rows)
-
-    def last_fill_ns(self, account_id: str) -> int | None:
-        """Return the venue's time of the newest fill on record; None = no fill."""
-        rows = self.rows(
-            "SELECT max(event_ns) AS newest FROM audit.fill WHERE account_id = %(account)s",
-            account=account_id,
-        )
-        newest: int | None = rows[0]["newest"]
-        return newest
 
     # -- account -----------------------------------------------------------------------------
 
@@ -364,19 +252,6 @@ class LedgerReader:
         """Return deposits and withdrawals, newest first."""
         return self._newest("audit.transfer", "event_ns", limit, account_id)
 
-    def transfers_since_memory(self, account_id: str) -> Decimal:
-        """Return deposits less withdrawals that no kept memory of the strategy counts yet."""
-        rows = self.rows(
-            """
-            SELECT coalesce(sum(transfer), 0) AS total FROM audit.transfer
-            WHERE account_id = %(account)s AND recorded_ns > coalesce(
-              (SELECT max(kept_ns) FROM audit.memory WHERE account_id = %(account)s), 0)
-            """,
-            account=account_id,
-        )
-        total: Decimal = rows[0]["total"]
-        return total
-
     def trading_state_last(self, account_id: str) -> Row | None:
         """Return the newest trading state and its causes; None = none."""
         return _first(self._newest("audit.trading_state", "changed_ns", 1, account_id))
@@ -406,23 +281,6 @@ class LedgerReader:
     def incidents(self, limit: int = 20) -> list[Row]:
         """Return incidents, newest first."""
         return self._newest("audit.incident", "opened_ns", limit, None)
-
-    def losses(self, account_id: str) -> frozenset[str]:
-        """Return the kinds of incidents of positions gone since the last cycle's decision.
-
-        Of "leg.vanished", "core.vanished" and "stop.acted": what no decision answered yet.
-        """
-        rows = self.rows(
-            """
-            SELECT DISTINCT n.kind FROM audit.incident n JOIN audit.run r USING (run_id)
-            WHERE r.account_id = %(account)s
-              AND n.kind IN ('leg.vanished', 'core.vanished', 'stop.acted')
-              AND n.opened_ns > coalesce((SELECT max(d.decided_ns) FROM audit.decision d
-                WHERE d.account_id = %(account)s AND d.kind = 'cycle'), 0)
-            """,
-            account=account_id,
-        )
-        return frozenset(row["kind"] for row in rows)
 
     def controls(self, limit: int = 20) -> list[Row]:
         """Return operators' requests with their answers, newest first (view `audit.controls`)."""

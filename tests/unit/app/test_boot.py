@@ -113,25 +113,63 @@ def test_what_the_venue_took_is_answered_by_the_next_run_too(
     assert (state.leg_vanished, state.core_vanished) == (leg, core)
 
 
+def fill_row(fill_id: str, quantity: Decimal, event_ns: int) -> dict[str, object]:
+    return {
+        "fill_id": fill_id, "instrument_id": "BTCUSDT", "client_order_id": "cp1",
+        "venue_order_id": "v1", "side": "buy", "quantity": quantity,
+        "price": Decimal(50_000), "fee": Decimal(1), "fee_currency": "USDT",
+        "realised_pnl": Decimal(0), "event_ns": event_ns, "received_ns": event_ns + 1,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("unplaced", "found"), [(True, "first"), (False, "doubted")])
 def test_a_fill_whose_position_row_a_crash_kept_away_explains_the_position(
     found: str, *, unplaced: bool
 ) -> None:
     state = make_state()
     boot.take_up_positions(state, {"ETHUSDT": Decimal(-1)})
-    row = {
-        "fill_id": "f1", "instrument_id": "BTCUSDT", "client_order_id": "cp1",
-        "venue_order_id": "v1", "side": "buy", "quantity": Decimal("0.1"),
-        "price": Decimal(50_000), "fee": Decimal(1), "fee_currency": "USDT",
-        "realised_pnl": Decimal(0), "event_ns": 5, "received_ns": 6,
-    }  # fmt: skip
-    boot.take_up_fills(state, [row] if unplaced else [])
+    boot.take_up_fills(state, [fill_row("f1", Decimal("0.1"), 5)] if unplaced else [])
     world = World(state=state)
     world.reconcile(positions={"ETHUSDT": ("-1", "2500"), "BTCUSDT": ("0.1", "50000")})
     (looked,) = world.records(AccountLooked)
     assert isinstance(looked, AccountLooked)
     assert looked.result == found
     assert world.records(IncidentOpened) == []
+
+
+EXECUTIONS = {"f1": Decimal("0.006"), "f2": Decimal("0.045"), "f3": Decimal("0.013")}
+
+
+@pytest.mark.parametrize(
+    ("venue", "told", "found"),
+    [
+        # All three of the stamp, though the row has the first two and the last is told first.
+        ("0.064", ("f3",), "first"),
+        ("0.064", ("f1", "f3"), "first"),
+        ("0.064", ("f3", "f1"), "first"),
+        # Nothing is told any more: what is on record is all there is.
+        ("0.064", (), "doubted"),
+        # One that nobody told of.
+        ("0.060", ("f3",), "doubted"),
+    ],
+)
+def test_a_position_on_record_with_part_of_its_last_stamp_is_explained_by_the_rest(
+    venue: str, told: tuple[str, ...], found: str
+) -> None:
+    state = make_state()
+    boot.take_up_positions(state, {"ETHUSDT": Decimal(-1), "BTCUSDT": Decimal("0.058")})
+    recorded = [name for name in EXECUTIONS if name not in told and (told or name != "f3")]
+    row = {
+        "instrument_id": "BTCUSDT", "event_ns": START_NS, "before": Decimal(0),
+        "fill_ids": recorded, "quantities": [EXECUTIONS[name] for name in recorded],
+    }  # fmt: skip
+    boot.take_up_instants(state, [row])
+    world = World(state=state)
+    boot.take_up_fills(state, [fill_row(name, EXECUTIONS[name], START_NS) for name in told])
+    world.reconcile(positions={"ETHUSDT": ("-1", "2500"), "BTCUSDT": (venue, "50000")})
+    (looked,) = world.records(AccountLooked)
+    assert isinstance(looked, AccountLooked)
+    assert looked.result == found
 
 
 def test_an_intent_without_an_end_is_unknown_and_counts_in_full() -> None:

@@ -30,6 +30,8 @@ class SplitOrder:
     before: Decimal = Decimal(0)
     #: What to add to the stamp of its positions, ms.
     position_lag_ms: int = 0
+    #: The venue's number of its first execution, which positions bear too; None = it gives none.
+    number: int | None = None
     event_ns: int = field(init=False)
     _left: dict[str, Iterator[int]] = field(init=False)
 
@@ -76,7 +78,9 @@ class SplitOrder:
     def _fill(self, number: int) -> Fill:
         intent = self.order.intent
         return Fill(
-            fill_id=f"{intent.client_order_id}-{number}",
+            fill_id=f"{intent.client_order_id}-{number}"
+            if self.number is None
+            else str(self.number + number),
             instrument_id=self.name,
             client_order_id=intent.client_order_id,
             venue_order_id="v1",
@@ -98,6 +102,7 @@ class SplitOrder:
             quantity=held,
             entry_price=MARKS[self.name] if held else None,
             event_ns=self.event_ns + self.position_lag_ms * NS_PER_MS,
+            trade_sequence=None if self.number is None else self.number + number,
         )
 
     def _update(self, number: int) -> OrderUpdate:

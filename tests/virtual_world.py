@@ -259,7 +259,8 @@ async def live_through(
     loop = asyncio.get_running_loop()
     name = name or venue_of(seed)
     depth = depth or depth_of(seed)
-    exchange = Exchange.create(market(name, seed % len(SIGNALS), depth), OPENED_NS)
+    parameters = market(name, seed % len(SIGNALS), depth, executions_of(seed))
+    exchange = Exchange.create(parameters, OPENED_NS)
     account_id = key_of(name).account_id
     exchange.open_account(account_id, CASH_START)
     for instrument_id in NAMES:
@@ -428,7 +429,15 @@ def depth_of(seed: int) -> float:
     return 1.0 if draw.random() < 1 / 2 else float(10 ** draw.uniform(-2, 0))
 
 
-def market(name: VenueName, number: int, depth: float = 1.0) -> ExchangeParameters:
+def executions_of(seed: int) -> int:
+    """Return how many executions of one instant a seed's matches come in at most."""
+    draw = random.Random(seed + 3)
+    return 1 if draw.random() < 1 / 2 else draw.randint(2, 6)
+
+
+def market(
+    name: VenueName, number: int, depth: float = 1.0, executions: int = 1
+) -> ExchangeParameters:
     """Return a venue's markets under its own rules, cheap to step: three, once a second."""
     whole = venue_parameters(name, demo=False)(number + 1)
     kept = [e for e in whole.instruments if e.instrument.instrument_id in NAMES]
@@ -436,6 +445,7 @@ def market(name: VenueName, number: int, depth: float = 1.0) -> ExchangeParamete
         whole,
         instruments=tuple(replace(e, depth_quote=e.depth_quote * depth) for e in kept),
         step_ms=int(STEP_SECONDS * 1_000),
+        executions_per_match=executions,
         history_days=WARM_DAYS,
         book_levels=10,
     )

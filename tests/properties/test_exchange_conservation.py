@@ -20,7 +20,10 @@ D = Decimal
 OPENED_NS = (1_800_000_000 + 7 * 3600) * NS_PER_SECOND
 _DEMO = demo_parameters(11)
 PARAMETERS = replace(
-    _DEMO, instruments=(_DEMO.instruments[0], _DEMO.instruments[-1]), history_days=1
+    _DEMO,
+    instruments=(_DEMO.instruments[0], _DEMO.instruments[-1]),
+    history_days=1,
+    executions_per_match=3,
 )
 RULES = {each.instrument.instrument_id: each.instrument for each in PARAMETERS.instruments}
 ACCOUNTS = ("a", "b")

@@ -55,19 +55,28 @@ def opened() -> World:
 cuts = st.lists(st.floats(0.01, 0.99), max_size=4)
 seeds = st.integers(0, 2**32)
 lags = st.integers(0, 3)
+#: As OKX numbers them: executions, and the last one in each position; None = not at all.
+numbers = st.sampled_from((None, 500))
 
 
 @settings(max_examples=25, deadline=None)
-@given(cuts, seeds, cuts, seeds, lags)
+@given(cuts, seeds, cuts, seeds, lags, numbers)
 def test_however_its_messages_are_merged_a_pair_is_seen_and_stays_whole(
-    hedge_cuts: list[float], hedge_seed: int, core_cuts: list[float], core_seed: int, lag_ms: int
+    hedge_cuts: list[float],
+    hedge_seed: int,
+    core_cuts: list[float],
+    core_seed: int,
+    lag_ms: int,
+    number: int | None,
 ) -> None:
     world = opened()
     for index, (each, seed) in enumerate(((hedge_cuts, hedge_seed), (core_cuts, core_seed))):
         order = world.submits()[index]
         lot = LOT if index == 0 else LOT / 10
         parts = [part * lot / LOT for part in parts_of(order.quantity * LOT / lot, each)]
-        told = SplitOrder(world=world, order=order, parts=parts, position_lag_ms=lag_ms)
+        told = SplitOrder(
+            world=world, order=order, parts=parts, position_lag_ms=lag_ms, number=number
+        )
         for topic in merged(len(parts), seed):
             told.tell(topic)
             assert counted_at_worst(world, order) >= order.quantity, topic
@@ -83,9 +92,9 @@ def test_however_its_messages_are_merged_a_pair_is_seen_and_stays_whole(
 
 
 @settings(max_examples=25, deadline=None)
-@given(cuts, seeds, lags)
+@given(cuts, seeds, lags, numbers)
 def test_however_its_messages_are_merged_a_reduction_is_no_loss(
-    each: list[float], seed: int, lag_ms: int
+    each: list[float], seed: int, lag_ms: int, number: int | None
 ) -> None:
     held = {"BTCUSDT": ("0.4", "50000"), "ETHUSDT": ("-3.8", "2500")}
     world = ready(positions=held)
@@ -100,6 +109,7 @@ def test_however_its_messages_are_merged_a_reduction_is_no_loss(
         parts=parts,
         before=Decimal("-3.8"),
         position_lag_ms=lag_ms,
+        number=number,
     )
     for topic in merged(len(parts), seed):
         told.tell(topic)
@@ -110,14 +120,14 @@ def test_however_its_messages_are_merged_a_reduction_is_no_loss(
 
 
 @settings(max_examples=25, deadline=None)
-@given(cuts, st.permutations(range(10)))
+@given(cuts, st.permutations(range(10)), numbers)
 def test_in_whatever_order_they_come_all_of_them_add_up(
-    each: list[float], order: list[int]
+    each: list[float], order: list[int], number: int | None
 ) -> None:
     world = opened()
     hedge = world.submits()[0]
     parts = parts_of(hedge.quantity, each)
-    told = SplitOrder(world=world, order=hedge, parts=parts)
+    told = SplitOrder(world=world, order=hedge, parts=parts, number=number)
     every = [
         *(FillReported(fill=f, source=UpdateSource.STREAM) for f in told.fills()),
         *(PositionUpdate(position=p, received_ns=world.now_ns) for p in told.positions()),

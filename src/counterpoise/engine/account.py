@@ -44,7 +44,7 @@ class Account:
     positions: dict[str, Position] = field(default_factory=dict)
     #: The same as the venue last told them, without the executions since.
     told: dict[str, Position] = field(default_factory=dict)
-    #: The latest instant of each without numbers of the venue, as executions and messages tell it.
+    #: The latest instant of each, as executions and messages tell it.
     instants: dict[str, same_instant.Instant] = field(default_factory=dict)
     #: Cash as last told, adjusted by later fills and funding; None = never told.
     wallet_balance: Decimal | None = None
@@ -185,12 +185,11 @@ class Account:
     def _take(self, position: Position) -> None:
         name = position.instrument_id
         known = self.positions.get(name) or flat(name)
-        numbered = position.trade_sequence is not None
         # What was held before a stamp is not known where its first message came with the start.
         told = self.told.get(name)
         again = told is not None and told.event_ns == position.event_ns
         begun = not again or self.told_instant(name) is not None
-        if self.complete and not numbered and begun and position.event_ns >= known.event_ns:
+        if self.complete and begun and position.event_ns >= known.event_ns:
             since_ns = 0 if told is None else told.event_ns
             self.instants[name] = same_instant.with_message(
                 self.instants.get(name), known.quantity, position, since_ns
@@ -283,8 +282,13 @@ class Account:
         # Against what the venue told, not against later executions: these may come in any order.
         told, instant = self.told.get(name) or flat(name), self.instants.get(name)
         if number is not None and told.trade_sequence is not None:
-            self.instants.pop(name, None)
-            return fill.signed_quantity if number > told.trade_sequence else ZERO
+            moved = fill.signed_quantity if number > told.trade_sequence else ZERO
+            counted = same_instant.with_numbered_fill(
+                instant, known.quantity, fill, moved, told.event_ns
+            )
+            if counted is not None:
+                self.instants[name] = counted
+            return moved
         if fill.event_ns < told.event_ns:
             if instant is None or instant.event_ns != told.event_ns:
                 return ZERO

@@ -1,8 +1,10 @@
 """Which executions of one instant a position message of that instant has in it.
 
 Venues stamp whole milliseconds, and an order that takes two levels of a book fills twice in one:
-execution, position, execution, position, all with one stamp. Without numbers only the quantity
-tells which executions a message has. Within an instant executions of one direction add up and
+execution, position, execution, position, all with one stamp. Where the venue numbers its executions
+these say which of them a message has, and what is held; an order's end tells no number, so that
+what it filled and nothing shows is a matter of quantity there, too. Without numbers only the
+quantity tells which executions a message has. Within an instant executions of one direction add up and
 messages show how far that went, so that what is counted is whichever went further, and neither is
 counted twice, in whatever order they arrive. A message may be stamped a little later than what it
 has in it: then an execution that it does not show is after it, and what equals the count without
@@ -113,6 +115,27 @@ def with_earlier_fill(instant: Instant, fill: Fill) -> tuple[Instant, Decimal]:
     if instant.ahead_at(fill.event_ns) is None:
         return instant, ZERO
     return _added(instant, fill.signed_quantity)
+
+
+def with_numbered_fill(
+    instant: Instant | None, held: Decimal, fill: Fill, moved: Decimal, since_ns: int
+) -> Instant | None:
+    """Return the instant after an execution whose number says what it moves, `moved` base units.
+
+    What is held less what was before is shown, so that only executions untold are ahead of it.
+    None = what was held before is not known. `held` and `since_ns` as of `with_fill`.
+    """
+    if instant is None or instant.event_ns < fill.event_ns:
+        if moved == 0:
+            return instant
+        instant = Instant(event_ns=fill.event_ns, before=held, since_ns=since_ns)
+    elif instant.event_ns > fill.event_ns and instant.ahead_at(fill.event_ns) is None:
+        return replace(instant, before=instant.before + moved)
+    quantity = fill.signed_quantity
+    if quantity * (instant.executed + instant.ahead) < 0:
+        return replace(instant, before=held, executions=(quantity,), shown=moved)
+    executions = (*instant.executions, quantity)
+    return replace(instant, executions=executions, shown=instant.shown + moved)
 
 
 def _added(instant: Instant, quantity: Decimal) -> tuple[Instant, Decimal]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from counterpoise.domain.orders import Liquidity, OrderState, Side, TimeInForce
+from counterpoise.exchange import executions
 from counterpoise.exchange.accounts import Bill
 from counterpoise.exchange.admission import Admission
 from counterpoise.exchange.bands import PriceBand
@@ -77,6 +78,7 @@ class Desk:
         self._taken_lots_max: int | None = None
         self._order_number = ORDER_NUMBER_START
         self._trade_sequences = dict.fromkeys(self.books, 0)
+        self._executions_per_match = parameters.executions_per_match
 
     def drain(self) -> list[ExchangeEvent]:
         """Return what happened since the last call."""
@@ -398,16 +400,23 @@ class Desk:
     def _trade(self, taker: ExchangeOrder, match: Match) -> None:
         instrument_id = taker.instrument_id
         self.books[instrument_id].take(taker.side, match)
-        self._print(instrument_id, match.ticks, match.lots, taker.side)
-        if match.maker is not None:
-            self._fill(match.maker.order_id, match.ticks, match.lots, Liquidity.MAKER)
-        self._fill(taker.order_id, match.ticks, match.lots, Liquidity.TAKER)
+        whole = [match.lots] if match.maker is not None else self._parts(instrument_id, match.lots)
+        for lots in whole:
+            self._print(instrument_id, match.ticks, lots, taker.side)
+            if match.maker is not None:
+                self._fill(match.maker.order_id, match.ticks, lots, Liquidity.MAKER)
+            self._fill(taker.order_id, match.ticks, lots, Liquidity.TAKER)
+
+    def _parts(self, instrument_id: str, lots: int) -> list[int]:
+        number = self._trade_sequences[instrument_id]
+        return executions.parts(lots, number, self._executions_per_match)
 
     def _fill_maker(self, resting: Resting, lots: int) -> None:
-        order = self.registry.get(resting.order_id)
-        self.books[order.instrument_id].fill_resting(resting, lots)
-        self._print(order.instrument_id, resting.ticks, lots, resting.side.opposite)
-        self._fill(resting.order_id, resting.ticks, lots, Liquidity.MAKER)
+        instrument_id = self.registry.get(resting.order_id).instrument_id
+        for part in self._parts(instrument_id, lots):
+            self.books[instrument_id].fill_resting(resting, part)
+            self._print(instrument_id, resting.ticks, part, resting.side.opposite)
+            self._fill(resting.order_id, resting.ticks, part, Liquidity.MAKER)
 
     def _print(self, instrument_id: str, ticks: int, lots: int, side: Side) -> None:
         instrument = self.clearing.listing.grid(instrument_id)

@@ -14,7 +14,9 @@ from counterpoise.exchange.rules import BandFormula, BandRule, VenueRules
 MINUTE_MS: Final = 60_000
 #: Fields a parameter set may lack: one that stands at its default leaves the fingerprint alone,
 #: so that a venue saved before the field existed is still the same venue.
-FIELDS_LATER: Final = frozenset({"band", "funding_rate_cap", "funding_rate_floor", "rules"})
+FIELDS_LATER: Final = frozenset(
+    {"band", "executions_per_match", "funding_rate_cap", "funding_rate_floor", "rules"}
+)
 
 _RULES_DEMO: Final = VenueRules()
 
@@ -68,6 +70,8 @@ class ExchangeParameters:
     step_ms: int = 250
     #: Background levels per side.
     book_levels: int = 20
+    #: A match with the background comes in so many executions of one instant at most.
+    executions_per_match: int = 1
     #: Charged to the order that rested, bps of notional; negative = rebate.
     maker_fee_bps: Decimal = Decimal(2)
     #: Charged to the order that took, bps of notional.
@@ -94,6 +98,7 @@ class ExchangeParameters:
         assert self.step_ms > 0, "step_ms must be positive"
         assert MINUTE_MS % self.step_ms == 0, "step_ms must divide a minute"
         assert self.book_levels >= 2, "a book needs two levels per side"
+        assert self.executions_per_match >= 1, "a match is one execution at least"
         assert self.history_days >= 1, "a venue needs a day of history"
 
     def band(self, instrument: InstrumentParameters) -> BandRule:

@@ -1,4 +1,4 @@
-"""Orders that fill in several executions of one millisecond, without numbers of the venue."""
+"""Orders that fill in several executions of one millisecond, with the venue's numbers or without."""
 
 from decimal import Decimal
 
@@ -28,12 +28,22 @@ def opened() -> World:
 
 
 def split(
-    world: World, order: ApprovedOrder, first: str, before: str = "0", lag_ms: int = 0
+    world: World,
+    order: ApprovedOrder,
+    first: str,
+    before: str = "0",
+    lag_ms: int = 0,
+    number: int | None = None,
 ) -> SplitOrder:
     """Return an order that fills this much and the rest in the millisecond that is now."""
     parts = (Decimal(first), order.quantity - Decimal(first))
     return SplitOrder(
-        world=world, order=order, parts=parts, before=Decimal(before), position_lag_ms=lag_ms
+        world=world,
+        order=order,
+        parts=parts,
+        before=Decimal(before),
+        position_lag_ms=lag_ms,
+        number=number,
     )
 
 
@@ -55,12 +65,13 @@ def incidents(world: World) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("lag_ms", [0, 2])
+@pytest.mark.parametrize("number", [None, 500])
 def test_the_gate_sees_all_of_a_hedge_that_filled_in_two_executions(
-    topics: tuple[str, ...], lag_ms: int
+    topics: tuple[str, ...], lag_ms: int, number: int | None
 ) -> None:
     world = opened()
     hedge = world.submits()[0]
-    split(world, hedge, "0.2", lag_ms=lag_ms).tell(*topics)
+    split(world, hedge, "0.2", lag_ms=lag_ms, number=number).tell(*topics)
     core = world.submits()[1]
     assert core.intent.instrument_id == "BTCUSDT"
     assert core.leverage_worst is not None
@@ -94,13 +105,16 @@ def test_a_pair_whose_last_leg_fills_in_two_executions_stays_whole() -> None:
     ],
 )
 @pytest.mark.parametrize("lag_ms", [0, 2])
-def test_a_reduction_in_two_executions_is_no_loss(topics: tuple[str, ...], lag_ms: int) -> None:
+@pytest.mark.parametrize("number", [None, 500])
+def test_a_reduction_in_two_executions_is_no_loss(
+    topics: tuple[str, ...], lag_ms: int, number: int | None
+) -> None:
     world = ready(positions=LARGE)
     world.after(0.1)
     world.market()
     hedge = next(o for o in world.submits() if o.intent.instrument_id == "ETHUSDT")
     world.after(0.1)
-    order = split(world, hedge, "0.2", "-3.8", lag_ms)
+    order = split(world, hedge, "0.2", "-3.8", lag_ms, number)
     order.tell(*topics)
     assert world.state.account.quantities()["ETHUSDT"] == order.after
     assert incidents(world) == []

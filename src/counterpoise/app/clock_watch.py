@@ -1,6 +1,7 @@
 """Measures the venue's clock against ours, at intervals and whenever something hints at a step."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -26,10 +27,20 @@ EARLY_MS_MAX: Final = 100
 class ClockWatch:
     """One task; every measurement is an event."""
 
-    def __init__(self, venue: Venue, runner: Runner, clock: Clock, *, every_seconds: float) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        runner: Runner,
+        clock: Clock,
+        *,
+        every_seconds: float,
+        give_way: Callable[[int], None],
+    ) -> None:
+        """`give_way` is told how far our clock is ahead of the venue's, ns; below 0 = behind."""
         self._venue = venue
         self._runner = runner
         self._clock = clock
+        self._give_way = give_way
         self._every_seconds = every_seconds
         self._away = False
         self._measured_at = clock.monotonic()
@@ -60,6 +71,8 @@ class ClockWatch:
             if not self._away:
                 log.warning("clock.not_measured", error=str(error))
         self._away = offset_ns is None
+        if offset_ns is not None:
+            self._give_way(-offset_ns)
         now_ns = self._clock.now_ns()
         self._runner.feed(ClockMeasured(offset_ns=offset_ns, received_ns=now_ns))
 

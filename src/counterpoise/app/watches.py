@@ -5,12 +5,13 @@ from typing import Any
 
 from counterpoise.app import heartbeat, listing_watch
 from counterpoise.app.attestation_watch import AttestationWatch
+from counterpoise.app.clock import SystemClock
 from counterpoise.app.clock_watch import ClockWatch
 from counterpoise.app.dead_man import DeadMan
 from counterpoise.app.runner import Runner
 from counterpoise.app.settings import Settings
 from counterpoise.domain.account import Attestation
-from counterpoise.ports import Clock, Venue
+from counterpoise.ports import Venue
 
 
 def dead_man_of(settings: Settings, venue: Venue, runner: Runner) -> DeadMan | None:
@@ -24,12 +25,14 @@ def of_venue(
     settings: Settings,
     venue: Venue,
     runner: Runner,
-    clock: Clock,
+    clock: SystemClock,
     dead_man: DeadMan | None,
     attestation: Attestation,
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """Return the tasks by name; each runs until it is cancelled."""
-    clock_watch = ClockWatch(venue, runner, clock, every_seconds=settings.clock_seconds)
+    clock_watch = ClockWatch(
+        venue, runner, clock, every_seconds=settings.clock_seconds, give_way=clock.give_way
+    )
     attestation_watch = AttestationWatch(venue, runner, clock, attestation)
     runner.watch(attestation_watch.told)
     found: dict[str, Coroutine[Any, Any, None]] = {

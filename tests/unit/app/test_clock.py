@@ -35,3 +35,48 @@ def test_a_wall_clock_that_is_ahead_is_followed(monkeypatch: pytest.MonkeyPatch)
     machine = Machine(monkeypatch)
     assert machine.passes(1, step=3_600) == 4_601 * NS_PER_SECOND
     assert machine.passes(1) == 4_602 * NS_PER_SECOND
+
+
+def test_a_lead_that_a_venue_confirms_is_let_go_of_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    # A minute ahead, and back: ours stays where it was.
+    machine.passes(1, step=60)
+    assert machine.passes(1, step=-60) == 1_062 * NS_PER_SECOND
+    machine.clock.give_way(60 * NS_PER_SECOND)
+    assert machine.passes(8) == 1_069 * NS_PER_SECOND
+    # Told again on the way, it goes on from there, and ends where the wall clock is.
+    machine.clock.give_way(59 * NS_PER_SECOND)
+    assert machine.passes(8 * 59) == machine.wall
+    assert machine.passes(100) == machine.wall
+
+
+def test_a_wall_clock_that_the_venue_does_not_confirm_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.passes(1, step=-600)
+    # The venue says that ours is right, behind, or within what is noise.
+    for ahead_ns in (0, -NS_PER_SECOND, clocks.LEAD_NS_MAX):
+        before = machine.clock.now_ns()
+        machine.clock.give_way(ahead_ns)
+        assert machine.passes(80) == before + 80 * NS_PER_SECOND
+
+
+def test_a_venue_that_the_wall_clock_does_not_confirm_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.clock.give_way(60 * NS_PER_SECOND)
+    assert machine.passes(80) == machine.wall
+
+
+def test_while_it_gives_way_a_step_forward_is_followed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.passes(1, step=60)
+    machine.passes(1, step=-60)
+    machine.clock.give_way(60 * NS_PER_SECOND)
+    machine.passes(8)
+    assert machine.passes(1, step=120) == machine.wall
+    assert machine.passes(8) == machine.wall

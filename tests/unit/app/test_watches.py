@@ -64,7 +64,8 @@ async def until(holds: Callable[[], bool]) -> None:
 async def test_a_clock_far_from_the_venues_lets_nothing_increase_and_comes_back() -> None:
     venue, clock = ScriptedVenue(), SteppingClock(START_NS)
     runner = made_runner(clock)
-    watch = ClockWatch(venue, runner, clock, every_seconds=60)
+    ahead: list[int] = []
+    watch = ClockWatch(venue, runner, clock, every_seconds=60, give_way=ahead.append)
     venue.offset_ns = 501 * NS_PER_MS
     await watch.measure()
     assert runner.state.causes == {Cause.CLOCK}
@@ -73,12 +74,13 @@ async def test_a_clock_far_from_the_venues_lets_nothing_increase_and_comes_back(
     await watch.measure()
     assert runner.state.causes == set()
     assert runner.state.clock_offset_ms == -500
+    assert ahead == [-501 * NS_PER_MS, 500 * NS_PER_MS]
 
 
 async def test_without_an_answer_for_too_long_the_clock_is_unknown() -> None:
     venue, clock = ScriptedVenue(), SteppingClock(START_NS)
     runner = made_runner(clock)
-    watch = ClockWatch(venue, runner, clock, every_seconds=60)
+    watch = ClockWatch(venue, runner, clock, every_seconds=60, give_way=lambda _: None)
     await watch.measure()
     venue.clock_error = VenueUnreachable("away")
     for _ in range(5):
@@ -95,7 +97,7 @@ async def test_without_an_answer_for_too_long_the_clock_is_unknown() -> None:
 async def test_it_is_measured_at_intervals_and_at_once_when_something_hints_at_a_step() -> None:
     venue, clock = ScriptedVenue(), SteppingClock(START_NS)
     runner = made_runner(clock)
-    watch = ClockWatch(venue, runner, clock, every_seconds=60)
+    watch = ClockWatch(venue, runner, clock, every_seconds=60, give_way=lambda _: None)
     clock.after(59)
     assert not watch.is_due()
     clock.after(1)

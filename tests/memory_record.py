@@ -67,23 +67,24 @@ class MemoryReader:
         """Return the newest recorded position of each instrument."""
         return {row.instrument_id: row.quantity for row in self.all(records.PositionSeen)}
 
-    def last_instants(self) -> list[dict[str, Any]]:
-        """Return each instrument's last stamp on record and the executions from it on."""
+    def last_instants(self, apart_ns: int) -> list[dict[str, Any]]:
+        """Return the last moment each position has on record and the executions from it on."""
         found = []
         stamped = [row for row in self.all(records.PositionSeen) if row.event_ns > 0]
         for name, last in {row.instrument_id: row for row in stamped}.items():
+            since_ns = last.event_ns - apart_ns
             rows = [row for row in stamped if row.instrument_id == name]
-            before = [row.quantity for row in rows if row.event_ns < last.event_ns]
+            before = [row.quantity for row in rows if row.event_ns < since_ns]
             fills = [
                 row
                 for row in self.all(records.FillSeen)
-                if row.instrument_id == name and row.event_ns >= last.event_ns
+                if row.instrument_id == name and row.event_ns >= since_ns
             ]
             signed = [row.quantity if row.side == "buy" else -row.quantity for row in fills]
             found.append(
                 {
                     "instrument_id": name,
-                    "event_ns": last.event_ns,
+                    "since_ns": since_ns,
                     "before": before[-1] if before else Decimal(0),
                     "fill_ids": [row.fill_id for row in fills],
                     "quantities": signed,

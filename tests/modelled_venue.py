@@ -27,8 +27,9 @@ from counterpoise.domain.events import (
     StreamDown,
     StreamName,
 )
-from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.exchange.accounts import AccountState, PositionState
+from counterpoise.exchange.clearing import Figures
 from counterpoise.exchange.events import (
     Deleveraged,
     ExchangeEvent,
@@ -39,6 +40,7 @@ from counterpoise.exchange.events import (
 )
 from counterpoise.exchange.exchange import Exchange
 from counterpoise.exchange.orders import ExchangeFill, ExchangeOrder
+from counterpoise.exchange.wallet import Holding, Wallet
 from counterpoise.ports import Clock, Venue
 from counterpoise.simulator.faults import Fault, FaultKind
 from counterpoise.simulator.venues import VenueName
@@ -116,7 +118,13 @@ class ModelledVenue:
     """One account at one venue."""
 
     def __init__(
-        self, name: VenueName, exchange: Exchange, clock: Clock, draw: random.Random
+        self,
+        name: VenueName,
+        exchange: Exchange,
+        clock: Clock,
+        draw: random.Random,
+        *,
+        lag_ms: int = 0,
     ) -> None:
         self.name = name
         self.exchange = exchange
@@ -151,6 +159,7 @@ class ModelledVenue:
         self._told_lag_ns, self._left_out, self._left_out_ns = 0, "", 0
         self._positions_lag()
         self._rejections = Rejections(clock, self._pushed)
+        self._stamps_lag(lag_ms * NS_PER_MS)
 
     @property
     def trouble(self) -> Trouble:
@@ -370,6 +379,17 @@ class ModelledVenue:
             return replace(found, positions=told)
 
         self.exchange.account = account  # type: ignore[method-assign]
+
+    def _stamps_lag(self, lag_ns: int) -> None:
+        # Everything that tells a position: it is stamped when it is written.
+        clearing = self.exchange._desk.clearing
+        stamped = clearing._position
+
+        def position(wallet: Wallet, holding: Holding, figures: Figures) -> PositionState:
+            found = stamped(wallet, holding, figures)
+            return replace(found, changed_ns=found.changed_ns + lag_ns)
+
+        clearing._position = position  # type: ignore[method-assign]
 
     def _draw_lag(self) -> None:
         self._told_lag_ns, self._left_out = 0, ""

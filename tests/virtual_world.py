@@ -22,6 +22,7 @@ from counterpoise.domain.records import Record
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions
 from counterpoise.engine.run import Run
+from counterpoise.engine.same_instant import STAMPS_APART_NS
 from counterpoise.engine.state import State
 from counterpoise.exchange.exchange import Exchange
 from counterpoise.exchange.orders import OrderRefused
@@ -169,7 +170,7 @@ class VirtualDaemon:
         state = boot.new_state(settings, run_of(self._epoch, settings, world), instruments, memory)
         state.causes |= boot.restore_causes(reader.trading_state_last())
         boot.take_up_positions(state, reader.positions())
-        boot.take_up_instants(state, reader.last_instants())
+        boot.take_up_instants(state, reader.last_instants(STAMPS_APART_NS))
         boot.take_up_intents(state, reader.open_intents())
         boot.take_up_losses(state, reader.losses())
         state.signals = copy.deepcopy(SIGNALS[world.seed % len(SIGNALS)])
@@ -268,7 +269,7 @@ async def live_through(
     # The deposit lies so far back that no start asks for it.
     exchange.advance(OPENED_NS + 90 * NS_PER_SECOND)
     clock = VirtualClock(loop, exchange.now_ns)
-    venue = ModelledVenue(name, exchange, clock, random.Random(seed + 1))
+    venue = ModelledVenue(name, exchange, clock, random.Random(seed + 1), lag_ms=lag_of(seed))
     world = World(seed=seed, name=name, exchange=exchange, venue=venue, clock=clock, kept=[])
     with venue.in_virtual_time():
         await _live(world, draw)
@@ -427,6 +428,12 @@ def depth_of(seed: int) -> float:
     """Return how deep a seed's books are, 1 = as the venue's; thin ones fill level by level."""
     draw = random.Random(seed + 2)
     return 1.0 if draw.random() < 1 / 2 else float(10 ** draw.uniform(-2, 0))
+
+
+def lag_of(seed: int) -> int:
+    """Return how much later than its executions a seed's venue stamps a position, ms."""
+    draw = random.Random(seed + 4)
+    return 0 if draw.random() < 1 / 2 else draw.randint(1, 30)
 
 
 def executions_of(seed: int) -> int:

@@ -310,7 +310,7 @@ def test_fills_that_no_position_row_followed_are_told_apart(database: str, tmp_p
         assert reader.fills_unplaced("another") == []
 
 
-def test_the_last_stamp_of_a_position_comes_with_what_was_executed_from_it_on(
+def test_the_last_moment_of_a_position_comes_with_what_was_executed_from_it_on(
     database: str, tmp_path: Path
 ) -> None:
     write(
@@ -318,23 +318,27 @@ def test_the_last_stamp_of_a_position_comes_with_what_was_executed_from_it_on(
         tmp_path,
         run_started(),
         position(1, event_ns=10, quantity=Decimal(1)),
-        fill(2, event_ns=19),
-        fill(3, event_ns=20, quantity=Decimal(2)),
+        fill(2, event_ns=15),
+        fill(3, event_ns=16, quantity=Decimal(2)),
         position(4, event_ns=20, quantity=Decimal(3)),
         fill(5, event_ns=20, quantity=Decimal(4), side="sell"),
         # A start that knows the quantity only has no stamp for it.
         position(6, event_ns=0, quantity=Decimal(3)),
         position(7, event_ns=20, quantity=Decimal(5), instrument_id="ETHUSDT"),
-        fill(8, event_ns=20, instrument_id="SOLUSDT"),
+        position(8, event_ns=16, quantity=Decimal(7), instrument_id="SOLUSDT"),
+        position(9, event_ns=20, quantity=Decimal(5), instrument_id="SOLUSDT"),
+        fill(10, event_ns=20, instrument_id="XRPUSDT"),
     )
     with StartReader(database) as reader:
-        btc, eth = reader.last_instants(ACCOUNT)
-        assert (btc["instrument_id"], btc["event_ns"], btc["before"]) == ("BTCUSDT", 20, Decimal(1))
+        btc, eth, sol = reader.last_instants(ACCOUNT, 4)
+        assert (btc["instrument_id"], btc["since_ns"], btc["before"]) == ("BTCUSDT", 16, Decimal(1))
         executions = dict(zip(btc["fill_ids"], btc["quantities"], strict=True))
         assert executions == {"f3": Decimal(2), "f5": Decimal(-4)}
-        assert (eth["instrument_id"], eth["event_ns"], eth["before"]) == ("ETHUSDT", 20, Decimal(0))
+        assert (eth["instrument_id"], eth["since_ns"], eth["before"]) == ("ETHUSDT", 16, Decimal(0))
         assert (eth["fill_ids"], eth["quantities"]) == ([], [])
-        assert reader.last_instants("another") == []
+        # A row of that very moment is no row of before.
+        assert (sol["instrument_id"], sol["before"]) == ("SOLUSDT", Decimal(0))
+        assert reader.last_instants("another", 4) == []
 
 
 @pytest.mark.parametrize(

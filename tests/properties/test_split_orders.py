@@ -54,7 +54,7 @@ def opened() -> World:
 
 cuts = st.lists(st.floats(0.01, 0.99), max_size=4)
 seeds = st.integers(0, 2**32)
-lags = st.integers(0, 3)
+lags = st.integers(0, 40)
 #: As OKX numbers them: executions, and the last one in each position; None = not at all.
 numbers = st.sampled_from((None, 500))
 

@@ -220,7 +220,7 @@ def take_up_instants(state: State, rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         executions = dict(zip(row["fill_ids"], row["quantities"], strict=True))
         state.account.start.instants[row["instrument_id"]] = RecordedInstant(
-            event_ns=row["event_ns"], before=row["before"], executions=executions
+            since_ns=row["since_ns"], before=row["before"], executions=executions
         )
 
 

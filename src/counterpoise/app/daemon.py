@@ -32,6 +32,7 @@ from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.records import RunEnded
 from counterpoise.engine import actions
 from counterpoise.engine.run import ForeignPolicy, Run
+from counterpoise.engine.same_instant import STAMPS_APART_NS
 from counterpoise.engine.state import State
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger import controls
@@ -243,7 +244,7 @@ async def _prepare(
         intents = reader.open_intents(account_id)
         losses = reader.losses(account_id)
         unplaced = reader.fills_unplaced(account_id)
-        instants = reader.last_instants(account_id)
+        instants = reader.last_instants(account_id, STAMPS_APART_NS)
         # A foreign position is on record too; only where we ever ordered is one ours.
         ordered = reader.instruments_ordered(account_id)
     ours = {i: quantity for i, quantity in recorded.items() if i in ordered}

@@ -7,20 +7,18 @@ what it filled and nothing shows is a matter of quantity there, too. Without num
 quantity tells which executions a message has. Within an instant executions of one direction add up and
 messages show how far that went, so that what is counted is whichever went further, and neither is
 counted twice, in whatever order they arrive. A message may be stamped a little later than what it
-has in it: then an execution that it does not show is after it, and what equals the count without
-its last executions is before them.
+has in it; it belongs to the same instant.
 """
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import accumulate
 from typing import Final
 
 from counterpoise.domain.account import Position
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_MS
 
-#: A position as of a moment between two executions is stamped this long after the last at most.
+#: A position is stamped this long after the last execution that it has at most.
 STAMPS_APART_NS: Final = 50 * NS_PER_MS
 
 ZERO: Final = Decimal(0)
@@ -28,9 +26,9 @@ ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instant:
-    """What executions and messages of one stamp told of one position."""
+    """What executions of one stamp, and the messages that may have them, told of one position."""
 
-    #: Venue clock, ns.
+    #: The stamp of the last told of it, venue clock, ns.
     event_ns: int
     #: Signed base units held before it.
     before: Decimal
@@ -70,10 +68,11 @@ class Instant:
         What the venue takes in the very instant of a fill of ours is told by its execution.
         """
         change, told = quantity - self.before, self.executed + self.ahead
-        if event_ns != self.event_ns:
-            late = self.event_ns < event_ns <= self.event_ns + STAMPS_APART_NS
-            return late and change in (ZERO, *accumulate(self.executions[:-1])) and told != 0
-        return change * told >= 0 and abs(change) < abs(told)
+        return self.has(event_ns) and change * told >= 0 and abs(change) < abs(told)
+
+    def has(self, event_ns: int) -> bool:
+        """Tell whether a message of this stamp may be of a moment between its executions."""
+        return self.event_ns <= event_ns <= self.event_ns + STAMPS_APART_NS
 
 
 def with_message(instant: Instant | None, held: Decimal, told: Position, since_ns: int) -> Instant:
@@ -81,8 +80,9 @@ def with_message(instant: Instant | None, held: Decimal, told: Position, since_n
 
     `held` = signed base units before it, `since_ns` = stamp of the message before.
     """
-    if instant is None or instant.event_ns != told.event_ns:
+    if instant is None or not instant.has(told.event_ns):
         instant = Instant(event_ns=told.event_ns, before=held, since_ns=since_ns)
+    instant = replace(instant, event_ns=told.event_ns)
     change = told.quantity - instant.before
     if change * instant.executed < 0:
         # Something else turned the position: all that was executed before is in it.

@@ -15,17 +15,17 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedInstant:
-    """The last stamp that a position has on record, and what was executed from it on.
+    """The last moment that a position has on record, and what was executed from it on.
 
-    Messages of one stamp may come in any order and be cut off anywhere: what was held before it and
-    all its executions are certain, a row in between is not.
+    Messages of one moment may come in any order and be cut off anywhere: what was held before it
+    and all its executions are certain, a row in between is not.
     """
 
-    #: Venue clock, ns.
-    event_ns: int
+    #: Venue clock, ns: the last row's stamp less what positions are stamped after executions.
+    since_ns: int
     #: Signed base units on record with an earlier stamp; 0 = none is.
     before: Decimal
-    #: Signed base units of executions on record with this stamp or a later one, by fill id.
+    #: Signed base units of executions on record from then on, by fill id.
     executions: dict[str, Decimal] = field(default_factory=dict)
 
 
@@ -62,6 +62,6 @@ class StartRecord:
         found = {recorded + sum(told[i:], ZERO) for i in range(len(told) + 1)}
         instant = self.instants.get(instrument_id)
         if instant is not None:
-            since = {f.fill_id: f.signed_quantity for f in fills if f.event_ns >= instant.event_ns}
+            since = {f.fill_id: f.signed_quantity for f in fills if f.event_ns >= instant.since_ns}
             found.add(instant.before + sum((instant.executions | since).values(), ZERO))
         return found

@@ -118,34 +118,37 @@ class StartReader(LedgerReader):
             account=account_id,
         )
 
-    def last_instants(self, account_id: str) -> list[Row]:
-        """Return each instrument's last stamp on record, and what was executed from it on.
+    def last_instants(self, account_id: str, apart_ns: int) -> list[Row]:
+        """Return the last moment each position has on record, and what was executed from it on.
 
-        `event_ns`; `before` = signed base units on record with an earlier stamp, 0 = none is;
-        `fill_ids` and `quantities` = executions with this stamp or a later one, signed base units.
+        `apart_ns` = a position may be stamped so much later than its executions. `since_ns` = the
+        last row's stamp less that; `before` = signed base units on record with an earlier stamp,
+        0 = none is; `fill_ids` and `quantities` = executions from then on, signed base units.
         """
         return self.rows(
             """
-            SELECT l.instrument_id, l.event_ns, coalesce(b.quantity, 0) AS before,
+            SELECT l.instrument_id, l.since_ns, coalesce(b.quantity, 0) AS before,
               coalesce(array_agg(f.fill_id) FILTER (WHERE f.fill_id IS NOT NULL), '{}')
                 AS fill_ids,
               coalesce(array_agg(CASE f.side WHEN 'buy' THEN f.quantity ELSE -f.quantity END)
                 FILTER (WHERE f.fill_id IS NOT NULL), '{}') AS quantities
             FROM (
-              SELECT DISTINCT ON (instrument_id) instrument_id, event_ns FROM audit.position
+              SELECT DISTINCT ON (instrument_id) instrument_id,
+                event_ns - %(apart_ns)s::bigint AS since_ns FROM audit.position
               WHERE account_id = %(account)s AND event_ns > 0
               ORDER BY instrument_id, recorded_ns DESC, spool_seq DESC) l
             LEFT JOIN LATERAL (
               SELECT p.quantity FROM audit.position p
               WHERE p.account_id = %(account)s AND p.instrument_id = l.instrument_id
-                AND p.event_ns > 0 AND p.event_ns < l.event_ns
+                AND p.event_ns > 0 AND p.event_ns < l.since_ns
               ORDER BY p.recorded_ns DESC, p.spool_seq DESC LIMIT 1) b ON true
             LEFT JOIN audit.fill f ON f.account_id = %(account)s
-              AND f.instrument_id = l.instrument_id AND f.event_ns >= l.event_ns
-            GROUP BY l.instrument_id, l.event_ns, b.quantity
+              AND f.instrument_id = l.instrument_id AND f.event_ns >= l.since_ns
+            GROUP BY l.instrument_id, l.since_ns, b.quantity
             ORDER BY l.instrument_id
             """,
             account=account_id,
+            apart_ns=apart_ns,
         )
 
     def transfers_since_memory(self, account_id: str) -> Decimal:

@@ -160,7 +160,7 @@ def test_a_position_on_record_with_part_of_its_last_stamp_is_explained_by_the_re
     boot.take_up_positions(state, {"ETHUSDT": Decimal(-1), "BTCUSDT": Decimal("0.058")})
     recorded = [name for name in EXECUTIONS if name not in told and (told or name != "f3")]
     row = {
-        "instrument_id": "BTCUSDT", "event_ns": START_NS, "before": Decimal(0),
+        "instrument_id": "BTCUSDT", "since_ns": START_NS, "before": Decimal(0),
         "fill_ids": recorded, "quantities": [EXECUTIONS[name] for name in recorded],
     }  # fmt: skip
     boot.take_up_instants(state, [row])

@@ -2,7 +2,15 @@
 
 from decimal import Decimal
 
-from counterpoise.domain.events import LedgerHealth, OrderUpdate, UpdateSource
+import pytest
+
+from counterpoise.domain.events import (
+    LedgerHealth,
+    OrderUpdate,
+    StreamDown,
+    StreamName,
+    UpdateSource,
+)
 from counterpoise.domain.orders import IntentSource, OrderState, Side
 from counterpoise.domain.records import DecisionEnded, DecisionMade, IncidentOpened
 from counterpoise.engine import guarding
@@ -193,3 +201,20 @@ def test_the_other_legs_are_cut_while_one_is_doubted() -> None:
     # Its share of the excess; the core's own waits until its position was read again.
     assert [(s.intent.instrument_id, s.quantity) for s in again] == [("ETHUSDT", Decimal("0.364"))]
     replayed(world)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_the_guard_cuts_at_the_mark_where_the_books_stand_still(*, down: bool) -> None:
+    world = ready(positions=HEDGED)
+    world.after(1)
+    if down:
+        world.feed(StreamDown(stream=StreamName.BOOKS, reason="cut", received_ns=world.now_ns))
+    # The hedge's mark runs away from its last book by far more than any cap.
+    world.mark("ETHUSDT", "2800")
+    core, hedge = world.submits()
+    assert (hedge.intent.instrument_id, hedge.intent.side) == ("ETHUSDT", Side.BUY)
+    assert hedge.intent.price_limit is not None
+    assert hedge.intent.price_limit > 2_800
+    # The core's mark and book agree: its cap is as ever.
+    assert core.intent.price_limit is not None
+    assert 49_000 < core.intent.price_limit < 50_000

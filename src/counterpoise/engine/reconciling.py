@@ -299,7 +299,7 @@ def _balance(
 def _residual(state: State, snapshot: AccountSnapshot) -> dict[str, str]:
     found = {
         name: f"executions say {expected}, venue {theirs}"
-        for name, (expected, theirs) in state.account.unexplained(snapshot).items()
+        for name, (expected, theirs) in state.account.sums.unexplained(snapshot).items()
     }
     balance = snapshot.balance
     before = state.wallet_reconciled

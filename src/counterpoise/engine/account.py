@@ -353,7 +353,9 @@ class Account:
                 continue
             if self.complete and ours.quantity != self.positions[name].quantity:
                 drift[name] = (ours.quantity, self.positions[name].quantity)
-        self.told_balance(snapshot.balance, marks)
+        # What no stream has told a mark of yet was valued at the answer's own.
+        valued = {p.instrument_id: p.mark for p in snapshot.positions if p.mark is not None}
+        self.told_balance(snapshot.balance, valued | dict(marks))
         self.positions_ns = asked_ns - ANSWER_LAG_NS
         self.complete = True
         # REST tells what is, not that the stream lives: only the first answer counts as life.

@@ -17,7 +17,7 @@ ASK_AFTER_NS: Final = 2 * NS_PER_SECOND
 ASK_JOURNALED_NS: Final = 10 * NS_PER_SECOND
 #: Two tries to close what a flatten left are this far apart.
 FLATTEN_GAP_NS: Final = 2 * NS_PER_SECOND
-#: While the account stream is down, REST is asked this often.
+#: While the account's stream is down, or its equity is not known, REST is asked this often.
 POLL_NS: Final = 5 * NS_PER_SECOND
 #: A phase that is not over by then ends its plan as incomplete, or has its pair looked at.
 PHASE_NS_MAX: Final = 15 * NS_PER_SECOND

@@ -103,8 +103,16 @@ class State:
     last_summary: str = ""
     #: True = the account stream broke and has not been proven alive since.
     account_stream_down: bool = False
-    #: When the account was last asked for because its stream is down, ns.
+    #: When it was proven alive after that, our clock, ns, while no answer asked for since has told
+    #: what it missed; None = nothing was missed, or it is still down.
+    account_back_ns: int | None = None
+    #: When the account was last asked for because its stream is down, a gap of it is not closed, or
+    #: its equity is not known, ns.
     polled_ns: int = 0
+    #: Since when equity is not known though something may be held, ns; None = it is known.
+    equity_unknown_ns: int | None = None
+    #: True = an incident says so.
+    equity_unknown_told: bool = False
     #: Funding payments and transfers already counted, by the venue's bill id.
     funding_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
     transfers_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)

@@ -6,6 +6,7 @@ never denied.
 
 from decimal import Decimal
 
+from counterpoise.domain.orders import OrderState
 from counterpoise.engine import actions, recording, repairing, sending
 from counterpoise.engine.plan import LegProgress, Plan, enter_phase
 from counterpoise.engine.run import PHASE_NS_MAX
@@ -60,10 +61,12 @@ def waiting(state: State) -> dict[str, Decimal]:
 def drop_increases(state: State, why: str) -> list[actions.Action]:
     """Keep only what reduces in every plan at work; what waits in the book is canceled.
 
+    What is still in the journal is not sent any more, whosever it is.
+
     A pair that is left naked is looked at with the next event, when the reductions of whoever
     dropped the increases are at work and count.
     """
-    done: list[actions.Action] = []
+    done = _withdraw(state)
     for plan in list(state.plans.values()):
         plan.reductions_only = True
         for leg in [leg for phase in plan.phases for leg in phase]:
@@ -112,6 +115,15 @@ def _give_up(state: State, plan: Plan, legs: list[LegProgress]) -> list[actions.
         done += sending.tend(state, plan, leg)
     plan.phase = len(plan.phases)
     return done
+
+
+def _withdraw(state: State) -> list[actions.Action]:
+    # Each counts as on its way until its own update says that it was never sent.
+    return [
+        actions.Withdraw(client_order_id=key)
+        for key, order in sorted(state.orders.active.items())
+        if order.state is OrderState.JOURNALED and not order.open_order.reduce_only
+    ]
 
 
 def _cancel_left_behind(state: State) -> list[actions.Action]:

@@ -171,7 +171,7 @@ def apply_caps(
         wanted = hedges[name]
         if name not in caps:
             result[name] = wanted
-        elif wanted * held.get(name, 0.0) < 0:
+        elif caps[name] == 0.0 or wanted * held.get(name, 0.0) < 0:
             result[name] = 0.0
         else:
             result[name] = clip(wanted, -caps[name], caps[name])

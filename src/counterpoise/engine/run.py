@@ -40,6 +40,8 @@ UNWIND_GAP_NS_MAX: Final = 4 * NS_PER_SECOND
 NAKED_NS_MAX: Final = 60 * NS_PER_SECOND
 #: A pair that is neither complete nor unwound by then is left to the next cycle and the guard.
 REPAIR_NS_MAX: Final = 120 * NS_PER_SECOND
+#: Doublings of the cycles that pass before the next pair is opened, while each is unwound again.
+UNWOUND_DOUBLINGS_MAX: Final = 4
 #: After a restart, completing waits this long for market data.
 RESUME_DATA_NS_MAX: Final = 10 * NS_PER_SECOND
 #: A resting order that does not end is canceled again after this.

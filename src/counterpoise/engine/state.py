@@ -68,6 +68,9 @@ class State:
     causes: set[Cause] = field(default_factory=set)
     #: Decisions under way, by decision id.
     plans: dict[str, Plan] = field(default_factory=dict)
+    #: Pairs in a row that were taken apart again, and when the last of them was, ns.
+    pairs_unwound: int = 0
+    pair_unwound_ns: int = 0
     #: Instruments whose position the venue denied, and when, ns: read again before a reduction.
     doubted: dict[str, int] = field(default_factory=dict)
     #: When the venue last refused a price of ours for being outside its band, by instrument, ns.

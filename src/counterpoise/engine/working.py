@@ -7,7 +7,7 @@ never denied.
 from decimal import Decimal
 
 from counterpoise.domain.orders import OrderState
-from counterpoise.engine import actions, recording, repairing, sending
+from counterpoise.engine import actions, recording, repairing, sending, together
 from counterpoise.engine.plan import LegProgress, Plan, enter_phase
 from counterpoise.engine.run import PHASE_NS_MAX
 from counterpoise.engine.state import State
@@ -52,7 +52,7 @@ def waiting(state: State) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for plan in state.plans.values():
         for leg in [leg for phase in plan.phases for leg in phase]:
-            if leg.held and not leg.closed:
+            if leg.change.reduce_only and leg.held and not leg.closed:
                 name = leg.change.instrument_id
                 found[name] = found.get(name, Decimal(0)) + leg.remaining
     return found
@@ -139,6 +139,7 @@ def _cancel_left_behind(state: State) -> list[actions.Action]:
 
 def _end(state: State, plan: Plan, outcome: str) -> list[actions.Action]:
     del state.plans[plan.decision_id]
+    together.ended(state, plan)
     return [
         recording.decision_ended(state, plan, outcome),
         *recording.equity(state, f"{plan.source.value}_end"),

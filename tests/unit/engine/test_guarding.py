@@ -1,14 +1,19 @@
 """Between cycles leverage is watched on every mark and the book reduced at the trigger."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from counterpoise.domain.account import Position
 from counterpoise.domain.events import (
+    AccountReconciled,
+    BalanceUpdate,
     LedgerHealth,
     OrderUpdate,
     StreamDown,
     StreamName,
+    Tick,
     UpdateSource,
 )
 from counterpoise.domain.orders import IntentSource, OrderState, Side
@@ -218,3 +223,27 @@ def test_the_guard_cuts_at_the_mark_where_the_books_stand_still(*, down: bool) -
     # The core's mark and book agree: its cap is as ever.
     assert core.intent.price_limit is not None
     assert 49_000 < core.intent.price_limit < 50_000
+
+
+def test_a_position_in_a_market_that_is_not_followed_is_no_endless_work_for_the_guard() -> None:
+    world = ready()
+    world.after(20)
+    world.market()
+    strange = Position(
+        instrument_id="DOGEUSDT",
+        quantity=Decimal(300_000),
+        entry_price=Decimal("0.1"),
+        mark=Decimal("0.1"),
+        event_ns=world.now_ns,
+    )
+    found = replace(world.snapshot(), positions=(strange,))
+    world.feed(AccountReconciled(snapshot=found, cause="cycle"))
+    world.after(1)
+    world.feed(BalanceUpdate(balance=world.balance("10000"), received_ns=world.now_ns))
+    for _ in range(30):
+        world.after(1)
+        world.market()
+        world.feed(Tick(now_ns=world.now_ns))
+    assert world.state.leverage == 3
+    rows = world.records(DecisionMade)
+    assert [row for row in rows if isinstance(row, DecisionMade) and row.kind == "guard"] == []

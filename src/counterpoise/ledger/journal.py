@@ -121,13 +121,22 @@ class PostgresJournal:
         )
 
     async def flush(self, timeout_seconds: float) -> bool:
-        """Wait until Postgres has everything; False = it will not, or not in time."""
+        """Wait until Postgres has everything; False = it will not, or not in time.
+
+        With a dead spool what it had stored before is waited for all the same.
+        """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_seconds):
                 self._enqueue(_Entry(record=None, future=future))
-                await self._shipper.committed(await future)
-        except (TimeoutError, SpoolFailed):
+                try:
+                    seq = await future
+                except SpoolFailed:
+                    if self._spool.failure is None:
+                        return False
+                    seq = self._spool.last_seq
+                await self._shipper.committed(seq)
+        except TimeoutError:
             return False
         except LedgerUnavailable:
             # Postgres has the last record, though only among the refused ones.

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from counterpoise.domain.errors import VenueError
+from counterpoise.execution.sends import SendPermit
 from counterpoise.ports import Venue
 
 log = structlog.get_logger(__name__)
@@ -24,9 +25,12 @@ DISARM_SECONDS_MAX: Final = 2.0
 class DeadMan:
     """One switch of one account."""
 
-    def __init__(self, venue: Venue, healthy: Callable[[], bool], *, seconds: int) -> None:
+    def __init__(
+        self, venue: Venue, healthy: Callable[[], bool], permit: SendPermit, *, seconds: int
+    ) -> None:
         self._venue = venue
         self._healthy = healthy
+        self._permit = permit
         self._seconds = seconds
         self._failing = False
         #: True = the venue may cancel what rests unless it is asked again.
@@ -35,13 +39,17 @@ class DeadMan:
     async def run(self) -> None:
         """Arm it again and again until cancelled."""
         while True:
-            if self._healthy():
+            if self._healthy() and not self._permit.fenced:
                 await self._arm()
             await asyncio.sleep(self._seconds * REFRESH_FRACTION)
 
     async def disarm(self) -> None:
-        """Let go of it at a stop that left nothing open; without an answer it just runs out."""
-        if not self.armed:
+        """Let go of it at a stop that left nothing open; without an answer it just runs out.
+
+        The account has one switch: unless nobody else can hold the lease, this one may be the next
+        daemon's by now, and is left alone.
+        """
+        if not self.armed or not self._permit.may_increase():
             return
         try:
             async with asyncio.timeout(DISARM_SECONDS_MAX):

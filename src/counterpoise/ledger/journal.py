@@ -92,7 +92,10 @@ class PostgresJournal:
 
         An increase waits for Postgres (LedgerUnavailable after the time limit, SpoolFailed when
         the disk is dead). A reduction waits for the local fsync only, and not even for that when
-        the disk is dead or hangs: the log then is its record.
+        the disk is dead or hangs: the log then is told, which is best effort. Its line leaves with
+        the log's next turn, before or after the order, and is synced nowhere; a process killed in
+        between, a full disk under the log or a reader of it that stalls loses the line, and the
+        venue's own list of orders and executions is what is left.
         """
         _check_same_order(approved, intent)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -118,7 +118,7 @@ class LogWriter:
                 encoding = self._out.encoding or "utf-8"
                 start = "\n" if self._cut else ""
                 self._write_out(f"{start}{line}\n".encode(encoding, "backslashreplace"))
-        except (OSError, ValueError):
+        except Exception:  # noqa: BLE001  the thread must live, whatever a stream raises
             return False
         return True
 

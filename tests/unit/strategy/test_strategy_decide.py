@@ -130,6 +130,21 @@ def test_the_scale_grows_slowly() -> None:
     assert "SCALE_GROWING" in codes(made)
 
 
+@pytest.mark.parametrize("decided", [True, False])
+def test_three_days_without_a_decision_grow_the_core_by_one_step(decided: bool) -> None:
+    # Skipped for a mark that is stale, or not made at all: the crash that caused it may be on.
+    held, memory, cycles = account(legs={CORE: 0.15}), grown(scale=0.1, scale_ns=NOW_NS), 288
+    stale = market({CORE: market_view(CORE, missing=("MARK_STALE",))})
+    for number in range(1, cycles) if decided else ():
+        now_ns = NOW_NS + number * CYCLE_NS
+        made = decide(inputs(memory=memory, account=held, market=stale, now_ns=now_ns))
+        assert made.action is DecisionAction.SKIPPED
+        memory = made.memory
+    after = decide(inputs(memory=memory, account=held, now_ns=NOW_NS + cycles * CYCLE_NS))
+    assert after.memory.scale == pytest.approx(0.12)
+    assert after.targets[CORE].notional_fraction == pytest.approx(0.18)
+
+
 def test_after_a_cut_the_scale_grows_from_what_is_held() -> None:
     memory = grown(core_quantity_floor=Decimal("2.5"))
     made = decide(inputs(memory=memory, account=account(legs={CORE: 0.75})))

@@ -34,9 +34,12 @@ from counterpoise.market.view import InstrumentView, MarketView
 #: Distance from mid within which depth is measured, bps.
 DEPTH_BPS: Final = 25
 
-#: A mark or funding rate from farther ahead of our clock than this, seconds, is not believed:
-#: it would make every later one look old.
+#: A mark or funding rate from farther ahead of our clock than this, seconds, is not believed.
 EVENT_AHEAD_SECONDS_MAX: Final = 60
+
+#: One stamp counts for the order of marks, or of funding, as at most this far ahead of the venue's
+#: clock as it was measured, seconds: later ones look old for no longer.
+ORDER_AHEAD_SECONDS_MAX: Final = 2
 
 #: A volume told longer ago is not known any more, ns.
 VOLUME_AGE_NS_MAX: Final = NS_PER_HOUR
@@ -247,12 +250,13 @@ class Market:
         self._marks.prove(event.received_ns)
         self._latency.record(event.event_ns, event.received_ns)
         entry = self._entries.get(event.instrument_id)
-        if entry is None or not _believable(event.event_ns, event.received_ns):
+        order_ns = self._order_ns(event.event_ns, event.received_ns)
+        if entry is None or order_ns is None:
             return
         if event.event_ns < entry.mark_event_ns or not _is_positive(event.mark):
             return
         entry.mark = event.mark
-        entry.mark_event_ns = event.event_ns
+        entry.mark_event_ns = order_ns
         entry.mark_life.renew()
         if event.index is not None and _is_positive(event.index):
             entry.index = event.index
@@ -260,12 +264,19 @@ class Market:
     def _on_funding(self, event: FundingRate) -> None:
         self._marks.prove(event.received_ns)
         entry = self._entries.get(event.instrument_id)
-        if entry is None or not _believable(event.event_ns, event.received_ns):
-            return
-        if entry.funding is not None and event.event_ns < entry.funding.event_ns:
+        order_ns = self._order_ns(event.event_ns, event.received_ns)
+        if entry is None or order_ns is None or event.event_ns < entry.funding_event_ns:
             return
         if event.rate.is_finite() and _is_positive(event.interval_hours):
             entry.funding = event
+            entry.funding_event_ns = order_ns
+
+    def _order_ns(self, event_ns: int, received_ns: int) -> int | None:
+        # The stamp that later events must reach; None = not believed.
+        venue_ns = received_ns + self._latency.clock_offset_ns
+        if event_ns - venue_ns > EVENT_AHEAD_SECONDS_MAX * NS_PER_SECOND:
+            return None
+        return min(event_ns, venue_ns + ORDER_AHEAD_SECONDS_MAX * NS_PER_SECOND)
 
     def _on_liquidation(self, event: LiquidationPrinted) -> None:
         notional = event.quantity * event.price
@@ -311,6 +322,7 @@ class _Entry:
         "book",
         "book_life",
         "funding",
+        "funding_event_ns",
         "index",
         "instrument",
         "mark",
@@ -326,6 +338,7 @@ class _Entry:
         self.mark_life = Confirmation()
         self.index: Decimal | None = None
         self.funding: FundingRate | None = None
+        self.funding_event_ns = 0
         self.volume: TradedVolume | None = None
         self.book: OrderBook | None = None
         self.book_life = Confirmation()
@@ -344,10 +357,6 @@ class _Entry:
         figures = self.book.depth_and_spread(DEPTH_BPS)
         if figures is not None:
             self.baseline.sample(now_ns, *figures)
-
-
-def _believable(event_ns: int, received_ns: int) -> bool:
-    return event_ns - received_ns <= EVENT_AHEAD_SECONDS_MAX * NS_PER_SECOND
 
 
 def _is_positive(value: Decimal) -> bool:

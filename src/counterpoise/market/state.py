@@ -22,6 +22,7 @@ from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.market.baseline import Baseline
 from counterpoise.market.book import OrderBook
+from counterpoise.market.divergence import divergence
 from counterpoise.market.freshness import (
     Confirmation,
     FreshnessLimits,
@@ -183,7 +184,23 @@ class Market:
             depth_fraction_high=entry.baseline.depth_fraction_high(now_ns),
             depth_fall_fraction=entry.baseline.depth_fall_fraction(now_ns),
             volume_quote=_volume(entry.volume, now_ns),
+            mark_divergence=self._divergence(entry, book, mark_age_ms, book_age_ms),
         )
+
+    def _divergence(
+        self,
+        entry: "_Entry",
+        book: OrderBook | None,
+        mark_age_ms: int | None,
+        book_age_ms: int | None,
+    ) -> Decimal | None:
+        if book is None or entry.mark is None or mark_age_ms is None or book_age_ms is None:
+            return None
+        bid, ask = book.best_bid(), book.best_ask()
+        stale = mark_age_ms > self._limits.mark_ms_max or book_age_ms > self._limits.book_ms_max
+        if stale or bid is None or ask is None:
+            return None
+        return divergence(entry.mark, bid, ask)
 
     def _missing(
         self,

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.domain.account import OpenOrder, TradingState
 from counterpoise.domain.instruments import Instrument, InstrumentState
@@ -17,6 +18,10 @@ from counterpoise.risk.ceiling import LEVERAGE_MAX
 from counterpoise.risk.denials import MEANINGS, Denial, DenialReason
 from counterpoise.risk.view import ACCOUNT, RiskView
 from counterpoise.risk.worst_case import WorstCase, worst_case
+
+#: Farthest a mark may lie outside its own book's spread, a fraction. Leverage is figured at marks:
+#: beyond this nobody knows it. In a crash contracts do trade some per cent under their mark.
+MARK_DIVERGENCE_MAX: Final = Decimal("0.02")
 
 
 def approve_increase(intent: OrderIntent, view: RiskView) -> ApprovedOrder | Denial:
@@ -196,6 +201,12 @@ def _instrument_refusals(instrument: Instrument, view: RiskView) -> Iterator[Den
     ordered = {order.instrument_id for order in view.open_orders if not order.reduce_only}
     for other in sorted((held | ordered) - set(view.marks)):
         yield _denial(DenialReason.HELD_MARK_MISSING, instrument_id=other)
+    for other in sorted({name, view.core_id} | held | ordered):
+        divergence = view.divergences.get(other)
+        if divergence is not None and divergence > MARK_DIVERGENCE_MAX:
+            most = MARK_DIVERGENCE_MAX
+            figures = {"divergence": divergence, "divergence_max": most}
+            yield _denial(DenialReason.MARK_DIVERGES, instrument_id=other, **figures)
     if name in view.unresolved:
         yield _denial(DenialReason.ORDER_UNRESOLVED, instrument_id=name)
 

@@ -319,6 +319,40 @@ def test_a_one_sided_book_is_missing():
     assert entry.missing == ("BOOK_MISSING",)
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("100", "0"),
+        ("99.9", "0"),
+        ("100.1", "0"),
+        ("125.125", "0.2"),
+        ("79.92", "0.2"),
+        ("98.901", "0.01"),
+    ],
+)
+def test_a_mark_is_held_against_the_book(told, expected):
+    assert seen(market(mark(told), snapshot())).mark_divergence == Decimal(expected)
+
+
+def test_a_wide_or_senseless_book_says_nothing_against_a_mark():
+    assert seen(market(mark("100"), snapshot(bid="50", ask="200"))).mark_divergence == 0
+    far = seen(market(mark("100"), snapshot(bid="1e-30", ask="2e-30")))
+    assert far.mark_divergence == 1
+
+
+def test_a_mark_is_held_against_a_fresh_book_only():
+    one = market(mark("120"), snapshot())
+    assert seen(one).mark_divergence > 0
+    # The mark's stream lives on, the book's is silent; then the other way round.
+    one.apply(mark("120", NOW + 61 * SECOND))
+    assert seen(one, NOW + 61 * SECOND).mark_divergence is None
+    one.apply(snapshot(at=NOW + 90 * SECOND))
+    assert seen(one, NOW + 90 * SECOND).mark_divergence is None
+    assert seen(market(mark("120"))).mark_divergence is None
+    assert seen(market(snapshot())).mark_divergence is None
+    assert seen(market(mark("120"), snapshot(bid="101", ask="100"))).mark_divergence is None
+
+
 def test_a_senseless_level_drops_the_book():
     one = market(mark(), snapshot(), delta([("nan", "1")]))
     assert seen(one).missing == ("BOOK_MISSING",)

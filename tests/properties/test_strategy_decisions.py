@@ -220,7 +220,8 @@ def test_a_loss_never_raises_the_core_per_equity(case: DecisionInputs, loss: int
     assert poor.memory.scale is not None
     assert rich.memory.scale is not None
     assert poor.memory.scale <= rich.memory.scale
-    elapsed = max(case.now_ns - (memory.scale_ns or 0), 0) / CYCLE_NS
+    # Decisions that were not made are not made up for.
+    elapsed = min(max(case.now_ns - (memory.scale_ns or 0), 0) / CYCLE_NS, 1.0)
     allowed = (memory.scale or 0.0) + case.parameters.scale_step * elapsed
     for decision in (rich, poor):
         core = abs(decision.targets[CORE].notional_fraction)

@@ -5,7 +5,6 @@ also come from a file named by COUNTERPOISE_<FIELD>_FILE.
 """
 
 import ipaddress
-import itertools
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -21,7 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from counterpoise.app.settings_rules import RuleSettings
+from counterpoise.app.settings_rules import RuleSettings, contradiction, not_above_zero
 from counterpoise.app.venue_table import PAPER, VENUES
 from counterpoise.domain.units import SECONDS_PER_DAY
 
@@ -311,14 +310,14 @@ def _venue_words(settings: Settings) -> str | None:
 
 
 def _limit_words(settings: Settings) -> str | None:
-    order = ("leverage_target", "leverage_trigger", "leverage_ceiling")
-    for lower, higher in itertools.pairwise(order):
-        if not getattr(settings, lower) < getattr(settings, higher):
-            allowed = f"less than {variable(higher)}={getattr(settings, higher)}"
-            return _refusal(lower, getattr(settings, lower), allowed)
-    if not Decimal(repr(settings.leverage_soft)) < settings.leverage_trigger:
-        allowed = f"less than {variable('leverage_trigger')}={settings.leverage_trigger}"
-        return _refusal("leverage_soft", settings.leverage_soft, allowed)
-    if not settings.entry_scale > 0:
-        return _refusal("entry_scale", settings.entry_scale, "more than 0 and at most 1")
-    return None
+    zero = not_above_zero(settings)
+    if zero is not None:
+        allowed = "more than 0 and at most 1" if zero == "entry_scale" else "more than 0"
+        return _refusal(zero, getattr(settings, zero), allowed)
+    order = contradiction(settings)
+    if order is None:
+        return None
+    relation = "at most" if order.equal else "less than"
+    allowed = f"{relation} {variable(order.higher)}={getattr(settings, order.higher)}"
+    words = f"{allowed}, or raise that; {order.why}" if order.why else allowed
+    return _refusal(order.lower, getattr(settings, order.lower), words)

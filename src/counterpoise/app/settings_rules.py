@@ -5,9 +5,15 @@ What each number means stands beside it in `strategy.parameters`, `signals.param
 `risk.guard`, `risk.view` and `market.freshness`; what is allowed is checked there.
 """
 
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
+from pydantic import Field
 from pydantic_settings import BaseSettings
+
+#: Farthest a limit of an increase may be allowed to lie from the mark, bps.
+SLIPPAGE_BPS_MAX: Final = 500
 
 
 class RuleSettings(BaseSettings):
@@ -103,7 +109,7 @@ class RuleSettings(BaseSettings):
     slippage_bps: float = 2.0
     slippage_bps_increase: Decimal = Decimal(20)
     slippage_bps_reduction: Decimal = Decimal(50)
-    slippage_bps_max: Decimal = Decimal(100)
+    slippage_bps_max: Decimal = Field(default=Decimal(100), gt=0, le=SLIPPAGE_BPS_MAX)
     cost_bps: Decimal = Decimal(15)
 
     # How orders are worked (engine.execution_parameters).
@@ -115,12 +121,12 @@ class RuleSettings(BaseSettings):
     depth_share_max: Decimal = Decimal("0.5")
 
     # Age and delay of what is known (market.freshness, risk.view).
-    mark_ms_max: int = 15_000
-    book_ms_max: int = 60_000
-    account_ms_max: int = 15_000
-    latency_ms_warn: int = 100
-    latency_ms_max: int = 200
-    clock_offset_ms_max: int = 500
+    mark_ms_max: int = Field(default=15_000, ge=1, le=60_000)
+    book_ms_max: int = Field(default=60_000, ge=1, le=600_000)
+    account_ms_max: int = Field(default=15_000, ge=1, le=60_000)
+    latency_ms_warn: int = Field(default=100, ge=1, le=30_000)
+    latency_ms_max: int = Field(default=200, ge=1, le=30_000)
+    clock_offset_ms_max: int = Field(default=500, ge=1, le=5_000)
 
     # The rolling statistics (signals.parameters).
     horizon_seconds: int = 300
@@ -131,3 +137,59 @@ class RuleSettings(BaseSettings):
     half_life_semivolatility_hours: float = 6.0
     shrinkage_floor: float = 0.1
     beta_clip: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOrder:
+    """Two limits that contradict each other unless one is below the other."""
+
+    #: Setting that must be lower.
+    lower: str
+    #: Setting that must be higher.
+    higher: str
+    #: True = the two may be equal.
+    equal: bool = False
+    #: What they would do to each other; "" = it is plain.
+    why: str = ""
+
+
+#: What must be more than zero: at zero the guard closes the book, or never acts.
+ABOVE_ZERO: Final = ("leverage_target", "net_beta_target", "distance_trigger", "entry_scale")
+
+_FIGHT: Final = "else the guard takes off what decisions put on, again and again"
+_DENIED: Final = "else the gate denies every increase priced by it"
+
+#: What the guard and the gate allow must leave room for what decisions aim at.
+LIMIT_ORDERS: Final = (
+    LimitOrder(lower="leverage_target", higher="leverage_trigger"),
+    LimitOrder(lower="leverage_trigger", higher="leverage_ceiling"),
+    LimitOrder(lower="leverage_soft", higher="leverage_trigger"),
+    LimitOrder(lower="net_beta_target", higher="net_beta_trigger"),
+    LimitOrder(lower="core_unhedged_max", higher="net_beta_target", equal=True, why=_FIGHT),
+    LimitOrder(lower="distance_trigger", higher="distance_target"),
+    LimitOrder(lower="distance_target", higher="liquidation_distance_min", equal=True, why=_FIGHT),
+    LimitOrder(lower="slippage_bps_increase", higher="slippage_bps_max", equal=True, why=_DENIED),
+    LimitOrder(lower="slippage_bps_elevated", higher="slippage_bps_max", equal=True, why=_DENIED),
+    LimitOrder(lower="slippage_bps_stressed", higher="slippage_bps_max", equal=True, why=_DENIED),
+    LimitOrder(lower="slippage_bps_cascade", higher="slippage_bps_max", equal=True, why=_DENIED),
+)
+
+
+def not_above_zero(settings: RuleSettings) -> str | None:
+    """Return the first limit that must be more than zero and is not; None = there is none."""
+    return next((name for name in ABOVE_ZERO if not getattr(settings, name) > 0), None)
+
+
+def contradiction(settings: RuleSettings) -> LimitOrder | None:
+    """Return the first order that the settings break; None = there is none."""
+    return next((order for order in LIMIT_ORDERS if not _kept(order, settings)), None)
+
+
+def _kept(order: LimitOrder, settings: RuleSettings) -> bool:
+    lower, higher = (_exact(getattr(settings, name)) for name in (order.lower, order.higher))
+    return lower <= higher if order.equal else lower < higher
+
+
+def _exact(value: Decimal | float) -> Decimal:
+    # As it is written, so that 0.1 equals 0.1.
+    return value if isinstance(value, Decimal) else Decimal(repr(value))

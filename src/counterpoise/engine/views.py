@@ -69,6 +69,11 @@ def risk_view(state: State, market: MarketView) -> RiskView:
         taker_fee_bps=state.run.taker_fee_bps,
         slippage_bps=state.run.slippage_bps_increase,
         limits=state.run.limits,
+        divergences={
+            i: view.mark_divergence
+            for i, view in market.instruments.items()
+            if view.mark_divergence is not None
+        },
     )
 
 

@@ -22,6 +22,7 @@ from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from counterpoise.market.baseline import Baseline
 from counterpoise.market.book import OrderBook
+from counterpoise.market.divergence import divergence
 from counterpoise.market.freshness import (
     Confirmation,
     FreshnessLimits,
@@ -34,9 +35,12 @@ from counterpoise.market.view import InstrumentView, MarketView
 #: Distance from mid within which depth is measured, bps.
 DEPTH_BPS: Final = 25
 
-#: A mark or funding rate from farther ahead of our clock than this, seconds, is not believed:
-#: it would make every later one look old.
+#: A mark or funding rate from farther ahead of our clock than this, seconds, is not believed.
 EVENT_AHEAD_SECONDS_MAX: Final = 60
+
+#: One stamp counts for the order of marks, or of funding, as at most this far ahead of the venue's
+#: clock as it was measured, seconds: later ones look old for no longer.
+ORDER_AHEAD_SECONDS_MAX: Final = 2
 
 #: A volume told longer ago is not known any more, ns.
 VOLUME_AGE_NS_MAX: Final = NS_PER_HOUR
@@ -180,7 +184,23 @@ class Market:
             depth_fraction_high=entry.baseline.depth_fraction_high(now_ns),
             depth_fall_fraction=entry.baseline.depth_fall_fraction(now_ns),
             volume_quote=_volume(entry.volume, now_ns),
+            mark_divergence=self._divergence(entry, book, mark_age_ms, book_age_ms),
         )
+
+    def _divergence(
+        self,
+        entry: "_Entry",
+        book: OrderBook | None,
+        mark_age_ms: int | None,
+        book_age_ms: int | None,
+    ) -> Decimal | None:
+        if book is None or entry.mark is None or mark_age_ms is None or book_age_ms is None:
+            return None
+        bid, ask = book.best_bid(), book.best_ask()
+        stale = mark_age_ms > self._limits.mark_ms_max or book_age_ms > self._limits.book_ms_max
+        if stale or bid is None or ask is None:
+            return None
+        return divergence(entry.mark, bid, ask)
 
     def _missing(
         self,
@@ -247,12 +267,13 @@ class Market:
         self._marks.prove(event.received_ns)
         self._latency.record(event.event_ns, event.received_ns)
         entry = self._entries.get(event.instrument_id)
-        if entry is None or not _believable(event.event_ns, event.received_ns):
+        order_ns = self._order_ns(event.event_ns, event.received_ns)
+        if entry is None or order_ns is None:
             return
         if event.event_ns < entry.mark_event_ns or not _is_positive(event.mark):
             return
         entry.mark = event.mark
-        entry.mark_event_ns = event.event_ns
+        entry.mark_event_ns = order_ns
         entry.mark_life.renew()
         if event.index is not None and _is_positive(event.index):
             entry.index = event.index
@@ -260,12 +281,19 @@ class Market:
     def _on_funding(self, event: FundingRate) -> None:
         self._marks.prove(event.received_ns)
         entry = self._entries.get(event.instrument_id)
-        if entry is None or not _believable(event.event_ns, event.received_ns):
-            return
-        if entry.funding is not None and event.event_ns < entry.funding.event_ns:
+        order_ns = self._order_ns(event.event_ns, event.received_ns)
+        if entry is None or order_ns is None or event.event_ns < entry.funding_event_ns:
             return
         if event.rate.is_finite() and _is_positive(event.interval_hours):
             entry.funding = event
+            entry.funding_event_ns = order_ns
+
+    def _order_ns(self, event_ns: int, received_ns: int) -> int | None:
+        # The stamp that later events must reach; None = not believed.
+        venue_ns = received_ns + self._latency.clock_offset_ns
+        if event_ns - venue_ns > EVENT_AHEAD_SECONDS_MAX * NS_PER_SECOND:
+            return None
+        return min(event_ns, venue_ns + ORDER_AHEAD_SECONDS_MAX * NS_PER_SECOND)
 
     def _on_liquidation(self, event: LiquidationPrinted) -> None:
         notional = event.quantity * event.price
@@ -311,6 +339,7 @@ class _Entry:
         "book",
         "book_life",
         "funding",
+        "funding_event_ns",
         "index",
         "instrument",
         "mark",
@@ -326,6 +355,7 @@ class _Entry:
         self.mark_life = Confirmation()
         self.index: Decimal | None = None
         self.funding: FundingRate | None = None
+        self.funding_event_ns = 0
         self.volume: TradedVolume | None = None
         self.book: OrderBook | None = None
         self.book_life = Confirmation()
@@ -344,10 +374,6 @@ class _Entry:
         figures = self.book.depth_and_spread(DEPTH_BPS)
         if figures is not None:
             self.baseline.sample(now_ns, *figures)
-
-
-def _believable(event_ns: int, received_ns: int) -> bool:
-    return event_ns - received_ns <= EVENT_AHEAD_SECONDS_MAX * NS_PER_SECOND
 
 
 def _is_positive(value: Decimal) -> bool:

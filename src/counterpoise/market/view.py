@@ -45,6 +45,8 @@ class InstrumentView:
     depth_fall_fraction: float | None = None
     #: Quote notional traded in 24 h; None = not known.
     volume_quote: float | None = None
+    #: How far the mark lies outside the book's spread, a fraction; None = one of them is not fresh.
+    mark_divergence: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

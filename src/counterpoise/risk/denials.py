@@ -25,6 +25,7 @@ class DenialReason(StrEnum):
     INSTRUMENT_DATA_MISSING = "INSTRUMENT_DATA_MISSING"
     MARK_MISSING = "MARK_MISSING"
     HELD_MARK_MISSING = "HELD_MARK_MISSING"
+    MARK_DIVERGES = "MARK_DIVERGES"
     ORDER_UNRESOLVED = "ORDER_UNRESOLVED"
     QUANTITY_OFF_GRID = "QUANTITY_OFF_GRID"
     QUANTITY_TOO_SMALL = "QUANTITY_TOO_SMALL"
@@ -55,6 +56,7 @@ MEANINGS: Final[dict[DenialReason, str]] = {
     DenialReason.INSTRUMENT_DATA_MISSING: "An input of the instrument is missing or stale.",
     DenialReason.MARK_MISSING: "The instrument has no fresh mark.",
     DenialReason.HELD_MARK_MISSING: "Another held or ordered instrument has no fresh mark.",
+    DenialReason.MARK_DIVERGES: "A mark that counts here is too far outside its own book's spread.",
     DenialReason.ORDER_UNRESOLVED: "An earlier order in the instrument is unresolved.",
     DenialReason.QUANTITY_OFF_GRID: "The quantity is not a multiple of the lot size.",
     DenialReason.QUANTITY_TOO_SMALL: "The quantity is below the venue's minimum.",
@@ -78,6 +80,7 @@ PASSING: Final[frozenset[DenialReason]] = frozenset(
         DenialReason.INSTRUMENT_DATA_MISSING,
         DenialReason.MARK_MISSING,
         DenialReason.HELD_MARK_MISSING,
+        DenialReason.MARK_DIVERGES,
         DenialReason.PRICE_TOO_FAR,
         DenialReason.MARGIN_TIER_EXCEEDED,
         DenialReason.LEVERAGE_EXCEEDED,

@@ -13,6 +13,7 @@ from counterpoise.domain.account import OpenOrder, TradingState
 from counterpoise.domain.instruments import Instrument, InstrumentState
 from counterpoise.domain.orders import ApprovedOrder, OrderIntent, OrderKind, OrderState
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
+from counterpoise.market.divergence import MARK_DIVERGENCE_MAX
 from counterpoise.risk.ceiling import LEVERAGE_MAX
 from counterpoise.risk.denials import MEANINGS, Denial, DenialReason
 from counterpoise.risk.view import ACCOUNT, RiskView
@@ -229,6 +230,12 @@ def _instrument_refusals(instrument: Instrument, view: RiskView) -> Iterator[Den
     ordered = {order.instrument_id for order in view.open_orders if not order.reduce_only}
     for other in sorted((held | ordered) - set(view.marks)):
         yield _denial(DenialReason.HELD_MARK_MISSING, instrument_id=other)
+    for other in sorted({name, view.core_id} | held | ordered):
+        divergence = view.divergences.get(other)
+        if divergence is not None and divergence > MARK_DIVERGENCE_MAX:
+            most = MARK_DIVERGENCE_MAX
+            figures = {"divergence": divergence, "divergence_max": most}
+            yield _denial(DenialReason.MARK_DIVERGES, instrument_id=other, **figures)
     if name in view.unresolved:
         yield _denial(DenialReason.ORDER_UNRESOLVED, instrument_id=name)
 

@@ -73,6 +73,9 @@ class RiskView:
     limits: RiskLimits = RiskLimits()
     #: Instruments whose positions count and are never traded: somebody else's.
     unmanaged: frozenset[str] = frozenset()
+    #: How far each fresh mark lies outside its fresh book's spread, a fraction; unknown ones are
+    #: not there.
+    divergences: dict[str, Decimal] = field(default_factory=dict)
 
     def beta(self, instrument_id: str) -> Decimal | None:
         """Return an instrument's beta to the core; None = unknown."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from counterpoise.market.divergence import MARK_DIVERGENCE_MAX
+from counterpoise.market.view import MarketView
 from counterpoise.strategy import nav, regime
 from counterpoise.strategy.book import Book, Waterfall, held_book
 from counterpoise.strategy.decision import DecisionInputs
@@ -70,7 +72,12 @@ def open_case(inputs: DecisionInputs, equity: Decimal, volatility: float | None)
         reasons.append(reason(ReasonCode.POLICY_CHANGED))
     market, parameters = inputs.market, inputs.parameters
     book = held_book(equity, inputs.account, market, inputs.signals, parameters)
-    units = nav.advance(memory, equity, memory.transfers_pending + inputs.account.transfers)
+    units = nav.advance(
+        memory,
+        equity,
+        memory.transfers_pending + inputs.account.transfers,
+        marks_trusted=not any(_diverges(market, name) for name in book.legs),
+    )
     seen = regime.observe(market, inputs.signals, parameters)
     state = regime.advance(memory, seen, parameters)
     reasons.extend(state.reasons)
@@ -83,6 +90,12 @@ def open_case(inputs: DecisionInputs, equity: Decimal, volatility: float | None)
         waterfall=Waterfall(),
         reasons=reasons,
     )
+
+
+def _diverges(market: MarketView, name: str) -> bool:
+    view = market.instruments.get(name)
+    divergence = None if view is None else view.mark_divergence
+    return divergence is not None and divergence > MARK_DIVERGENCE_MAX
 
 
 def own_memory(memory: Memory, policy: str) -> Memory:

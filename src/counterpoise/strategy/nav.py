@@ -24,12 +24,15 @@ class UnitNav:
     drawdown: float
 
 
-def advance(memory: Memory, equity: Decimal, transfers: Decimal) -> UnitNav:
+def advance(
+    memory: Memory, equity: Decimal, transfers: Decimal, *, marks_trusted: bool = True
+) -> UnitNav:
     """Return the unit NAV now.
 
     `equity` is positive and includes `transfers` (deposits less withdrawals since the decision
     before, quote), which trade units at the NAV without them. Where that NAV is not positive (a
-    deposit into an empty account) units start anew at 1 and the high-water mark with them.
+    deposit into an empty account) units start anew at 1 and the high-water mark with them. Unless
+    `marks_trusted`, a NAV sets no new high-water mark: one wrong mark would hold the book down.
     """
     if memory.unit_count is None or memory.unit_nav is None or memory.unit_count <= 0:
         return UnitNav(unit_count=equity, unit_nav=_ONE, nav_high_water=_ONE, drawdown=0.0)
@@ -37,6 +40,8 @@ def advance(memory: Memory, equity: Decimal, transfers: Decimal) -> UnitNav:
     if before <= 0:
         return UnitNav(unit_count=equity, unit_nav=_ONE, nav_high_water=_ONE, drawdown=0.0)
     units = memory.unit_count if transfers == 0 else equity / before
-    high = max(memory.nav_high_water or before, before)
+    high = memory.nav_high_water or before
+    if marks_trusted:
+        high = max(high, before)
     drawdown = max(float_from_decimal(_ONE - before / high), 0.0)
     return UnitNav(unit_count=units, unit_nav=before, nav_high_water=high, drawdown=drawdown)

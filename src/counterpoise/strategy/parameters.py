@@ -94,6 +94,8 @@ class StrategyParameters:
     scale_step: float = 0.0025
     #: Minutes `scale_step` is meant for.
     scale_step_minutes: float = 15.0
+    #: Seconds from one decision to the next; more than that never counts for growth.
+    cycle_seconds: float = 900.0
 
     #: Hedge legs held at most.
     hedge_legs: int = 3
@@ -236,6 +238,7 @@ RANGES: Final[dict[str, tuple[float, float]]] = {
     "entry_scale": (0.0, 1.0),
     "scale_step": (0.0, 1.0),
     "scale_step_minutes": (0.1, 1440.0),
+    "cycle_seconds": (1.0, 86400.0),
     "hedge_legs": (0, 20),
     "hedge_ratio": (0.0, 3.0),
     "ridge": (0.01, 10.0),

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from counterpoise.domain.units import NS_PER_MINUTE
+from counterpoise.domain.units import NS_PER_MINUTE, NS_PER_SECOND
 from counterpoise.signals.view import SignalsView
 from counterpoise.strategy.numbers import clip
 from counterpoise.strategy.parameters import StrategyParameters
@@ -78,7 +78,9 @@ def next_scale(
     """Return the scale: down at once, up by at most `scale_step` per 15 minutes.
 
     The first one is min(wanted, max(entry scale, held scale)). While nothing may grow the time
-    does not count: growth goes on where it stopped.
+    does not count: growth goes on where it stopped. Nor does the time of decisions that were
+    skipped or never made: one decision grows by one cycle's part at most, so that an outage is
+    not made up for in a single step.
     """
     if not parameters.on("slow_growth"):
         held = before.held_scale if before.scale is None else before.scale
@@ -86,6 +88,7 @@ def next_scale(
     if before.scale is None or before.scale_ns is None:
         return min(wanted, max(parameters.entry_scale, before.held_scale))
     step_ns = parameters.scale_step_minutes * NS_PER_MINUTE
-    elapsed = max(now_ns - before.scale_ns, 0) / step_ns
+    cycle_ns = int(parameters.cycle_seconds * NS_PER_SECOND)
+    elapsed = min(max(now_ns - before.scale_ns, 0), cycle_ns) / step_ns
     growth = parameters.scale_step * elapsed if may_grow else 0.0
     return clip(before.scale + growth, 0.0, wanted)

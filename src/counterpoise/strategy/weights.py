@@ -5,9 +5,14 @@ correlations, so that it means the same for a quiet and for a wild instrument.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from counterpoise.signals.view import SignalsView
 from counterpoise.strategy.parameters import StrategyParameters
+
+#: A leg's volatility counts as at least this part of the core's. What hardly moves would need many
+#: times the core's notional to offset it, and would take the leverage of everything else.
+VOLATILITY_PART_MIN: Final = 0.1
 
 
 def minimum_variance(
@@ -69,7 +74,8 @@ def _solve_for(
     ]
     solution = solve(matrix, [correlation[leg][core] for leg in legs])
     core_volatility = signals.volatility_covariance[core]
+    least = VOLATILITY_PART_MIN * core_volatility
     return {
-        leg: core_volatility / signals.volatility_covariance[leg] * value
+        leg: core_volatility / max(signals.volatility_covariance[leg], least) * value
         for leg, value in zip(legs, solution, strict=True)
     }

@@ -150,6 +150,10 @@ def test_nothing_changed_is_said_so(profile):
         ),
         ("cycle_seconds = 60\nvolatility_target = 99\n", "VOLATILITY_TARGET=99.0: allowed is"),
         (
+            'cycle_seconds = 60\nvolatility_target = 0.5\nnet_beta_target = "0.5"\n',
+            "CORE_UNHEDGED_MAX=1.0: allowed is at most COUNTERPOISE_NET_BETA_TARGET=0.5",
+        ),
+        (
             "half_life_fast_hours = 2.0\ncycle_seconds = 60\nvolatility_target = 0.5",
             "FAST_HOURS ch",
         ),

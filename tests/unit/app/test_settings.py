@@ -37,6 +37,30 @@ REFUSALS = {
     "COUNTERPOISE_LEVERAGE_TRIGGER=2.9",
     "leverage_soft=2.9": "COUNTERPOISE_LEVERAGE_SOFT=2.9: allowed is less than "
     "COUNTERPOISE_LEVERAGE_TRIGGER=2.9",
+    "leverage_target=0": "COUNTERPOISE_LEVERAGE_TARGET=0: allowed is more than 0",
+    "net_beta_target=0": "COUNTERPOISE_NET_BETA_TARGET=0: allowed is more than 0",
+    "net_beta_target=2.0": "COUNTERPOISE_NET_BETA_TARGET=2.0: allowed is less than "
+    "COUNTERPOISE_NET_BETA_TRIGGER=2.0",
+    "net_beta_target=0.9": "COUNTERPOISE_CORE_UNHEDGED_MAX=1.0: allowed is at most "
+    "COUNTERPOISE_NET_BETA_TARGET=0.9, or raise that; else the guard takes off what",
+    "core_unhedged_max=1.81": "COUNTERPOISE_CORE_UNHEDGED_MAX=1.81: allowed is",
+    "distance_trigger=0": "COUNTERPOISE_DISTANCE_TRIGGER=0: allowed is more than 0",
+    "distance_trigger=0.20": "COUNTERPOISE_DISTANCE_TRIGGER=0.20: allowed is less than "
+    "COUNTERPOISE_DISTANCE_TARGET=0.20",
+    "distance_target=0.26": "COUNTERPOISE_DISTANCE_TARGET=0.26: allowed is at most "
+    "COUNTERPOISE_LIQUIDATION_DISTANCE_MIN=0.25, or raise that; else the guard takes off what",
+    "liquidation_distance_min=0.19": "COUNTERPOISE_DISTANCE_TARGET=0.20: allowed is at most "
+    "COUNTERPOISE_LIQUIDATION_DISTANCE_MIN=0.19",
+    "slippage_bps_increase=101": "COUNTERPOISE_SLIPPAGE_BPS_INCREASE=101: allowed is at most "
+    "COUNTERPOISE_SLIPPAGE_BPS_MAX=100, or raise that; else the gate denies every increase",
+    "slippage_bps_stressed=101": "COUNTERPOISE_SLIPPAGE_BPS_STRESSED=101: allowed is at most "
+    "COUNTERPOISE_SLIPPAGE_BPS_MAX=100",
+    "slippage_bps_max=10000": "COUNTERPOISE_SLIPPAGE_BPS_MAX=10000: allowed is more than 0 to 500",
+    "mark_ms_max=1000000000": "COUNTERPOISE_MARK_MS_MAX=1000000000: allowed is 1 to 60000",
+    "book_ms_max=600001": "COUNTERPOISE_BOOK_MS_MAX=600001: allowed is 1 to 600000",
+    "account_ms_max=60001": "COUNTERPOISE_ACCOUNT_MS_MAX=60001: allowed is 1 to 60000",
+    "latency_ms_max=30001": "COUNTERPOISE_LATENCY_MS_MAX=30001: allowed is 1 to 30000",
+    "clock_offset_ms_max=5001": "COUNTERPOISE_CLOCK_OFFSET_MS_MAX=5001: allowed is 1 to 5000",
     "dead_man_seconds=5": "COUNTERPOISE_DEAD_MAN_SECONDS=5: allowed is 0 (off) or 10 to 120",
     "clock_seconds=1": "COUNTERPOISE_CLOCK_SECONDS=1: allowed is 5 to 240 (from env)",
     "foreign=keep": "COUNTERPOISE_FOREIGN=keep: allowed is 'refuse', 'adopt' or 'ignore'",
@@ -67,6 +91,21 @@ def test_a_wrong_value_is_named_with_what_is_allowed(given, words, monkeypatch):
         configuration.load()
     assert words in str(refused.value)
     assert "hidden" not in str(refused.value)
+
+
+def test_limits_that_touch_are_no_contradiction(monkeypatch):
+    given = {
+        "NET_BETA_TARGET": "1.0",
+        "CORE_UNHEDGED_MAX": "1.0",
+        "DISTANCE_TARGET": "0.3",
+        "LIQUIDATION_DISTANCE_MIN": "0.3",
+        "SLIPPAGE_BPS_MAX": "40",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv("COUNTERPOISE_" + name, value)
+    settings = configuration.load()
+    assert settings.net_beta_target == settings.core_unhedged_max == 1
+    assert settings.slippage_bps_max == settings.slippage_bps_stressed == 40
 
 
 def test_every_wrong_value_is_named_at_once(monkeypatch):

@@ -163,6 +163,42 @@ def test_an_event_from_the_far_future_does_not_freeze_the_mark():
     assert seen(one).funding_rate is None
 
 
+@pytest.mark.parametrize("ahead", [3, 59, 60])
+def test_a_stamp_ahead_hides_no_later_mark_for_longer_than_two_seconds(ahead):
+    one = market(mark("50", NOW, NOW + ahead * SECOND))
+    assert one.mark("BTCUSDT") == 50
+    one.apply(mark("60", NOW + 2 * SECOND))
+    assert one.mark("BTCUSDT") == 60
+    # Order still counts among those after it.
+    one.apply(mark("70", NOW + 3 * SECOND, NOW + SECOND))
+    assert one.mark("BTCUSDT") == 60
+
+
+def test_a_stamp_ahead_hides_no_later_funding_for_longer_than_two_seconds():
+    one = market(funding("0.5", NOW, NOW + 59 * SECOND))
+    one.apply(funding("0.0002", NOW + 2 * SECOND))
+    assert seen(one).funding_rate == Decimal("0.0002")
+    one.apply(funding("0.5", NOW + 3 * SECOND, NOW + SECOND))
+    assert seen(one).funding_rate == Decimal("0.0002")
+
+
+def test_how_far_a_stamp_is_ahead_is_told_by_the_venue_s_clock():
+    # The venue's clock is 90 s before ours: what it stamps is believed, and in its order.
+    one = market()
+    one.set_clock_offset(90 * SECOND)
+    one.apply(mark("50", NOW, NOW + 90 * SECOND))
+    one.apply(mark("60", NOW + SECOND, NOW + 89 * SECOND))
+    assert one.mark("BTCUSDT") == 50
+    one.apply(mark("70", NOW + SECOND, NOW + 151 * SECOND + 1))
+    assert one.mark("BTCUSDT") == 50
+    # And ours is before the venue's: 30 s before it is two at most.
+    one = market()
+    one.set_clock_offset(-30 * SECOND)
+    one.apply(mark("50", NOW, NOW))
+    one.apply(mark("60", NOW + 2 * SECOND, NOW - 28 * SECOND))
+    assert one.mark("BTCUSDT") == 60
+
+
 def test_older_or_senseless_funding_changes_nothing():
     one = market(funding(), funding("0.5", NOW + SECOND, NOW - 1))
     one.apply(funding("NaN", NOW + SECOND))
@@ -281,6 +317,40 @@ def test_a_one_sided_book_is_missing():
     entry = seen(one)
     assert (entry.bid, entry.ask) == (Decimal("99.9"), None)
     assert entry.missing == ("BOOK_MISSING",)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("100", "0"),
+        ("99.9", "0"),
+        ("100.1", "0"),
+        ("125.125", "0.2"),
+        ("79.92", "0.2"),
+        ("98.901", "0.01"),
+    ],
+)
+def test_a_mark_is_held_against_the_book(told, expected):
+    assert seen(market(mark(told), snapshot())).mark_divergence == Decimal(expected)
+
+
+def test_a_wide_or_senseless_book_says_nothing_against_a_mark():
+    assert seen(market(mark("100"), snapshot(bid="50", ask="200"))).mark_divergence == 0
+    far = seen(market(mark("100"), snapshot(bid="1e-30", ask="2e-30")))
+    assert far.mark_divergence == 1
+
+
+def test_a_mark_is_held_against_a_fresh_book_only():
+    one = market(mark("120"), snapshot())
+    assert seen(one).mark_divergence > 0
+    # The mark's stream lives on, the book's is silent; then the other way round.
+    one.apply(mark("120", NOW + 61 * SECOND))
+    assert seen(one, NOW + 61 * SECOND).mark_divergence is None
+    one.apply(snapshot(at=NOW + 90 * SECOND))
+    assert seen(one, NOW + 90 * SECOND).mark_divergence is None
+    assert seen(market(mark("120"))).mark_divergence is None
+    assert seen(market(snapshot())).mark_divergence is None
+    assert seen(market(mark("120"), snapshot(bid="101", ask="100"))).mark_divergence is None
 
 
 def test_a_senseless_level_drops_the_book():

@@ -69,6 +69,22 @@ CASES: list[tuple[DenialReason, dict[str, Any], dict[str, Any]]] = [
         {"marks": {CORE: MARKS[CORE], ETH: MARKS[ETH]}, "open_orders": (order(SOL),)},
         {},
     ),
+    (DenialReason.MARK_DIVERGES, {"divergences": {CORE: Decimal("0.0201")}}, {}),
+    (DenialReason.MARK_DIVERGES, {"divergences": {ETH: Decimal("0.0201")}}, {}),
+    (
+        # The core is only to come: its hedge would be sized by a mark nobody can trust.
+        DenialReason.MARK_DIVERGES,
+        {"divergences": {CORE: Decimal("0.3")}, "quantities": {}},
+        {"instrument_id": SOL, "quantity": Decimal(1), "price_limit": MARKS[SOL]},
+    ),
+    (
+        DenialReason.MARK_DIVERGES,
+        {
+            "divergences": {SOL: Decimal("0.3")},
+            "open_orders": (order(SOL, quantity=Decimal(1), price_limit=MARKS[SOL]),),
+        },
+        {},
+    ),
     (DenialReason.ORDER_UNRESOLVED, {"unresolved": frozenset({CORE})}, {}),
     (DenialReason.QUANTITY_OFF_GRID, {}, {"quantity": Decimal("0.1005")}),
     (DenialReason.QUANTITY_TOO_SMALL, with_core(quantity_min=Decimal("0.2")), {}),
@@ -126,6 +142,16 @@ def test_the_first_reason_wins() -> None:
     )
     assert isinstance(answer, Denial)
     assert answer.reason is DenialReason.LEASE_NOT_HELD
+
+
+def test_a_mark_that_diverges_is_held_against_what_counts_and_no_reduction() -> None:
+    held = {CORE: Decimal("0.02"), ETH: Decimal("0.01")}
+    for divergences in (held, {SOL: Decimal("0.5")}):
+        assert isinstance(
+            gate.approve_increase(intent(), view(divergences=divergences)), ApprovedOrder
+        )
+    cut = intent(side=Side.SELL, reduce_only=True)
+    assert gate.approve_reduction(cut, view(divergences={CORE: Decimal("0.5")})) is not None
 
 
 def test_an_increase_within_the_ceiling_is_approved_whole() -> None:

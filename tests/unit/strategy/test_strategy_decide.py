@@ -130,6 +130,37 @@ def test_the_scale_grows_slowly() -> None:
     assert "SCALE_GROWING" in codes(made)
 
 
+@pytest.mark.parametrize("skipped", [287, 0])
+def test_three_days_without_a_decision_grow_the_core_by_one_step(skipped: int) -> None:
+    # Skipped for a mark that is stale, or not made at all: the crash that caused it may be on.
+    held, memory, cycles = account(legs={CORE: 0.15}), grown(scale=0.1, scale_ns=NOW_NS), 288
+    stale = market({CORE: market_view(CORE, missing=("MARK_STALE",))})
+    for number in range(1, skipped + 1):
+        now_ns = NOW_NS + number * CYCLE_NS
+        made = decide(inputs(memory=memory, account=held, market=stale, now_ns=now_ns))
+        assert made.action is DecisionAction.SKIPPED
+        memory = made.memory
+    after = decide(inputs(memory=memory, account=held, now_ns=NOW_NS + cycles * CYCLE_NS))
+    assert after.memory.scale == pytest.approx(0.12)
+    assert after.targets[CORE].notional_fraction == pytest.approx(0.18)
+
+
+@pytest.mark.parametrize(
+    ("divergence", "high"), [("0.0909", "1"), ("0.02", "1.14"), (None, "1.14")]
+)
+def test_a_mark_nobody_trades_at_sets_no_high_water_mark(divergence: str | None, high: str) -> None:
+    told = None if divergence is None else Decimal(divergence)
+    view = market_view(CORE, mark=Decimal(66_000), mark_divergence=told)
+    held = replace(account(legs={CORE: 1.5}), equity=Decimal(114_000))
+    made = decide(inputs(memory=grown(), account=held, market=market({CORE: view})))
+    assert made.memory.nav_high_water == Decimal(high)
+    # Once the mark is right again there is no drawdown it made up.
+    after = decide(
+        inputs(memory=made.memory, account=account(legs={CORE: 1.5}), now_ns=NOW_NS + CYCLE_NS)
+    )
+    assert ("DRAWDOWN_REDUCTION" in codes(after)) is (high != "1")
+
+
 def test_after_a_cut_the_scale_grows_from_what_is_held() -> None:
     memory = grown(core_quantity_floor=Decimal("2.5"))
     made = decide(inputs(memory=memory, account=account(legs={CORE: 0.75})))

@@ -2,8 +2,9 @@
 
 import pytest
 
+from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.strategy import scale
-from strategy_world import CORE, CYCLE_NS, NOW_NS, PARAMETERS, signals
+from strategy_world import CORE, CYCLE_NS, NOW_NS, PARAMETERS, parameters, signals
 
 
 def test_core_volatility_is_the_worst_of_three() -> None:
@@ -61,8 +62,29 @@ def test_the_first_scale_is_the_entry_or_what_is_held() -> None:
 def test_it_falls_at_once_and_grows_slowly() -> None:
     assert grow(0.8, 0.3) == 0.3
     assert grow(0.5, 1.0) == pytest.approx(0.52)
-    assert grow(0.5, 1.0, cycles=4) == pytest.approx(0.58)
     assert grow(0.5, 0.51) == 0.51
+
+
+@pytest.mark.parametrize("cycles", [2, 4, 288])
+def test_decisions_that_were_not_made_do_not_count(cycles: int) -> None:
+    assert grow(0.5, 1.0, cycles=cycles) == grow(0.5, 1.0)
+
+
+def test_the_cycle_s_own_length_counts_whole() -> None:
+    # Decisions every 30 s with a step every 15 minutes, and decisions every hour.
+    for seconds, elapsed, expected in (
+        (30.0, 30, 0.5 + 0.02 / 30),
+        (30.0, 900, 0.5 + 0.02 / 30),
+        (3_600.0, 1_800, 0.54),
+        (3_600.0, 3_600, 0.58),
+    ):
+        before = scale.ScaleBefore(
+            scale=0.5, scale_ns=NOW_NS - elapsed * NS_PER_SECOND, held_scale=0.5
+        )
+        found = scale.next_scale(
+            1.0, before, NOW_NS, parameters(cycle_seconds=seconds), may_grow=True
+        )
+        assert found == pytest.approx(expected)
 
 
 def test_a_clock_that_went_back_and_a_forbidden_growth_grow_nothing() -> None:

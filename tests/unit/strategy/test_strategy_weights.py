@@ -28,6 +28,18 @@ def test_three_equal_legs_share_the_hedge() -> None:
     assert weights[XRP] == pytest.approx(0.5 / 0.7 * 0.8 / 2.9)
 
 
+@pytest.mark.parametrize("volatility", [0.05, 0.005, 1e-6])
+def test_what_hardly_moves_is_no_larger_than_at_a_tenth_of_the_core_s_volatility(
+    volatility: float,
+) -> None:
+    quiet = {**signals().volatility_covariance, XRP: volatility}
+    told = signals(volatility_covariance=quiet)
+    weights, _ = minimum_variance((ETH, SOL, XRP), SHORT, told, PARAMETERS)
+    assert weights[XRP] == pytest.approx(10.0 * 0.8 / 2.9)
+    # The others are as they were.
+    assert weights[ETH] == pytest.approx(0.5 / 0.6 * 0.8 / 2.9)
+
+
 def test_a_leg_of_the_wrong_sign_is_dropped_and_the_rest_solved_again() -> None:
     table = signals().correlation
     crossed = {name: dict(row) for name, row in table.items()}

@@ -27,9 +27,8 @@ def fits(state: State, order: TrackedOrder, target: StopTarget, mark: Decimal) -
     assert parameters is not None, "stops are kept"
     stop = order.open_order
     held = state.account.quantities()
-    most = abs(held.get(stop.instrument_id, Decimal(0)))
-    least = target.quantity * (1 - parameters.stop_quantity_band)
-    if stop.side is not target.side or not least <= stop.quantity <= most:
+    size = held.get(stop.instrument_id, Decimal(0))
+    if not _covers(order, size, target.quantity, parameters.stop_quantity_band):
         return False
     key = stop.client_order_id or ""
     trigger = book.trigger_prices.get(key)
@@ -49,6 +48,12 @@ def fits(state: State, order: TrackedOrder, target: StopTarget, mark: Decimal) -
     return not (farther and 0 < left <= (1 - USED_UP) * placed)
 
 
+def _covers(order: TrackedOrder, held: Decimal, wanted: Decimal, band: Decimal) -> bool:
+    stop = order.open_order
+    against = held * stop.side.sign < 0
+    return against and wanted * (1 - band) <= stop.quantity <= abs(held)
+
+
 def is_closing(state: State) -> bool:
     """Tell whether a stop of the daemon closes what is held; one that holds leaves it to stops."""
     return state.stopping is not None and state.stopping.flatten
@@ -58,8 +63,8 @@ def lacking(state: State) -> list[str]:
     """Return the legs that should have a stop and have none at the venue that fits, sorted.
 
     Empty where none are kept, and before the account is known. A leg too small for an order needs
-    none. One lacks it whose stop cannot be told just now (no fresh mark, no equity), or of which an
-    increase filled that the account does not show yet.
+    none; where one should lie cannot be told without fresh marks, and then its size is enough. A
+    leg lacks it also while an increase of it filled that the account does not show yet.
     """
     parameters = state.run.protection
     kept = state.run.has_triggers and not state.run.observe and state.account.complete
@@ -67,17 +72,16 @@ def lacking(state: State) -> list[str]:
         return []
     view = views.risk_view(state, state.market.view(state.now_ns))
     targets = protection.stop_targets(view, state.guard, parameters)
-    unseen = {order.instrument_id for order in unshown.may_fill(state)}
-    found: list[str] = []
-    for name, held in sorted(unshown.quantities(state).items()):
-        if not protection.is_protected(view, name, held):
-            continue
-        target = targets.get(name)
+    found = {order.instrument_id for order in unshown.may_fill(state)} - state.run.unmanaged
+    for name, held in state.account.quantities().items():
+        wanted = protection.quantity_to_protect(view, name, held)
         waiting = state.protection.waiting(name)
-        if (
-            name in unseen
-            or target is None
-            or not any(fits(state, order, target, view.marks[name]) for order in waiting)
-        ):
-            found.append(name)
-    return found
+        target = targets.get(name)
+        if target is None:
+            band = parameters.stop_quantity_band
+            fit = any(_covers(order, held, wanted, band) for order in waiting)
+        else:
+            fit = any(fits(state, order, target, view.marks[name]) for order in waiting)
+        if wanted > 0 and not fit:
+            found.add(name)
+    return sorted(found)

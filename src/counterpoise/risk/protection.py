@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.margin import JointMove, MarginLeg, liquidation_distance
 from counterpoise.domain.orders import LegRole, Side
 from counterpoise.domain.rounding import quantize_down, quantize_toward_zero, quantize_up
@@ -132,26 +131,32 @@ def stop_targets(
     return found
 
 
-def is_protected(view: RiskView, instrument_id: str, held: Decimal) -> bool:
-    """Tell whether a leg of `held` signed base units is ours and large enough for a stop."""
+def quantity_to_protect(view: RiskView, instrument_id: str, held: Decimal) -> Decimal:
+    """Return base units a stop of a leg of `held` signed base units should have.
+
+    On the lot grid, at most what one market order may carry; 0 = none is needed: the leg is
+    somebody else's, not followed, or less than the venue's smallest order.
+    """
     instrument = view.instruments.get(instrument_id)
-    if held == 0 or instrument is None or instrument_id in view.unmanaged:
-        return False
-    return _quantity(instrument, held) >= max(instrument.quantity_min, instrument.lot_size)
+    if instrument is None or instrument_id in view.unmanaged:
+        return _ZERO
+    most = instrument.market_quantity_max
+    size = abs(held) if most is None else min(abs(held), most)
+    quantity = quantize_toward_zero(size, instrument.lot_size)
+    return quantity if quantity >= max(instrument.quantity_min, instrument.lot_size) else _ZERO
 
 
 def _target(
     view: RiskView, name: str, move: Decimal, parameters: ProtectionParameters
 ) -> StopTarget | None:
     held, mark = view.quantities[name], view.marks.get(name)
-    if mark is None or not is_protected(view, name, held):
+    quantity = quantity_to_protect(view, name, held)
+    if mark is None or quantity == 0:
         return None
-    instrument = view.instruments[name]
-    quantity = _quantity(instrument, held)
     # Of a leg whose volatility is not known the nearer stop is the safer one.
     ratio = liquidation.volatility_ratio(view, name) or _ONE
     fraction = min(ratio * move, parameters.stop_move_max)
-    tick = instrument.tick_size
+    tick = view.instruments[name].tick_size
     if held > 0:
         # Rounded toward the mark, and never onto it.
         trigger = min(quantize_up(mark * (_ONE - fraction), tick), quantize_up(mark, tick) - tick)
@@ -168,12 +173,6 @@ def _target(
         quantity=quantity,
         trigger_price=trigger,
     )
-
-
-def _quantity(instrument: Instrument, held: Decimal) -> Decimal:
-    most = instrument.market_quantity_max
-    size = abs(held) if most is None else min(abs(held), most)
-    return quantize_toward_zero(size, instrument.lot_size)
 
 
 def _check(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:

@@ -294,3 +294,16 @@ def test_a_leg_too_small_for_an_order_or_of_somebody_else_needs_no_stop() -> Non
     assert BTC in stop_fit.lacking(state)
     made.world.state.run = replace(state.run, unmanaged=frozenset({BTC, ETH}))
     assert stop_fit.lacking(state) == []
+
+
+def test_without_fresh_marks_a_stop_of_the_right_size_is_enough() -> None:
+    made = settled()
+    made.world.after(60)
+    state = made.world.state
+    view = views.risk_view(state, state.market.view(made.world.now_ns))
+    assert view.marks == {}
+    assert stop_fit.lacking(state) == []
+    made.world.position(BTC, "0.3", "50000")
+    assert stop_fit.lacking(state) == [BTC]
+    made.world.position(BTC, "-0.2", "50000")
+    assert stop_fit.lacking(state) == [BTC], "that one would open more"

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from counterpoise.domain.events import ControlAction, ControlRequested
 from counterpoise.domain.records import ControlHandled, MemoryKept
-from counterpoise.engine import actions, flattening, recording, working
+from counterpoise.engine import actions, flattening, recording, stop_fit, working
 from counterpoise.engine.run import FLATTEN_STOP_NS_MAX, STOP_NS_MAX
 from counterpoise.engine.state import State, Stopping
 from counterpoise.engine.trading_state import Cause
@@ -67,7 +67,9 @@ def continue_stop(state: State) -> list[actions.Action]:
         if not late:
             return flattening.flatten(state, "stop")
         waits = True
-    if waits and not late:
+    # What is left held is left to its stops, also what filled a moment ago.
+    bare = [] if stopping.flatten else stop_fit.lacking(state)
+    if (waits or bare) and not late:
         return []
     state.stopping = None
     done = recording.equity(state, "stop")
@@ -76,7 +78,13 @@ def continue_stop(state: State) -> list[actions.Action]:
         message = "stopped: all positions closed"
     if waits:
         message = "stopped with orders or positions still open; the next start adopts them"
-    done.append(answer(state, stopping.control, "refused" if waits else "done", message))
+    if bare:
+        lacks = f"{len(bare)} of the legs held have no stop at the venue that fits them"
+        words = f"left with {lacks}: {', '.join(bare)}"
+        done.append(recording.incident(state, "stop.missing", "critical", words, {}))
+        message = f"{message}; {lacks}: {', '.join(bare)}"
+    left = waits or bool(bare)
+    done.append(answer(state, stopping.control, "refused" if left else "done", message))
     code = EXIT_INCOMPLETE if waits and stopping.flatten else 0
     return [*done, actions.StopDaemon(reason=message, exit_code=code)]
 

@@ -23,7 +23,15 @@ from counterpoise.domain.orders import (
 )
 from counterpoise.domain.records import DecisionEnded, DecisionMade
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.engine import actions, delisting, foreign_book, guarding, recording, views
+from counterpoise.engine import (
+    actions,
+    delisting,
+    foreign_book,
+    guarding,
+    recording,
+    stop_fit,
+    views,
+)
 from counterpoise.engine.order_tracker import PROVEN_ABSENT, TrackedOrder
 from counterpoise.engine.state import State
 from counterpoise.risk import gate, protection
@@ -101,7 +109,7 @@ def told(state: State, event: OrderUpdate) -> list[actions.Action]:
         leg.unanswered += 1
     if not changed.over:
         return done
-    book.trigger_prices.pop(key, None)
+    book.is_over(key)
     if changed.state in {OrderState.REJECTED, OrderState.EXPIRED}:
         if event.code == PROVEN_ABSENT:
             # It was lost on its way, not refused: nothing of it can rest, and the next one is
@@ -236,14 +244,14 @@ def _keep(state: State) -> list[actions.Action]:
             continue
         if name not in held or not guarded or name in state.run.unmanaged:
             done += _drop(state, book.waiting(name))
-    if state.run.protection is None or state.stopping is not None or not held:
+    if state.run.protection is None or stop_fit.is_closing(state) or not held:
         return done
     view = views.risk_view(state, state.market.view(state.now_ns))
     targets = protection.stop_targets(view, state.guard, state.run.protection)
     due: list[str] = []
     for name, target in targets.items():
         waiting = book.waiting(name)
-        fits = [o for o in waiting if _fits(state, o, target, view.marks[name])]
+        fits = [o for o in waiting if stop_fit.fits(state, o, target, view.marks[name])]
         if fits:
             done += _drop(state, [o for o in waiting if o is not fits[0]])
         elif _may_place(state, name):
@@ -251,26 +259,6 @@ def _keep(state: State) -> list[actions.Action]:
     if due:
         done += _place(state, view, state.run.protection, tuple(due))
     return done
-
-
-def _fits(state: State, order: TrackedOrder, target: StopTarget, mark: Decimal) -> bool:
-    book, parameters = state.protection, state.run.protection
-    assert parameters is not None, "stops are kept"
-    stop = order.open_order
-    held = state.account.quantities()
-    most = abs(held.get(stop.instrument_id, Decimal(0)))
-    least = target.quantity * (1 - parameters.stop_quantity_band)
-    if stop.side is not target.side or not least <= stop.quantity <= most:
-        return False
-    leg = book.leg(stop.instrument_id)
-    # The market alone moves a stop once per cycle. A trade of any leg moves liquidation, which a
-    # stop placed before it may lie beyond.
-    if leg.slot_ns == state.cycle_slot_ns and leg.held == held:
-        return True
-    trigger = book.trigger_prices.get(stop.client_order_id or "")
-    return trigger is not None and (
-        abs(trigger - target.trigger_price) <= parameters.stop_band * mark
-    )
 
 
 def _may_place(state: State, instrument_id: str) -> bool:
@@ -302,7 +290,9 @@ def _place(
         leg.placed_ns, leg.slot_ns = state.now_ns, state.cycle_slot_ns
         leg.held = state.account.quantities()
         state.protection.orders.journaled(approved, view.quantities[target.instrument_id])
-        state.protection.trigger_prices[approved.intent.client_order_id] = target.trigger_price
+        state.protection.is_placed(
+            approved.intent.client_order_id, target.trigger_price, view.marks[target.instrument_id]
+        )
         written = recording.intent_written(state, approved)
         submits.append(actions.Submit(approved=approved, intent=written))
     summary = "Stops at the venue: " + ", ".join(

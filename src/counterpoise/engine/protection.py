@@ -13,7 +13,7 @@ class LegStops:
 
     #: When one was last handed to the journal, ns; 0 = never in this run.
     placed_ns: int = 0
-    #: Slot of the cycle it was placed after, ns; a stop moves with the market once per cycle.
+    #: Slot of the cycle it was placed after, ns; by that alone it moves once per cycle.
     slot_ns: int | None = None
     #: Signed base units of every leg it was placed for; liquidation moves with each of them.
     held: dict[str, Decimal] = field(default_factory=dict)
@@ -33,6 +33,8 @@ class Protection:
     orders: OrderTracker = field(default_factory=OrderTracker)
     #: Trigger price by client order id of those at work, quote per base.
     trigger_prices: dict[str, Decimal] = field(default_factory=dict)
+    #: Mark at which each of them was placed in this run, by client order id, quote per base.
+    placed_marks: dict[str, Decimal] = field(default_factory=dict)
     #: By instrument.
     legs: dict[str, LegStops] = field(default_factory=dict)
     #: When the venue was last asked to list them, ns.
@@ -54,6 +56,16 @@ class Protection:
             if order.open_order.instrument_id == instrument_id
         ]
         return sorted(found, key=lambda order: order.created_ns, reverse=True)
+
+    def is_placed(self, client_order_id: str, trigger_price: Decimal, mark: Decimal) -> None:
+        """Remember where a stop was placed, and from which mark."""
+        self.trigger_prices[client_order_id] = trigger_price
+        self.placed_marks[client_order_id] = mark
+
+    def is_over(self, client_order_id: str) -> None:
+        """Forget where a stop lay that acts no more."""
+        self.trigger_prices.pop(client_order_id, None)
+        self.placed_marks.pop(client_order_id, None)
 
     def waiting(self, instrument_id: str) -> list[TrackedOrder]:
         """Return those the venue is known to hold back, the newest first."""

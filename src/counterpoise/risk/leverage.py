@@ -7,8 +7,16 @@ only the first obliges the guard to close.
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.risk.view import RiskView
+
+#: Largest size of a beta; the signals clip theirs to it.
+BETA_MAX: Final = Decimal(3)
+#: Legs without a beta add at most this part of what the legs with one come to. What one guesses of
+#: them shrinks with the others then: it is never the reason to close a book that is within its
+#: limits by far, and a reduction of the others always reaches its target.
+UNKNOWN_BETA_SHARE_MAX: Final = Decimal("0.5")
 
 
 def gross_exposure(
@@ -42,17 +50,30 @@ def net_exposure(quantities: Mapping[str, Decimal], marks: Mapping[str, Decimal]
 
 
 def net_beta_exposure(view: RiskView) -> Decimal | None:
-    """Return the sum of quantity x last mark x beta, quote; None if a mark or beta is missing."""
-    total = Decimal(0)
+    """Return the sum of quantity x last mark x beta, quote, at its worst.
+
+    A leg without a beta counts with `BETA_MAX` in the direction that makes the sum larger, all of
+    them together with at most `UNKNOWN_BETA_SHARE_MAX` of the other legs' sum. None if a held mark
+    is missing, or if no beta is known at all: then nothing was sampled yet.
+    """
+    known, unknown = Decimal(0), Decimal(0)
     for instrument_id in sorted(view.quantities):
         quantity = view.quantities[instrument_id]
         if quantity == 0:
             continue
         mark, beta = view.marks_last.get(instrument_id), view.beta(instrument_id)
-        if mark is None or beta is None:
+        if mark is None:
             return None
-        total += quantity * mark * beta
-    return total
+        if beta is None:
+            unknown += abs(quantity) * mark
+        else:
+            known += quantity * mark * beta
+    if unknown == 0:
+        return known
+    if not view.betas:
+        return None
+    added = min(BETA_MAX * unknown, UNKNOWN_BETA_SHARE_MAX * abs(known))
+    return known + added if known > 0 else known - added
 
 
 def leverage(gross: Decimal | None, equity: Decimal | None) -> Decimal | None:

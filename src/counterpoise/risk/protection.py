@@ -4,7 +4,7 @@ A stop lies beyond every trigger of the guard and short of liquidation, so that 
 always acts first and a dead one still has a floor.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from counterpoise.domain.margin import JointMove, MarginLeg, liquidation_distance
 from counterpoise.domain.orders import LegRole, Side
 from counterpoise.domain.rounding import quantize_down, quantize_toward_zero, quantize_up
+from counterpoise.risk import liquidation
 from counterpoise.risk.guard import GuardParameters
 from counterpoise.risk.view import RiskView
 
@@ -83,16 +84,32 @@ def stop_move(
 
     move = guard's + stop_depth x (liquidation's - guard's), all legs moving against us together,
     each by its volatility relative to the core's (`domain.margin`, correlation -1 of the PnLs).
-    None where equity, a mark or margin tiers are not known, nothing is held, or liquidation is
-    reached already. A volatility that is not known counts as the core's.
+    Legs without volatility or rules count as in `risk.liquidation`, with the same floor under what
+    they may do to the others' stops. None where equity or a held mark is not known, nothing is
+    held, or liquidation is reached already.
     """
-    legs = _legs(view)
+    legs = liquidation.margin_legs(view, view.quantities)
     if not legs or view.equity is None or view.equity <= 0:
         return None
-    liquidation = liquidation_distance(view.equity, tuple(legs.values()), JointMove.TOGETHER)
-    acts = guard_move(view, legs.values(), guard)
-    move = acts + parameters.stop_depth * (liquidation - acts)
+    move = _move(view, legs.values(), guard, parameters)
+    if not all(liquidation.is_known(view, name) for name in legs):
+        still = liquidation.margin_legs(view, view.quantities, still=True)
+        assert still is not None, "the same marks"
+        floor = liquidation.KNOWN_SHARE_MIN * _move(view, still.values(), guard, parameters)
+        move = max(move, floor)
     return move if move > 0 else None
+
+
+def _move(
+    view: RiskView,
+    legs: Collection[MarginLeg],
+    guard: GuardParameters,
+    parameters: ProtectionParameters,
+) -> Decimal:
+    assert view.equity is not None, "the caller knows the equity"
+    reached = liquidation_distance(view.equity, tuple(legs), JointMove.TOGETHER)
+    acts = guard_move(view, legs, guard)
+    return acts + parameters.stop_depth * (reached - acts)
 
 
 def stop_targets(
@@ -114,20 +131,32 @@ def stop_targets(
     return found
 
 
+def quantity_to_protect(view: RiskView, instrument_id: str, held: Decimal) -> Decimal:
+    """Return base units a stop of a leg of `held` signed base units should have.
+
+    On the lot grid, at most what one market order may carry; 0 = none is needed: the leg is
+    somebody else's, not followed, or less than the venue's smallest order.
+    """
+    instrument = view.instruments.get(instrument_id)
+    if instrument is None or instrument_id in view.unmanaged:
+        return _ZERO
+    most = instrument.market_quantity_max
+    size = abs(held) if most is None else min(abs(held), most)
+    quantity = quantize_toward_zero(size, instrument.lot_size)
+    return quantity if quantity >= max(instrument.quantity_min, instrument.lot_size) else _ZERO
+
+
 def _target(
     view: RiskView, name: str, move: Decimal, parameters: ProtectionParameters
 ) -> StopTarget | None:
     held, mark = view.quantities[name], view.marks.get(name)
-    instrument = view.instruments.get(name)
-    if held == 0 or mark is None or instrument is None or name in view.unmanaged:
+    quantity = quantity_to_protect(view, name, held)
+    if mark is None or quantity == 0:
         return None
-    most = instrument.market_quantity_max
-    size = abs(held) if most is None else min(abs(held), most)
-    quantity = quantize_toward_zero(size, instrument.lot_size)
-    if quantity < max(instrument.quantity_min, instrument.lot_size):
-        return None
-    fraction = min(_ratio(view, name) * move, parameters.stop_move_max)
-    tick = instrument.tick_size
+    # Of a leg whose volatility is not known the nearer stop is the safer one.
+    ratio = liquidation.volatility_ratio(view, name) or _ONE
+    fraction = min(ratio * move, parameters.stop_move_max)
+    tick = view.instruments[name].tick_size
     if held > 0:
         # Rounded toward the mark, and never onto it.
         trigger = min(quantize_up(mark * (_ONE - fraction), tick), quantize_up(mark, tick) - tick)
@@ -144,30 +173,6 @@ def _target(
         quantity=quantity,
         trigger_price=trigger,
     )
-
-
-def _legs(view: RiskView) -> Mapping[str, MarginLeg]:
-    # Empty if something held cannot be valued.
-    legs: dict[str, MarginLeg] = {}
-    for name in sorted(view.quantities):
-        if view.quantities[name] == 0:
-            continue
-        mark, instrument = view.marks_last.get(name), view.instruments.get(name)
-        if mark is None or instrument is None or not instrument.tiers:
-            return {}
-        legs[name] = MarginLeg(
-            notional=view.quantities[name] * mark,
-            volatility_ratio=_ratio(view, name),
-            tiers=instrument.tiers,
-        )
-    return legs
-
-
-def _ratio(view: RiskView, name: str) -> Decimal:
-    core, own = view.volatilities.get(view.core_id), view.volatilities.get(name)
-    if name == view.core_id or core is None or own is None or core <= 0 or own <= 0:
-        return _ONE
-    return own / core
 
 
 def _check(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:

@@ -220,10 +220,8 @@ def test_liquidation_too_near_reduces_all_legs() -> None:
     "changes",
     [
         {},
-        {"volatilities": {CORE: Decimal(1)}},
         {"volatilities": {ETH: Decimal(1)}},
         {"volatilities": {CORE: Decimal(1), ETH: Decimal(1)}, "marks_last": {}},
-        {"volatilities": {CORE: Decimal(1), ETH: Decimal(1)}, "instruments": {}},
         {"volatilities": {CORE: Decimal(1), ETH: Decimal(1)}, "equity": None},
     ],
 )

@@ -81,7 +81,11 @@ async def _run(settings: Settings, opening: Opening, way_out: WayOut, *, command
 
 async def _lives(settings: Settings, opening: Opening, way_out: WayOut, *, commanded: bool) -> int:
     clock = SystemClock()
-    desk = SignalDesk(clock)
+    desk = SignalDesk(
+        clock,
+        trades=settings.mode == "trade",
+        flatten_on_stop=settings.stop_policy == "flatten",
+    )
     desk.install()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     life = asyncio.ensure_future(
@@ -93,8 +97,12 @@ async def _lives(settings: Settings, opening: Opening, way_out: WayOut, *, comma
     if not life.done():
         log.warning("daemon.stopped_at_once")
         life.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        return await life
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            return await life
+    finally:
+        if lost := desk.waiting():
+            log.critical("stop.not_carried_out", signals=lost, reason="the engine never ran")
     return 130
 
 

@@ -58,7 +58,9 @@ def continue_stop(state: State) -> list[actions.Action]:
     if stopping is None:
         return []
     late = state.now_ns >= stopping.deadline_ns
-    waits = bool(state.orders.active) or bool(state.plans)
+    # An order that nobody could find is not waited for: it may never end.
+    active = state.orders.active
+    waits = any(not active[key].unresolved for key in active) or bool(state.plans)
     # What filled and is not shown yet is not left alone.
     waits = waits or (stopping.flatten and flattening.may_grow(state))
     # A flattened book leaves nothing behind; with `hold` the stops stay where they are.
@@ -74,9 +76,16 @@ def continue_stop(state: State) -> list[actions.Action]:
     message = "stopped: orders ended, positions left as they are"
     if stopping.flatten:
         message = "stopped: all positions closed"
+        # Whether it is done is kept for the next start.
+        done += add_cause(state, Cause.FLATTENING) if waits else flattening.go_on(state)
     if waits:
         message = "stopped with orders or positions still open; the next start adopts them"
-    done.append(answer(state, stopping.control, "refused" if waits else "done", message))
+        if stopping.flatten:
+            message = "stopped with orders or positions still open; the next start goes on closing"
+    elif active:
+        message += f"; nobody knows what became of {', '.join(sorted(active))}"
+    for control in (stopping.control, *stopping.overtaken):
+        done.append(answer(state, control, "refused" if waits else "done", message))
     code = EXIT_INCOMPLETE if waits and stopping.flatten else 0
     return [*done, actions.StopDaemon(reason=message, exit_code=code)]
 
@@ -104,12 +113,22 @@ def _resume(state: State, event: ControlRequested) -> list[actions.Action]:
 
 
 def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actions.Action]:
-    if state.stopping is not None:
-        return [answer(state, event, "unchanged", "a stop is already under way")]
     flatten = flatten and not state.run.observe
+    under_way = state.stopping
+    if under_way is not None and (under_way.flatten or not flatten):
+        # A flatten asked for by name leaves the daemon paused, whatever began it.
+        done = _keep_flatten(state, event) if flatten else []
+        return [*done, answer(state, event, "unchanged", "a stop is already under way")]
+    overtaken = () if under_way is None else (under_way.control, *under_way.overtaken)
     limit_ns = FLATTEN_STOP_NS_MAX if flatten else STOP_NS_MAX
-    state.stopping = Stopping(control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten)
-    done = add_cause(state, Cause.STOPPING)
+    state.stopping = Stopping(
+        control=event,
+        deadline_ns=state.now_ns + limit_ns,
+        flatten=flatten,
+        overtaken=overtaken,
+    )
+    done = _keep_flatten(state, event) if flatten else []
+    done += add_cause(state, Cause.STOPPING)
     done += working.drop_increases(state, "stopping")
     # Orders of others are theirs to cancel, whatever id they gave them.
     for key in () if state.run.observe else sorted(state.orders.active):
@@ -117,6 +136,14 @@ def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actio
         if not (flatten and order.reduce_only):
             done.append(actions.Cancel(instrument_id=order.instrument_id, client_order_id=key))
     return done + continue_stop(state)
+
+
+def _keep_flatten(state: State, event: ControlRequested) -> list[actions.Action]:
+    # A supervisor may start the daemon again at once: what is not closed yet is closed then. It
+    # trades again afterwards if closing was only how it is told to stop.
+    by_name = event.action is ControlAction.FLATTEN_STOP
+    done = add_cause(state, Cause.OPERATOR) if by_name else []
+    return done + add_cause(state, Cause.FLATTENING)
 
 
 def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Action]:
@@ -130,7 +157,8 @@ def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Act
     state.account.transfers = Decimal(0)
     kept = actions.Write(
         record=MemoryKept(
-            decision_id=f"control-{event.control_id}",
+            # Of this account: another one may be told the same request.
+            decision_id=f"control-{state.run.account_id}-{event.control_id}",
             run_id=state.run.run_id,
             account_id=state.run.account_id,
             strategy_version=STRATEGY_VERSION,

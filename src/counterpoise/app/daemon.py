@@ -5,9 +5,6 @@ A crash at any point is safe: the next start reads the ledger and the venue and 
 
 import asyncio
 import contextlib
-import json
-import os
-import socket
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -16,8 +13,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from counterpoise import __version__
-from counterpoise.app import boot, garbage, parameters, recording, watches, wiring
+from counterpoise.app import address, boot, garbage, parameters, recording, watches, wiring
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import open_database
 from counterpoise.app.narrator import Narrator
@@ -121,6 +117,7 @@ async def _live(
             snapshot = await gateway.venue.account()
             name = f"{gateway.venue.name}:{snapshot.account_id}"
             async with open_ledger(settings, database, name, clock, way_out) as ledger:
+                address.write(settings.state_dir, snapshot.account_id, None)
                 return await _trade(
                     settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
                 )
@@ -157,7 +154,7 @@ async def _trade(
         async with StatusServer(
             settings.status_host, settings.status_port, narrator.status
         ) as status:
-            _write_address(settings, status.port)
+            address.write(settings.state_dir, state.run.account_id, status.port)
             narrator.started(status.port)
             watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
             if commanded:
@@ -366,20 +363,3 @@ async def _until_stopped(
         await _end_calls(performer, ledger.lease)
         if runner.broken.done():
             runner.broken.exception()
-
-
-def _write_address(settings: Settings, status_port: int) -> None:
-    # For other commands of this checkout: who runs, and where it answers.
-    path = settings.state_dir / "daemon.json"
-    beside = path.with_suffix(".new")
-    beside.write_text(
-        json.dumps(
-            {
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "status_port": status_port,
-                "version": __version__,
-            }
-        )
-    )
-    beside.replace(path)

@@ -95,12 +95,6 @@ class Client:
 
         return call
 
-    def parse_market(self, row: dict[str, Any]) -> dict[str, Any]:
-        return row
-
-    def set_markets(self, rows: list[Any]) -> None:
-        pass
-
     async def close(self) -> None:
         pass
 
@@ -402,7 +396,7 @@ def okx() -> Rig:
     account = OkxVenue(endpoints, key, TestClock())
     public = OkxPublic(endpoints, TestClock())
     funding = {"code": "0", "data": [OKX_ROWS["privateGetAccountBills"]]}
-    session = OkxSession(endpoints, key, timeout_ms=1)
+    session = OkxSession(endpoints, key, TestClock(), timeout_ms=1)
     instead = {"funding_since": {"privateGetAccountBills": funding}}
     return _rig(account, public, client, session, instead)
 
@@ -423,7 +417,7 @@ def bybit() -> Rig:
     account = BybitVenue(endpoints, key, TestClock())
     public = BybitPublic(endpoints, TestClock())
     moved = {"list": [BYBIT_MOVEMENT | {"type": "TRANSFER_IN"}], "nextPageCursor": ""}
-    session = BybitSession(endpoints, key, timeout_ms=1)
+    session = BybitSession(endpoints, key, TestClock(), timeout_ms=1)
     answer = {"retCode": 0, "result": moved, "time": NOW_MS}
     waiting = {"list": [BYBIT_ORDER | {"orderStatus": "Untriggered"}], "nextPageCursor": ""}
     instead = {
@@ -438,7 +432,7 @@ def binance() -> Rig:
     endpoints, key = BinanceEndpoints.loopback(1), BinanceCredentials(api_key="k", secret="s")
     account = BinanceVenue(endpoints, key, TestClock())
     public = BinancePublic(endpoints, TestClock())
-    session = BinanceSession(endpoints, key, Allowance.account_lanes, timeout_ms=1)
+    session = BinanceSession(endpoints, key, TestClock(), Allowance.account_lanes, timeout_ms=1)
     moved = [BINANCE_ANSWERS["fapiPrivateGetIncome"][0] | {"incomeType": "TRANSFER"}]
     instead = {"transfers_since": {"fapiPrivateGetIncome": moved}}
     return _rig(account, public, Client(dict(BINANCE_ANSWERS)), session, instead)

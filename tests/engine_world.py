@@ -226,7 +226,8 @@ class World:
 
     def reconcile(self, cause: str = "start", **account: object) -> list[actions.Action]:
         """Tell the venue's whole account now."""
-        return self.feed(AccountReconciled(snapshot=self.snapshot(**account), cause=cause))  # type: ignore[arg-type]
+        snapshot = self.snapshot(**account)  # type: ignore[arg-type]
+        return self.feed(AccountReconciled(snapshot=snapshot, cause=cause, asked_ns=self.now_ns))
 
     def position(self, name: str, quantity: str, entry: str | None) -> list[actions.Action]:
         """Tell a position by stream now."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from counterpoise.ports import AccountFeed, MarketFeed, Venue
+from counterpoise.ports import AccountFeed, Clock, MarketFeed, Venue
 from counterpoise.simulator import client
 from counterpoise.simulator.keys import Credentials
 from counterpoise.venues.binance.account_stream import BinanceAccountStream
@@ -132,11 +132,11 @@ class Rig:
     refuses_prices: bool = True
     #: Test -> why the venue has nothing of what it is about.
     lacks: dict[str, str] = field(default_factory=dict)
-    clock: WallClock = field(default_factory=WallClock)
+    clock: Clock = field(default_factory=WallClock)
 
 
-def okx_rig(running: RunningVenue) -> Rig:
-    key, clock = running.key, WallClock()
+def okx_rig(running: RunningVenue, clock: Clock | None = None) -> Rig:
+    key, clock = running.key, clock or WallClock()
     endpoints = OkxEndpoints.loopback(running.port)
     right = OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase=key.passphrase)
     wrong = OkxCredentials(api_key=key.api_key, secret=key.secret, passphrase="wrong-passphrase")
@@ -165,8 +165,8 @@ def okx_rig(running: RunningVenue) -> Rig:
     )
 
 
-def binance_rig(running: RunningVenue) -> Rig:
-    key, clock = running.key, WallClock()
+def binance_rig(running: RunningVenue, clock: Clock | None = None) -> Rig:
+    key, clock = running.key, clock or WallClock()
     endpoints = BinanceEndpoints.loopback(running.port)
     right = BinanceCredentials(api_key=key.api_key, secret=key.secret)
     wrong = BinanceCredentials(api_key="wrongkey", secret="wrong-secret")
@@ -196,8 +196,8 @@ def binance_rig(running: RunningVenue) -> Rig:
     )
 
 
-def bybit_rig(running: RunningVenue) -> Rig:
-    key, clock = running.key, WallClock()
+def bybit_rig(running: RunningVenue, clock: Clock | None = None) -> Rig:
+    key, clock = running.key, clock or WallClock()
     endpoints = BybitEndpoints.loopback(running.port)
     right = BybitCredentials(api_key=key.api_key, secret=key.secret)
     wrong = BybitCredentials(api_key=key.api_key, secret="wrong-secret")
@@ -230,7 +230,7 @@ def bybit_rig(running: RunningVenue) -> Rig:
 
 
 def _made(
-    endpoints: Any, keys: tuple[Any, Any], clock: WallClock, classes: tuple[Any, Any, Any]
+    endpoints: Any, keys: tuple[Any, Any], clock: Clock, classes: tuple[Any, Any, Any]
 ) -> dict[str, Any]:
     venue, market, account = classes
 

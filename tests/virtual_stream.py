@@ -112,7 +112,11 @@ class PrivateStream:
             return None
         made = self._made
         made._session = BinanceSession(
-            made._endpoints, made._credentials, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
+            made._endpoints,
+            made._credentials,
+            made._clock,
+            Allowance.stream_lanes,
+            timeout_ms=TIMEOUT_MS,
         )
         return asyncio.get_running_loop().create_task(made._tell_balance(self._feed))
 

@@ -39,8 +39,6 @@ from counterpoise.simulator.venue import RunningVenue
 from counterpoise.simulator.venues import VenueName, make_wire
 from counterpoise.simulator.wire import Floor
 from counterpoise.venues import throttle as lanes
-from counterpoise.venues.binance import session as binance_session
-from counterpoise.venues.bybit import session as bybit_session
 
 #: Port of a server that is never connected to.
 PORT: Final = 1
@@ -55,7 +53,7 @@ WEIGHT_MINUTE: Final = 1_000_000
 
 # Everything that looks at a clock by itself between the adapter and the exchange model.
 _CLOCKED: Final = (
-    throttler, ccxt_base, simulator_clock, lanes, binance_session, bybit_session,
+    throttler, ccxt_base, simulator_clock, lanes,
     okx_errors, okx_limits, binance_auth, binance_rest, bybit_limits, bybit_rest,
 )  # fmt: skip
 

@@ -162,3 +162,20 @@ def test_reductions_never_grow_or_flip_and_are_never_denied(
         assert after * held >= 0
         assert answer.quantity == min(wish.quantity, abs(held))
         left[wish.instrument_id] = after
+
+
+@settings(max_examples=150, deadline=None)
+@given(accounts(), st.lists(wishes(reduce_only=False), max_size=4))
+def test_what_is_denied_together_is_what_one_by_one_would_be_denied_first(
+    seen: RiskView, wanted: list[OrderIntent]
+) -> None:
+    answers = gate.review(wanted, gate.in_parts(seen))
+    first = next(
+        (
+            (wish, answer)
+            for wish, answer in zip(wanted, answers, strict=True)
+            if not isinstance(answer, ApprovedOrder)
+        ),
+        None,
+    )
+    assert gate.denied_together(wanted, seen) == first

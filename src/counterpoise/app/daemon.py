@@ -13,7 +13,16 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from counterpoise.app import address, boot, garbage, parameters, recording, watches, wiring
+from counterpoise.app import (
+    address,
+    boot,
+    garbage,
+    log_writer,
+    parameters,
+    recording,
+    watches,
+    wiring,
+)
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import open_database
 from counterpoise.app.narrator import Narrator
@@ -62,7 +71,10 @@ def run(
     try:
         return asyncio.run(_run(settings, opening, way_out, commanded=commanded))
     finally:
-        way_out.disarm()
+        # Whoever speaks next waits for the same reader: with one that stalls the way out stays
+        # armed.
+        if log_writer.drain():
+            way_out.disarm()
 
 
 async def _run(settings: Settings, opening: Opening, way_out: WayOut, *, commanded: bool) -> int:
@@ -138,7 +150,7 @@ async def _trade(
     state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
     garbage.settle()
     runner = Runner(state, clock)
-    switch = watches.dead_man_of(settings, gateway.venue, runner)
+    switch = watches.dead_man_of(settings, gateway.venue, runner, ledger.lease)
     async with _performing(gateway, ledger, runner, clock) as (performer, stopped):
         for record in recording.run_started(settings, state, attestation, gateway, clock):
             ledger.journal.append(record)

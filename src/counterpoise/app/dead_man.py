@@ -11,12 +11,15 @@ from typing import Final
 import structlog
 
 from counterpoise.domain.errors import VenueError
+from counterpoise.execution.sends import SendPermit
 from counterpoise.ports import Venue
 
 log = structlog.get_logger(__name__)
 
-#: The switch is armed again after this share of its time, so that three calls may be lost.
-REFRESH_FRACTION: Final = 0.25
+#: The switch is armed again after this share of its time: a venue may count one call a market.
+REFRESH_FRACTION: Final = 0.5
+#: And after this share where it was not armed, so that four calls may be lost after one another.
+RETRY_FRACTION: Final = 0.1
 #: A disarming at a stop that the venue has not answered by then is given up, seconds.
 DISARM_SECONDS_MAX: Final = 2.0
 
@@ -24,9 +27,12 @@ DISARM_SECONDS_MAX: Final = 2.0
 class DeadMan:
     """One switch of one account."""
 
-    def __init__(self, venue: Venue, healthy: Callable[[], bool], *, seconds: int) -> None:
+    def __init__(
+        self, venue: Venue, healthy: Callable[[], bool], permit: SendPermit, *, seconds: int
+    ) -> None:
         self._venue = venue
         self._healthy = healthy
+        self._permit = permit
         self._seconds = seconds
         self._failing = False
         #: True = the venue may cancel what rests unless it is asked again.
@@ -35,13 +41,17 @@ class DeadMan:
     async def run(self) -> None:
         """Arm it again and again until cancelled."""
         while True:
-            if self._healthy():
-                await self._arm()
-            await asyncio.sleep(self._seconds * REFRESH_FRACTION)
+            may = self._healthy() and not self._permit.fenced
+            done = may and await self._arm()
+            await asyncio.sleep(self._seconds * (REFRESH_FRACTION if done else RETRY_FRACTION))
 
     async def disarm(self) -> None:
-        """Let go of it at a stop that left nothing open; without an answer it just runs out."""
-        if not self.armed:
+        """Let go of it at a stop that left nothing open; without an answer it just runs out.
+
+        The account has one switch: unless nobody else can hold the lease, this one may be the next
+        daemon's by now, and is left alone.
+        """
+        if not self.armed or not self._permit.may_increase():
             return
         try:
             async with asyncio.timeout(DISARM_SECONDS_MAX):
@@ -51,7 +61,7 @@ class DeadMan:
             return
         self.armed = False
 
-    async def _arm(self) -> None:
+    async def _arm(self) -> bool:
         try:
             has_one = await self._venue.arm_dead_man(self._seconds)
         except VenueError as error:
@@ -60,8 +70,9 @@ class DeadMan:
             self._failing = True
             # An answer that was lost may have armed it.
             self.armed = True
-            return
+            return False
         if has_one and not self.armed:
             log.info("dead_man.armed", seconds=self._seconds)
         self._failing = False
         self.armed = has_one
+        return True

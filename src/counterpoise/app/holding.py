@@ -21,6 +21,10 @@ _INPUTS: Final = {
     ),
     "ACCOUNT_MISSING": ("The venue never answered for the account.", "by itself, once it does"),
     "ACCOUNT_STALE": ("The account's stream says nothing.", "by itself, once it speaks"),
+    "ACCOUNT_CONTRADICTED": (
+        "The venue's answers, or the record, say different things of a position.",
+        "by itself, once a second answer says the same",
+    ),
     "risk_loop": ("The risk loop stands still.", "restart the daemon; read its log"),
 }
 

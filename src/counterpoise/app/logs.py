@@ -2,17 +2,21 @@
 
 A value that is a secret never reaches a line: secrets are pydantic's SecretStr, which shows
 stars, and a key that is named like one is starred here as well.
+
+No call that logs raises or waits, whatever is told and whoever reads (see `log_writer`).
 """
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 import structlog
 
 from counterpoise.app import words
+from counterpoise.app.log_writer import LogWriter
 
 #: Keys whose values are never shown.
 _SECRET_WORDS: Final = ("secret", "password", "passphrase", "api_key", "dsn", "database_url")
@@ -43,18 +47,26 @@ def configure(log_format: str, log_level: str, stream: TextIO | None = None) -> 
         hide_secrets,
     ]
     last: list[structlog.typing.Processor] = (
-        [words.say(_console(colors=out.isatty()))]
+        [rendered_anyhow(words.say(_console(colors=out.isatty())))]
         if plain
-        else [structlog.processors.format_exc_info, render_json]
+        else [structlog.processors.format_exc_info, rendered_anyhow(render_json)]
     )
+
+    def say_lost(count: int) -> str:
+        event: Any = {"event": "log.lost", "lines": count}
+        for processor in (*shared, *last):
+            event = processor(None, "error", event)
+        return cast("str", event)
+
+    writer = LogWriter(out, say_lost)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=lambda *_: _Lines(writer),
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard library; their lines take the same shape.
-    handler = logging.StreamHandler(out)
+    handler = _LibraryLines(writer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -79,6 +91,55 @@ def render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
     """Return one line of JSON: time, level and event first, then the keys as they came."""
     first = {key: event.pop(key) for key in ("time", "level", "event") if key in event}
     return _ENCODER.encode({**first, **event}).decode()
+
+
+def rendered_anyhow(render: structlog.typing.Processor) -> structlog.typing.Processor:
+    """Return a renderer that falls back to less where `render` cannot say a value."""
+
+    def renders(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        kept = dict(event)
+        try:
+            return cast("str", render(logger, method, event))
+        except Exception as error:  # noqa: BLE001  what is told must not end what tells it
+            kept["not_rendered"] = type(error).__name__
+        try:
+            # Says what an encoder of UTF-8 cannot: half a surrogate pair, a huge integer.
+            return json.dumps(kept, default=str, skipkeys=True)
+        except Exception:  # noqa: BLE001  as above
+            return json.dumps({"event": str(kept.get("event")), "not_rendered": "all the rest"})
+
+    return renders
+
+
+class _Lines:
+    # What structlog's loggers write to; its methods are named by level.
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._writer = writer
+
+    def msg(self, line: str) -> None:
+        self._writer.write(line)
+
+    def critical(self, line: str) -> None:
+        self._writer.write(line, critical=True)
+
+    debug = info = warning = warn = error = log = msg
+    fatal = critical
+
+
+class _LibraryLines(logging.Handler):
+    # What the standard library's loggers write to.
+
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001  a library's bad arguments end nothing of ours
+            line = json.dumps({"event": str(record.msg), "not_rendered": type(error).__name__})
+        self._writer.write(line, critical=record.levelno >= logging.CRITICAL)
 
 
 def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:

@@ -19,7 +19,7 @@ from counterpoise.domain.records import (
     Record,
     TradingStateChanged,
 )
-from counterpoise.engine import actions, protecting
+from counterpoise.engine import actions, protecting, views
 from counterpoise.ports import Clock
 
 log = structlog.get_logger("counterpoise")
@@ -83,6 +83,8 @@ class Narrator:
         holding_back = sorted(cause.value for cause in state.causes)
         holding_back += [f"{i}: {code}" for i, v in view.instruments.items() for code in v.missing]
         holding_back += account.missing
+        if views.is_contradicted(state):
+            holding_back.append(views.CONTRADICTED)
         ticked = self._runner.ticked
         return {
             "ready": not holding_back,

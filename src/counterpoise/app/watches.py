@@ -11,14 +11,17 @@ from counterpoise.app.dead_man import DeadMan
 from counterpoise.app.runner import Runner
 from counterpoise.app.settings import Settings
 from counterpoise.domain.account import Attestation
+from counterpoise.execution.sends import SendPermit
 from counterpoise.ports import Venue
 
 
-def dead_man_of(settings: Settings, venue: Venue, runner: Runner) -> DeadMan | None:
+def dead_man_of(
+    settings: Settings, venue: Venue, runner: Runner, permit: SendPermit
+) -> DeadMan | None:
     """Return the venue's switch as configured; None = switched off, or nothing is ever sent."""
     if settings.mode == "observe" or not settings.dead_man_seconds:
         return None
-    return DeadMan(venue, runner.healthy, seconds=settings.dead_man_seconds)
+    return DeadMan(venue, runner.healthy, permit, seconds=settings.dead_man_seconds)
 
 
 def of_venue(

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Callable
 from typing import Final
+
+from counterpoise.app import log_writer
 
 #: A process that has said goodbye may take this long to end by itself, seconds.
 LEAVE_SECONDS_MAX: Final = 10.0
@@ -59,7 +60,7 @@ class WayOut:
         self,
         *,
         seconds_max: float = LEAVE_SECONDS_MAX,
-        leave: Callable[[int], None] = os._exit,
+        leave: Callable[[int], None] = log_writer.leave,
     ) -> None:
         self._seconds_max = seconds_max
         self._leave = leave

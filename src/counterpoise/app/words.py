@@ -30,6 +30,7 @@ SENTENCES: Final = {
     "configuration.reloaded": "Configuration taken over: {changed}",
     "configuration.unchanged": "Configuration read again: nothing changed.",
     "configuration.refused": "Configuration refused: {reason}",
+    "log.lost": "{lines} lines of this log could not be written.",
 }
 
 #: Sentences of these levels begin with the level, so that they catch the eye.

@@ -38,7 +38,7 @@ class Ledger:
     shipper: Shipper
     journal: PostgresJournal
     lease: Lease
-    #: Moves records to Postgres; ends only by a defect or a dead disk.
+    #: Moves records to Postgres; ends only by a defect.
     shipping: "asyncio.Future[None]"
     #: Prolongs the lease; ends when another daemon took it.
     beating: "asyncio.Future[None]"

@@ -306,6 +306,8 @@ class AccountReconciled:
     snapshot: AccountSnapshot
     #: Why it was asked: "start", "cycle", "reconnect", "resolve", "control".
     cause: str
+    #: When it was asked, our clock, ns; 0 = not known, so that it proves nothing of a gap before.
+    asked_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,7 +208,8 @@ class Durability(StrEnum):
     POSTGRES = "postgres"
     #: Synced to the local disk; Postgres has it later.
     SPOOL = "spool"
-    #: The disk is dead and only the log has it: nothing may stand in front of a reduction.
+    #: The disk is dead and the log was told: nothing may stand in front of a reduction. Best effort:
+    #: the line is written soon, not synced, and lost with a log that cannot be written either.
     LOG = "log"
 
 

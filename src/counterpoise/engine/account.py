@@ -25,6 +25,7 @@ from counterpoise.engine.contradiction import (
     is_newer,
     restamped,
 )
+from counterpoise.engine.execution_sum import ExecutionSum, trade_sequence
 from counterpoise.engine.start_record import StartRecord
 from counterpoise.risk import equity as risk_equity
 
@@ -82,13 +83,8 @@ class Account:
     alive_ns: int | None = None
     #: Deposits less withdrawals told since the decision before, quote.
     transfers: Decimal = ZERO
-    #: Positions as executions are added up from, and since when (venue clock, ns).
-    base: dict[str, Position] = field(default_factory=dict)
-    base_ns: int = 0
-    #: Signed base units executed since then, per instrument.
-    filled_since_base: dict[str, Decimal] = field(default_factory=dict)
-    #: Signed base units that `base` shows and no execution has told, of the stamp it has.
-    base_ahead: dict[str, Decimal] = field(default_factory=dict)
+    #: Positions as executions add them up since the last answer that was counted from.
+    sums: ExecutionSum = field(default_factory=ExecutionSum)
     #: What may explain the positions of the start.
     start: StartRecord = field(default_factory=StartRecord)
     #: True = REST gave the whole account at least once and nothing contradicts it since.
@@ -267,7 +263,7 @@ class Account:
                 self.contradicted.pop(fill.instrument_id, None)
         self.start.told_fill(fill)
         if left is None:
-            self._add_to_base(fill)
+            self.sums.add(fill)
         self.filled_ns = max(self.filled_ns, fill.received_ns)
         return True
 
@@ -302,24 +298,6 @@ class Account:
         )
         return moved
 
-    def _add_to_base(self, fill: Fill) -> None:
-        name, quantity = fill.instrument_id, fill.signed_quantity
-        known = self.base.get(name)
-        number = trade_sequence(fill)
-        if known is not None and number is not None and known.trade_sequence is not None:
-            follows = number > known.trade_sequence
-        else:
-            # A slow answer holds what happened after it was asked for.
-            changed_ns = 0 if known is None else known.event_ns
-            follows = fill.event_ns > max(self.base_ns, changed_ns)
-            ahead = self.base_ahead.get(name)
-            if ahead is not None and fill.event_ns == changed_ns > self.base_ns:
-                covered = ahead * quantity > 0 and abs(ahead) >= abs(quantity)
-                self.base_ahead[name] = ahead - quantity if covered else ahead
-                follows = not covered
-        if follows:
-            self.filled_since_base[name] = self.filled_since_base.get(name, ZERO) + quantity
-
     def told_funding(self, payment: Decimal, event_ns: int) -> None:
         """Take a funding payment, positive = received."""
         self._told_cash(payment, event_ns)
@@ -348,22 +326,8 @@ class Account:
         self.reconciled_ns = snapshot.balance.event_ns
         self.cash_explained = self.cash_after(self.reconciled_ns)
         # An execution that was counted may have a number of another kind; what is told has not.
-        self.base = dict(self.told)
-        self.base_ns = self.positions_ns
-        self.filled_since_base = {}
-        instants = {name: self.told_instant(name) for name in self.base}
-        self.base_ahead = {name: each.ahead for name, each in instants.items() if each is not None}
-
-    def unexplained(self, snapshot: AccountSnapshot) -> dict[str, tuple[Decimal, Decimal]]:
-        """Return {instrument: (what executions say, what the venue says)} where they differ."""
-        theirs = {p.instrument_id: p.quantity for p in snapshot.positions}
-        found: dict[str, tuple[Decimal, Decimal]] = {}
-        for name in sorted(self.base.keys() | theirs.keys() | self.filled_since_base.keys()):
-            before = self.base[name].quantity if name in self.base else ZERO
-            expected = before + self.filled_since_base.get(name, ZERO)
-            if expected != theirs.get(name, ZERO):
-                found[name] = (expected, theirs.get(name, ZERO))
-        return found
+        instants = {name: self.told_instant(name) for name in self.told}
+        self.sums.begin(self.told, instants, self.positions_ns)
 
     def reconciled(
         self,
@@ -389,7 +353,9 @@ class Account:
                 continue
             if self.complete and ours.quantity != self.positions[name].quantity:
                 drift[name] = (ours.quantity, self.positions[name].quantity)
-        self.told_balance(snapshot.balance, marks)
+        # What no stream has told a mark of yet was valued at the answer's own.
+        valued = {p.instrument_id: p.mark for p in snapshot.positions if p.mark is not None}
+        self.told_balance(snapshot.balance, valued | dict(marks))
         self.positions_ns = asked_ns - ANSWER_LAG_NS
         self.complete = True
         # REST tells what is, not that the stream lives: only the first answer counts as life.
@@ -436,11 +402,6 @@ class Account:
                 self.instants.pop(name, None)
                 self.absent[name] = Absence(quantity=ours.quantity, asked_ns=asked_ns)
         return True
-
-
-def trade_sequence(fill: Fill) -> int | None:
-    """Return the venue's number of an execution; None = its id is not a plain number."""
-    return int(fill.fill_id) if fill.fill_id.isdigit() else None
 
 
 def flat(instrument_id: str, *, event_ns: int = 0) -> Position:

@@ -105,7 +105,7 @@ def _is_unanswered_seizure(state: State, fill: Fill) -> bool:
     name = fill.instrument_id
     if fill.cause not in SEIZURES or name in state.run.unmanaged or not state.account.complete:
         return False
-    if fill.event_ns <= state.account.base_ns:
+    if fill.event_ns <= state.account.sums.base_ns:
         return False
     known = state.account.taken.get(name, Decimal(0))
     state.account.taken[name] = max(Decimal(0), known - fill.quantity)

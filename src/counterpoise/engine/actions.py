@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.domain.orders import ApprovedOrder
 from counterpoise.domain.records import IntentWritten, Record
+
+#: Cause of a question after the account's stream came back; whoever answers it says who he is.
+RECONNECT: Final = "reconnect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,16 @@ class Submit:
 
     approved: ApprovedOrder
     intent: IntentWritten
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Do not send an order that is still in the journal; one that is being sent goes on.
+
+    Answered by the order's own update: EXPIRED if it was never sent.
+    """
+
+    client_order_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +106,7 @@ class StopDaemon:
 Action = (
     Write
     | Submit
+    | Withdraw
     | Cancel
     | Reconcile
     | Resolve

@@ -4,7 +4,7 @@
 both sides; a replay calls it on the stored inputs and compares.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from counterpoise.domain.arithmetic import counted_in_money
@@ -89,7 +89,8 @@ def _review(
         )
         for change in changes
     ]
-    answers = gate.review(tuple(intents), _whole(inputs.risk))
+    # What is more than one order may carry goes out in several; each passes the gate by itself.
+    answers = gate.review(tuple(intents), gate.in_parts(inputs.risk))
     return tuple(
         Reviewed(
             instrument_id=intent.instrument_id,
@@ -104,15 +105,6 @@ def _review(
         )
         for intent, answer in zip(intents, answers, strict=True)
     )
-
-
-def _whole(view: RiskView) -> RiskView:
-    # What is more than one order may carry goes out in several; each passes the gate by itself.
-    instruments = {
-        name: replace(rules, market_quantity_max=None, limit_quantity_max=None)
-        for name, rules in view.instruments.items()
-    }
-    return replace(view, instruments=instruments)
 
 
 def _approved_quantity(answer: ApprovedOrder | Denial | None) -> Decimal:

@@ -13,6 +13,7 @@ from counterpoise.domain.events import (
 from counterpoise.domain.orders import OrderState
 from counterpoise.domain.rounding import float_from_decimal
 from counterpoise.engine import (
+    account_gap,
     actions,
     clocking,
     controls,
@@ -24,6 +25,7 @@ from counterpoise.engine import (
     reconciling,
     recording,
     stating,
+    valuing,
     views,
     working,
 )
@@ -31,7 +33,6 @@ from counterpoise.engine.run import (
     ASK_AFTER_NS,
     ASK_JOURNALED_NS,
     ASK_UNRESOLVED_NS,
-    POLL_NS,
     RECONCILE_NS_MAX,
 )
 from counterpoise.engine.state import State
@@ -55,11 +56,8 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
         done += cycling.decide(state, missing="RECONCILIATION_LATE")
     done += clocking.look(state)
     done += reconciling.look_again(state)
-    if Cause.ACCOUNT in state.causes and state.now_ns - state.polled_ns >= POLL_NS:
-        # Without its stream, and until REST has told what it missed, the account is only known
-        # by asking; the guard acts on the answers.
-        state.polled_ns = state.now_ns
-        done.append(actions.Reconcile(cause="stream_down"))
+    done += account_gap.look(state)
+    done += valuing.look(state)
     done += working.advance_all(state)
     done += flattening.go_on(state)
     # What closes more comes first: two of them are never sent at once.
@@ -72,18 +70,11 @@ def tick(state: State, event: Tick) -> list[actions.Action]:
 
 
 def stream(state: State, event: StreamAlive | StreamDown) -> list[actions.Action]:
-    """Take a proof of life, or its end; an account stream that is back asks for the truth."""
+    """Take a proof of life, or its end."""
     state.market.apply(event)
     if event.stream is not StreamName.ACCOUNT:
         return []
-    if isinstance(event, StreamDown):
-        state.account_stream_down = True
-        return _hold_while(state, Cause.ACCOUNT, held_back=True)
-    state.account.alive_ns = event.received_ns
-    if not state.account_stream_down:
-        return []
-    state.account_stream_down = False
-    return [actions.Reconcile(cause="reconnect")]
+    return account_gap.told(state, event)
 
 
 def health(state: State, event: LedgerHealth | LeaseHealth) -> list[actions.Action]:

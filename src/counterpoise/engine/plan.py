@@ -51,7 +51,8 @@ class LegProgress:
     resting: bool = False
     #: Until then it may wait in the book, ns; None = it has not waited yet.
     passive_until_ns: int | None = None
-    #: True = it waits for a position to be read again or a resting order to end.
+    #: True = it waits: a reduction for a position to be read again or a resting order to end, an
+    #: increase until all of its plan's may be sent.
     held: bool = False
     #: It waits for a resting order until then at most, ns; 0 = it has not waited yet.
     held_until_ns: int = 0
@@ -171,6 +172,12 @@ class Plan:
         return not any(not leg.change.reduce_only for p in self.phases[: self.phase] for leg in p)
 
     @property
+    def grows(self) -> bool:
+        """True = an increase of the decision has filled or is at work."""
+        increases = [leg for leg in self.legs if not leg.change.reduce_only]
+        return any(leg.filled > 0 or leg.working_id is not None for leg in increases)
+
+    @property
     def repairing(self) -> bool:
         """True = the phase at work completes or unwinds the pair."""
         return self.phases_decided <= self.phase < len(self.phases)
@@ -228,6 +235,9 @@ def enter_phase(
     if fraction == ONE:
         return
     for leg in legs:
+        if leg.closed:
+            # Dropped before: there is nothing to scale.
+            continue
         lot = lot_sizes[leg.change.instrument_id]
         leg.quantity = rounding.quantize_toward_zero(leg.change.quantity * fraction, lot)
         leg.closed = leg.quantity == 0

@@ -18,11 +18,35 @@ from counterpoise.market.view import InstrumentView
 ONE: Final = Decimal(1)
 
 
+#: What says of a book, or of a mark, that it is not of now.
+_BOOK_OLD: Final = frozenset({"BOOK_STALE", "BOOK_MISSING"})
+_MARK_OLD: Final = frozenset({"MARK_STALE", "MARK_MISSING"})
+
+
 def reference_price(view: InstrumentView) -> Decimal | None:
     """Return mid of a book in sequence, else the last mark, else None; quote per base."""
-    if view.bid is not None and view.ask is not None:
-        return (view.bid + view.ask) / 2
-    return view.mark
+    return view.mark if _mid(view) is None else _mid(view)
+
+
+def reducing_price(view: InstrumentView, side: Side) -> Decimal | None:
+    """Return what a reduction is priced from, quote per base; None = no price is known.
+
+    Mid or mark, whichever lets it pay more: a book may stand still, a mark may lag, and what must
+    go out is not held by the one that is wrong. What is too old counts only where both are.
+    """
+    mid, mark = _mid(view), view.mark
+    missing = frozenset(view.missing)
+    new = [p for p, old in ((mid, _BOOK_OLD), (mark, _MARK_OLD)) if not missing & old]
+    known = [p for p in new if p is not None] or [p for p in (mid, mark) if p is not None]
+    if not known:
+        return None
+    return max(known) if side is Side.BUY else min(known)
+
+
+def _mid(view: InstrumentView) -> Decimal | None:
+    if view.bid is None or view.ask is None:
+        return None
+    return (view.bid + view.ask) / 2
 
 
 def limit_inside_cap(reference: Decimal, side: Side, cap_bps: Decimal, tick: Decimal) -> Decimal:
@@ -33,7 +57,9 @@ def limit_inside_cap(reference: Decimal, side: Side, cap_bps: Decimal, tick: Dec
 
 
 def own_best(view: InstrumentView, side: Side) -> Decimal | None:
-    """Return the best price an order of this side can wait at; None = no such book."""
+    """Return the best price an order of this side can wait at; None = no such book of now."""
+    if _BOOK_OLD & frozenset(view.missing):
+        return None
     if view.bid is None or view.ask is None or view.bid >= view.ask:
         return None
     return view.bid if side is Side.BUY else view.ask
@@ -84,7 +110,10 @@ def make_intent(
     price of ours, because the venue refuses it.
     """
     assert change.reduce_only or not at_market, "an increase is never sent at market"
-    reference = None if at_market else reference_price(view)
+    reference = None
+    if not at_market:
+        reducing = change.reduce_only
+        reference = reducing_price(view, change.side) if reducing else reference_price(view)
     price_limit = None
     if reference is not None:
         price_limit = limit_inside_cap(reference, change.side, cap_bps, view.instrument.tick_size)

@@ -213,7 +213,9 @@ def _answer_loss(state: State, instrument_id: str, before: str) -> list[actions.
 
 def _list(state: State) -> list[actions.Action]:
     book = state.protection
-    if book.listed and state.run.protection is None and is_idle(state):
+    waited_for = not is_idle(state) or state.orders.foreign_waiting
+    if book.listed and state.run.protection is None and not waited_for:
+        # What others have the venue hold back goes without a word: only the next list tells.
         return []
     gap_ns = LIST_NS if book.listed else LIST_FIRST_NS
     if state.now_ns - book.asked_ns < gap_ns:

@@ -9,6 +9,7 @@ from counterpoise.domain.account import AccountSnapshot, OpenOrder, Position
 from counterpoise.domain.events import AccountReconciled, ReconciliationFailed
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.engine import (
+    account_gap,
     actions,
     controls,
     cycling,
@@ -74,8 +75,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     done += _foreign(state)
     done += _gone(state, drift, before)
     done += protecting.act_late(state)
-    if not state.account_stream_down:
-        done += controls.remove_cause(state, Cause.ACCOUNT)
+    done += account_gap.answered(state, event)
     if first or state.recorded is not None:
         verdict = _first(state, snapshot, before)
     elif quiet:
@@ -299,7 +299,7 @@ def _balance(
 def _residual(state: State, snapshot: AccountSnapshot) -> dict[str, str]:
     found = {
         name: f"executions say {expected}, venue {theirs}"
-        for name, (expected, theirs) in state.account.unexplained(snapshot).items()
+        for name, (expected, theirs) in state.account.sums.unexplained(snapshot).items()
     }
     balance = snapshot.balance
     before = state.wallet_reconciled

@@ -241,7 +241,7 @@ def _waits_for_data(state: State, progress: PairProgress, changes: tuple[LegChan
     assert progress.repairs_ns is not None, "looked at before"
     if not progress.resumed or state.now_ns - progress.repairs_ns >= RESUME_DATA_NS_MAX:
         return False
-    if state.recorded is not None:
+    if views.is_contradicted(state):
         return True
     view = state.market.view(state.now_ns)
     followed = [view.instruments.get(change.instrument_id) for change in changes]

@@ -17,7 +17,7 @@ ASK_AFTER_NS: Final = 2 * NS_PER_SECOND
 ASK_JOURNALED_NS: Final = 10 * NS_PER_SECOND
 #: Two tries to close what a flatten left are this far apart.
 FLATTEN_GAP_NS: Final = 2 * NS_PER_SECOND
-#: While the account stream is down, REST is asked this often.
+#: While the account's stream is down, or its equity is not known, REST is asked this often.
 POLL_NS: Final = 5 * NS_PER_SECOND
 #: A phase that is not over by then ends its plan as incomplete, or has its pair looked at.
 PHASE_NS_MAX: Final = 15 * NS_PER_SECOND
@@ -40,6 +40,8 @@ UNWIND_GAP_NS_MAX: Final = 4 * NS_PER_SECOND
 NAKED_NS_MAX: Final = 60 * NS_PER_SECOND
 #: A pair that is neither complete nor unwound by then is left to the next cycle and the guard.
 REPAIR_NS_MAX: Final = 120 * NS_PER_SECOND
+#: Doublings of the cycles that pass before the next pair is opened, while each is unwound again.
+UNWOUND_DOUBLINGS_MAX: Final = 4
 #: After a restart, completing waits this long for market data.
 RESUME_DATA_NS_MAX: Final = 10 * NS_PER_SECOND
 #: A resting order that does not end is canceled again after this.

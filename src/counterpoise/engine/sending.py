@@ -11,7 +11,7 @@ from counterpoise.domain.orders import (
     Side,
 )
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.engine import actions, pricing, recording, unshown, views
+from counterpoise.engine import actions, pricing, recording, together, unshown, views
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.plan import ORDERS_PER_LEG_MAX, LegProgress, Plan
 from counterpoise.engine.run import (
@@ -108,12 +108,12 @@ def send(state: State, plan: Plan, leg: LegProgress) -> list[actions.Action]:
         leg.closed = True
         return []
     if leg.change.reduce_only:
-        freed = _free_position(state, leg)
-        if leg.held:
-            return freed
+        first = _free_position(state, leg)
     else:
-        freed = []
-    return freed + _submit(state, plan, leg, market, view)
+        first = together.look(state, plan, leg, market)
+    if leg.held or leg.closed:
+        return first
+    return first + _submit(state, plan, leg, market, view)
 
 
 def _submit(

@@ -70,6 +70,9 @@ class State:
     causes: set[Cause] = field(default_factory=set)
     #: Decisions under way, by decision id.
     plans: dict[str, Plan] = field(default_factory=dict)
+    #: Pairs in a row that were taken apart again, and when the last of them was, ns.
+    pairs_unwound: int = 0
+    pair_unwound_ns: int = 0
     #: Instruments whose position the venue denied, and when, ns: read again before a reduction.
     doubted: dict[str, int] = field(default_factory=dict)
     #: When the venue last refused a price of ours for being outside its band, by instrument, ns.
@@ -105,8 +108,16 @@ class State:
     last_summary: str = ""
     #: True = the account stream broke and has not been proven alive since.
     account_stream_down: bool = False
-    #: When the account was last asked for because its stream is down, ns.
+    #: When it was proven alive after that, our clock, ns, while no answer asked for since has told
+    #: what it missed; None = nothing was missed, or it is still down.
+    account_back_ns: int | None = None
+    #: When the account was last asked for because its stream is down, a gap of it is not closed, or
+    #: its equity is not known, ns.
     polled_ns: int = 0
+    #: Since when equity is not known though something may be held, ns; None = it is known.
+    equity_unknown_ns: int | None = None
+    #: True = an incident says so.
+    equity_unknown_told: bool = False
     #: Funding payments and transfers already counted, by the venue's bill id.
     funding_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
     transfers_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)

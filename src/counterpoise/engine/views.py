@@ -15,6 +15,8 @@ from counterpoise.strategy.parameters import StrategyParameters
 
 #: The least the strategy's soft limit may be, multiples of equity.
 LEVERAGE_SOFT_MIN: Final = 0.1
+#: Code of an account of which the venue's answers or our record say something else.
+CONTRADICTED: Final = "ACCOUNT_CONTRADICTED"
 
 
 def marks(state: State) -> dict[str, Decimal]:
@@ -36,7 +38,9 @@ def risk_view(state: State, market: MarketView) -> RiskView:
     last = marks(state)
     account = state.account.view(market.now_ns, last, state.run.account_age_ms_max)
     missing = {i: view.missing for i, view in market.instruments.items() if view.missing}
-    if account.missing:
+    if is_contradicted(state):
+        missing[ACCOUNT] = (*account.missing, CONTRADICTED)
+    elif account.missing:
         missing[ACCOUNT] = account.missing
     return RiskView(
         now_ns=market.now_ns,
@@ -66,6 +70,14 @@ def risk_view(state: State, market: MarketView) -> RiskView:
         slippage_bps=state.run.slippage_bps_increase,
         limits=state.run.limits,
     )
+
+
+def is_contradicted(state: State) -> bool:
+    """Tell whether an answer of the venue's, or the record, says something else of a position.
+
+    Nothing grows meanwhile. It is no part of what a decision may know: the cycle waits for its end.
+    """
+    return bool(state.account.contradicted) or state.recorded is not None
 
 
 def managed_account(state: State) -> AccountView:

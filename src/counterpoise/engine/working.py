@@ -6,7 +6,8 @@ never denied.
 
 from decimal import Decimal
 
-from counterpoise.engine import actions, recording, repairing, sending
+from counterpoise.domain.orders import OrderState
+from counterpoise.engine import actions, recording, repairing, sending, together
 from counterpoise.engine.plan import LegProgress, Plan, enter_phase
 from counterpoise.engine.run import PHASE_NS_MAX
 from counterpoise.engine.state import State
@@ -51,7 +52,7 @@ def waiting(state: State) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for plan in state.plans.values():
         for leg in [leg for phase in plan.phases for leg in phase]:
-            if leg.held and not leg.closed:
+            if leg.change.reduce_only and leg.held and not leg.closed:
                 name = leg.change.instrument_id
                 found[name] = found.get(name, Decimal(0)) + leg.remaining
     return found
@@ -60,10 +61,12 @@ def waiting(state: State) -> dict[str, Decimal]:
 def drop_increases(state: State, why: str) -> list[actions.Action]:
     """Keep only what reduces in every plan at work; what waits in the book is canceled.
 
+    What is still in the journal is not sent any more, whosever it is.
+
     A pair that is left naked is looked at with the next event, when the reductions of whoever
     dropped the increases are at work and count.
     """
-    done: list[actions.Action] = []
+    done = _withdraw(state)
     for plan in list(state.plans.values()):
         plan.reductions_only = True
         for leg in [leg for phase in plan.phases for leg in phase]:
@@ -114,6 +117,15 @@ def _give_up(state: State, plan: Plan, legs: list[LegProgress]) -> list[actions.
     return done
 
 
+def _withdraw(state: State) -> list[actions.Action]:
+    # Each counts as on its way until its own update says that it was never sent.
+    return [
+        actions.Withdraw(client_order_id=key)
+        for key, order in sorted(state.orders.active.items())
+        if order.state is OrderState.JOURNALED and not order.open_order.reduce_only
+    ]
+
+
 def _cancel_left_behind(state: State) -> list[actions.Action]:
     # A resting increase whose decision is over or was another run's waits for nothing any more.
     owned = {key for plan in state.plans.values() for key in plan.order_ids if not plan.done}
@@ -127,6 +139,7 @@ def _cancel_left_behind(state: State) -> list[actions.Action]:
 
 def _end(state: State, plan: Plan, outcome: str) -> list[actions.Action]:
     del state.plans[plan.decision_id]
+    together.ended(state, plan)
     return [
         recording.decision_ended(state, plan, outcome),
         *recording.equity(state, f"{plan.source.value}_end"),

@@ -87,6 +87,9 @@ class Performer:
                         action.approved.intent.client_order_id, action.approved.expires_ns
                     )
                     self._start(self._submit(action))
+                case engine_actions.Withdraw(client_order_id=key):
+                    # Starts nothing: its call looks once more before the bytes leave.
+                    self._sends.withdraw(key)
                 case engine_actions.Cancel():
                     self._start(self._cancel(action))
                 case engine_actions.CancelTrigger():
@@ -222,8 +225,12 @@ class Performer:
             return "OBSERVE"
         if self._permit.fenced:
             return "FENCED"
-        if journaled.intent.reduce_only:
-            return None
+        return None if journaled.intent.reduce_only else self._increase_refusal(journaled)
+
+    def _increase_refusal(self, journaled: JournaledOrder) -> str | None:
+        if self._sends.is_withdrawn(journaled.intent.client_order_id):
+            # The engine decided otherwise while it was in the journal.
+            return "WITHDRAWN"
         if not self._permit.may_increase():
             return "LEASE_NOT_HELD"
         if self._clock.now_ns() >= journaled.approved.expires_ns:

@@ -11,12 +11,11 @@ from counterpoise.domain.events import (
     UpdateSource,
 )
 from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.engine.actions import RECONNECT
 from counterpoise.ports import Clock, Feed, Venue
 
 #: Executions are asked for from this long before the last answer: venues list them late.
 OVERLAP_NS: Final = 60 * NS_PER_SECOND
-#: Cause of a question after the account stream came back.
-RECONNECT: Final = "reconnect"
 
 
 class Reconciler:
@@ -79,6 +78,7 @@ class Reconciler:
             self._feed(payment)
         for transfer in transfers:
             self._feed(transfer)
-        for cause in causes:
-            self._feed(AccountReconciled(snapshot=snapshot, cause=cause))
+        # A gap is closed before a cycle is decided that waited for the same answer.
+        for cause in sorted(causes, key=lambda cause: cause != RECONNECT):
+            self._feed(AccountReconciled(snapshot=snapshot, cause=cause, asked_ns=asked_ns))
         self._since_ns, self._offset_ns = asked_ns, self._venue.offset_ns

@@ -59,6 +59,8 @@ class Sends:
         self._until: dict[str, float | None] = {}
         #: By our id, while its call is at work: the end of its approval, monotonic seconds.
         self._approved_until: dict[str, float] = {}
+        #: Those of them that are not to be sent any more.
+        self._withdrawn: set[str] = set()
 
     def begin(self, client_order_id: str, expires_ns: int) -> None:
         """Note that an order is about to be sent: nothing ends it until `end`.
@@ -69,6 +71,15 @@ class Sends:
         left_ns = max(0, expires_ns - self._clock.now_ns())
         self._approved_until[client_order_id] = self._clock.monotonic() + left_ns / NS_PER_SECOND
 
+    def withdraw(self, client_order_id: str) -> None:
+        """Note that an order is not to be sent any more; nothing if its call is not at work."""
+        if client_order_id in self._approved_until:
+            self._withdrawn.add(client_order_id)
+
+    def is_withdrawn(self, client_order_id: str) -> bool:
+        """Tell whether an order is not to be sent any more; asked just before its bytes leave."""
+        return client_order_id in self._withdrawn
+
     def end(self, client_order_id: str, *, reduce_only: bool) -> None:
         """Note that its call is over, whatever came of it."""
         now = self._clock.monotonic()
@@ -77,6 +88,7 @@ class Sends:
             over = [key for key, until in self._until.items() if until is not None and until <= now]
             for key in over:
                 del self._until[key]
+        self._withdrawn.discard(client_order_id)
         approved_until = self._approved_until.pop(client_order_id)
         self._until[client_order_id] = (
             now + self._valid_seconds if reduce_only else approved_until + SETTLE_NS / NS_PER_SECOND

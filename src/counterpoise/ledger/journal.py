@@ -92,7 +92,10 @@ class PostgresJournal:
 
         An increase waits for Postgres (LedgerUnavailable after the time limit, SpoolFailed when
         the disk is dead). A reduction waits for the local fsync only, and not even for that when
-        the disk is dead or hangs: the log then is its record.
+        the disk is dead or hangs: the log then is told, which is best effort. Its line leaves with
+        the log's next turn, before or after the order, and is synced nowhere; a process killed in
+        between, a full disk under the log or a reader of it that stalls loses the line, and the
+        venue's own list of orders and executions is what is left.
         """
         _check_same_order(approved, intent)
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -121,13 +124,22 @@ class PostgresJournal:
         )
 
     async def flush(self, timeout_seconds: float) -> bool:
-        """Wait until Postgres has everything; False = it will not, or not in time."""
+        """Wait until Postgres has everything; False = it will not, or not in time.
+
+        With a dead spool what it had stored before is waited for all the same.
+        """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_seconds):
                 self._enqueue(_Entry(record=None, future=future))
-                await self._shipper.committed(await future)
-        except (TimeoutError, SpoolFailed):
+                try:
+                    seq = await future
+                except SpoolFailed:
+                    if self._spool.failure is None:
+                        return False
+                    seq = self._spool.last_seq
+                await self._shipper.committed(seq)
+        except TimeoutError:
             return False
         except LedgerUnavailable:
             # Postgres has the last record, though only among the refused ones.

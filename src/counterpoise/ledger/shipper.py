@@ -9,7 +9,6 @@ import contextlib
 import heapq
 import itertools
 import random
-import sqlite3
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Sequence
@@ -99,6 +98,8 @@ class Shipper:
         self._refused: deque[int] = deque(maxlen=REFUSED_KEPT_MAX)
         #: Records that Postgres would not take since the start.
         self.refused_count = 0
+        #: A dead disk was said: it stays dead, and once is enough.
+        self._said_dead = False
 
     # -- what others ask ---------------------------------------------------------------------
 
@@ -143,7 +144,10 @@ class Shipper:
     # -- the loop ----------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Ship until cancelled; reconnect for ever with back-off. Raises SpoolFailed."""
+        """Ship until cancelled; reconnect for ever with back-off.
+
+        A spool that failed does not end it: what is stored and can be read still goes to Postgres.
+        """
         self._loop = asyncio.get_running_loop()
         try:
             while True:
@@ -153,6 +157,10 @@ class Shipper:
                     if self._available:
                         log.warning("ledger.away", error=str(error).partition("\n")[0])
                     self._available = False
+                except SpoolFailed as error:
+                    self._say_dead(error)
+                    self._available = False
+                    self._backoff_seconds = BACKOFF_SECONDS_MAX
                 await asyncio.sleep(self._backoff_seconds * random.uniform(0.5, 1.0))  # noqa: S311
                 self._backoff_seconds = min(self._backoff_seconds * 2, BACKOFF_SECONDS_MAX)
         finally:
@@ -193,8 +201,10 @@ class Shipper:
             return await asyncio.to_thread(
                 self._spool.read, self._cursor, BATCH_RECORDS_MAX, BATCH_BYTES_MAX
             )
-        except sqlite3.Error as error:
-            raise SpoolFailed(f"the spool cannot be read: {error}") from error
+        except SpoolFailed as error:
+            # Asked again at the next look: a page that could not be read once may be readable.
+            self._say_dead(error)
+            return []
 
     async def _idle(self, connection: AsyncConnection) -> None:
         try:
@@ -206,9 +216,23 @@ class Shipper:
             await self._timed(self._partitions.ensure(connection))
 
     async def _delete_shipped(self) -> None:
-        if self._deleted < self._cursor:
-            self._deleted = self._cursor
+        if self._deleted >= self._cursor or self._spool.failure is not None:
+            return
+        before, self._deleted = self._deleted, self._cursor
+        try:
             await asyncio.to_thread(self._spool.delete_through, self._cursor)
+        except SpoolFailed as error:
+            # They stay, below the cursor: the next start passes over them.
+            self._deleted = before
+            self._say_dead(error)
+
+    def _say_dead(self, error: SpoolFailed) -> None:
+        # No increase goes out meanwhile: the journal's failure says so to whoever asks.
+        if not self._said_dead:
+            log.critical(
+                "spool.failed", error=str(error), reason="nothing increases until a restart"
+            )
+        self._said_dead = True
 
     async def _connect(self) -> AsyncConnection:
         connection = await self._engine.connect()
@@ -232,6 +256,9 @@ class Shipper:
         # numbers up to the cursor are given away. What was found at opening is among what was
         # handed over; what came since is new, and goes on under a name nobody has counted yet.
         # The cursor comes first: a crash between the two leaves a name that nobody uses.
+        if self._spool.failure is not None:
+            # It cannot take another name any more, and none is left behind for each attempt.
+            raise self._spool.failure
         through = max(self._spool.opened_seq, self._cursor)
         renamed = str(uuid.uuid4())
         log.error("ledger.spool_older", database=cursor, spool=through, renamed=renamed)

@@ -2,7 +2,7 @@
 
 A record is durable when `append` returns. A failed write is never tried again: after a failed
 fsync the kernel may have dropped the pages and say "clean", so the spool is dead until the
-daemon is started anew.
+daemon is started anew. What it holds is still read.
 """
 
 import fcntl
@@ -168,21 +168,29 @@ class Spool:
         return first
 
     def read(self, after: int, limit: int, bytes_max: int) -> list[SpooledRecord]:
-        """Return up to `limit` records behind `after`, at most `bytes_max` but at least one."""
+        """Return up to `limit` records behind `after`, at most `bytes_max` but at least one.
+
+        Raises SpoolFailed; a disk that cannot be read counts as dead for writing too.
+        """
         found: list[SpooledRecord] = []
         total = 0
         with self._reading:
-            rows = self._reader.execute(
-                "SELECT seq, table_name, body, created_ns FROM record WHERE seq > ? "
-                "ORDER BY seq LIMIT ?",
-                (after, limit),
-            )
-            for seq, table, body, created_ns in rows:
-                total += len(body)
-                if found and total > bytes_max:
-                    break
-                found.append(SpooledRecord(seq=seq, table=table, body=body, created_ns=created_ns))
-            rows.close()
+            try:
+                rows = self._reader.execute(
+                    "SELECT seq, table_name, body, created_ns FROM record WHERE seq > ? "
+                    "ORDER BY seq LIMIT ?",
+                    (after, limit),
+                )
+                for seq, table, body, created_ns in rows:
+                    total += len(body)
+                    if found and total > bytes_max:
+                        break
+                    found.append(
+                        SpooledRecord(seq=seq, table=table, body=body, created_ns=created_ns)
+                    )
+                rows.close()
+            except sqlite3.Error as error:
+                raise self._fail(f"spool could not be read: {error}") from error
             if found:
                 self._taken_seq = max(self._taken_seq, found[-1].seq)
         return found
@@ -241,5 +249,6 @@ class Spool:
         self.close()
 
     def _fail(self, message: str) -> SpoolFailed:
-        self._failure = SpoolFailed(message)
+        # The first reason stays: it is the one that tells what happened.
+        self._failure = self._failure or SpoolFailed(message)
         return self._failure

@@ -67,6 +67,24 @@ MEANINGS: Final[dict[DenialReason, str]] = {
 }
 
 
+#: Reasons that may pass by themselves within seconds, as data come and marks move.
+PASSING: Final[frozenset[DenialReason]] = frozenset(
+    {
+        DenialReason.ACCOUNT_DATA_MISSING,
+        DenialReason.ACCOUNT_CONTRADICTORY,
+        DenialReason.EQUITY_UNKNOWN,
+        DenialReason.CLOCK_OFFSET,
+        DenialReason.FEED_LATENCY,
+        DenialReason.INSTRUMENT_DATA_MISSING,
+        DenialReason.MARK_MISSING,
+        DenialReason.HELD_MARK_MISSING,
+        DenialReason.PRICE_TOO_FAR,
+        DenialReason.MARGIN_TIER_EXCEEDED,
+        DenialReason.LEVERAGE_EXCEEDED,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
     """A refusal by the gate, with the figures that spoke."""
@@ -87,8 +105,15 @@ def document() -> str:
         "Why the gate refuses an order that may increase exposure. The first reason that applies,",
         "in this order, is the one recorded. Reductions are never refused.",
         "",
-        "| reason | meaning |",
-        "|---|---|",
+        "A cycle's increases are judged together as well, before the first of them is sent: if one",
+        "would be refused, none goes out (`denied together` in the decision's end), and the refusal",
+        "is recorded once. A reason marked as passing is waited for before that, for seconds only.",
+        "",
+        "| reason | passes | meaning |",
+        "|---|---|---|",
     ]
-    lines += [f"| `{reason.value}` | {MEANINGS[reason]} |" for reason in DenialReason]
+    lines += [
+        f"| `{reason.value}` | {'yes' if reason in PASSING else ''} | {MEANINGS[reason]} |"
+        for reason in DenialReason
+    ]
     return "\n".join(lines) + "\n"

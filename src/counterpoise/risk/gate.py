@@ -26,15 +26,9 @@ def approve_increase(intent: OrderIntent, view: RiskView) -> ApprovedOrder | Den
     unknown increase and this one filled at its limit with fees, and reductions only where that is
     worse. Raises AssertionError for a reduce-only intent, which is our bug.
     """
-    assert intent.increases, "a reduce-only intent goes through approve_reduction"
-    for denial in _refusals(intent, view):
-        return denial
-    after = worst_case(view, (*view.open_orders, as_open_order(intent, intent.quantity)))
-    assert after is not None, "the refusals above cover every missing input"
-    instrument = view.instruments[intent.instrument_id]
-    refusal = _tier_refusal(instrument, after, view) or _leverage_refusal(after, view)
-    if refusal is not None:
-        return refusal
+    after = _judged(intent, view)
+    if isinstance(after, Denial):
+        return after
     return _approved(intent, intent.quantity, view, after.leverage)
 
 
@@ -79,6 +73,34 @@ def review(
     return tuple(answers)
 
 
+def denied_together(
+    intents: Sequence[OrderIntent], view: RiskView
+) -> tuple[OrderIntent, Denial] | None:
+    """Return the first of increases that would be denied if all of them were sent, and why.
+
+    None = every one could be approved with those before it in flight. Nothing is approved here:
+    each is asked for by itself when it is sent. They are judged whole: what is more than one order
+    may carry goes out in several.
+    """
+    whole = in_parts(view)
+    for intent in intents:
+        answer = _judged(intent, whole)
+        if isinstance(answer, Denial):
+            return intent, answer
+        flying = as_open_order(intent, intent.quantity)
+        whole = replace(whole, open_orders=(*whole.open_orders, flying))
+    return None
+
+
+def in_parts(view: RiskView) -> RiskView:
+    """Return the view without the limits of one order, for what goes out in several."""
+    instruments = {
+        name: replace(rules, market_quantity_max=None, limit_quantity_max=None)
+        for name, rules in view.instruments.items()
+    }
+    return replace(view, instruments=instruments)
+
+
 def as_open_order(intent: OrderIntent, quantity: Decimal) -> OpenOrder:
     """Return an intent as the open order it becomes, for counting it before it is sent."""
     return OpenOrder(
@@ -92,6 +114,17 @@ def as_open_order(intent: OrderIntent, quantity: Decimal) -> OpenOrder:
         reduce_only=intent.reduce_only,
         state=OrderState.JOURNALED,
     )
+
+
+def _judged(intent: OrderIntent, view: RiskView) -> WorstCase | Denial:
+    # The account after an increase at its worst, or why it may not be.
+    assert intent.increases, "a reduce-only intent goes through approve_reduction"
+    for denial in _refusals(intent, view):
+        return denial
+    after = worst_case(view, (*view.open_orders, as_open_order(intent, intent.quantity)))
+    assert after is not None, "the refusals above cover every missing input"
+    instrument = view.instruments[intent.instrument_id]
+    return _tier_refusal(instrument, after, view) or _leverage_refusal(after, view) or after
 
 
 def _approved(

@@ -227,7 +227,7 @@ def _proportional(
     left: dict[str, Decimal] = {}
     standing = _ZERO
     for name in sorted(view.quantities):
-        if name in view.unmanaged:
+        if not _is_traded(view, name):
             # It counts in the excess, which the daemon's own legs then pay for.
             continue
         held = abs(view.quantities[name])
@@ -250,13 +250,11 @@ def _changes(
     for name in sorted(wanted, key=lambda item: (item != view.core_id, item)):
         held = view.quantities.get(name, _ZERO)
         room = abs(held) - working.get(name, _ZERO)
-        if wanted[name] <= 0 or room <= 0 or name in view.unmanaged:
+        if wanted[name] <= 0 or room <= 0 or not _is_traded(view, name):
             continue
-        instrument = view.instruments.get(name)
-        quantity = wanted[name]
-        if instrument is not None:
-            rounded = quantize_away_from_zero(quantity, instrument.lot_size)
-            quantity = min(max(rounded, instrument.quantity_min), _quantity_max(instrument, room))
+        instrument = view.instruments[name]
+        rounded = quantize_away_from_zero(wanted[name], instrument.lot_size)
+        quantity = min(max(rounded, instrument.quantity_min), _quantity_max(instrument, room))
         changes.append(
             LegChange(
                 instrument_id=name,
@@ -268,6 +266,11 @@ def _changes(
             )
         )
     return tuple(changes)
+
+
+def _is_traded(view: RiskView, name: str) -> bool:
+    # What is somebody else's, or is not followed and has no rules known, is nobody's to trade here.
+    return name in view.instruments and name not in view.unmanaged
 
 
 def _quantity_max(instrument: Instrument, room: Decimal) -> Decimal:

@@ -118,7 +118,8 @@ def profit_rule(
     market's regime or their own book's is STRESSED or CASCADE. There a hedge leg in profit is never
     increased; above `hedge_profit_take` half of it is realised, and the core is cut by the offset
     that goes with it, so that net beta does not rise. Until the stress is over, those legs and the
-    core do not grow. A leg whose entry is unknown has no profit known, and says so.
+    core do not grow, nor is one of them opened again that is gone (venues take the winning hedge
+    first). A leg whose entry is unknown has no profit known, and says so.
     """
     if not parameters.on("profit"):
         return ProfitRule(caps={}, core_cap=None, taken_now=(), taken=(), reasons=())
@@ -145,6 +146,7 @@ def profit_rule(
                 reason(ReasonCode.HEDGE_PROFIT_TAKEN, text, leg=name, profit_fraction=profit)
             )
     before = {name for name in memory.profit_taken if name in stressed}
+    caps |= dict.fromkeys(sorted(before - held.keys() - {core}), 0.0)
     for name in memory.profit_taken:
         if name not in stressed:
             text = f"The stress of {name} is over: it and the core may grow again."
@@ -169,7 +171,7 @@ def apply_caps(
         wanted = hedges[name]
         if name not in caps:
             result[name] = wanted
-        elif wanted * held.get(name, 0.0) < 0:
+        elif caps[name] == 0.0 or wanted * held.get(name, 0.0) < 0:
             result[name] = 0.0
         else:
             result[name] = clip(wanted, -caps[name], caps[name])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 #: Stored with every decision; changed whenever a change of code can change a decision.
-STRATEGY_VERSION: Final = "1.2.0"
+STRATEGY_VERSION: Final = "1.3.0"
 
 #: The policy that is the strategy; all others are baselines to hold beside it.
 COUNTERPOISE: Final = "counterpoise"

@@ -94,7 +94,9 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     ReasonCode.HEDGE_REOPENED: "A closed leg is eligible again.",
     ReasonCode.HEDGE_VOLATILITY_RAISE: "Adverse volatility rose: more offset is wanted.",
     ReasonCode.HEDGE_OFFSET_LIMITED: "The hedges would offset too much of the core: scaled down.",
-    ReasonCode.HEDGE_PROFIT_HELD: "A hedge leg in profit is not increased in this regime.",
+    ReasonCode.HEDGE_PROFIT_HELD: (
+        "A hedge leg in profit, or gone after its profit was taken, is not increased in this regime."
+    ),
     ReasonCode.HEDGE_PROFIT_TAKEN: "Half of a hedge leg's profit is realised, the core cut first.",
     ReasonCode.HEDGE_STALE: "An input of a held hedge leg is missing: it and the core do not grow.",
     ReasonCode.FOREIGN_POSITION: "A position is not part of the strategy: closed if it has a mark.",

@@ -120,6 +120,8 @@ def size_hedges(
     for name in sorted(capped):
         if capped[name] != sizes[name] and name not in profit.taken_now:
             text = f"{name} is in profit and not increased in this regime."
+            if not book.held(name):
+                text = f"{name} is gone, its profit was taken: not opened again in this stress."
             figures: dict[str, float | str] = {
                 "leg": name,
                 "profit_fraction": book.profits.get(name, 0.0),

@@ -19,8 +19,6 @@ class Listed(Generic[L]):
 
     #: Our id -> what it says of a market of ours.
     found: dict[str, L]
-    #: The rows of those.
-    rows: list[Row]
     #: Our ids of rows that could not be read; "" = one that does not say whose it is.
     unreadable: frozenset[str]
 
@@ -42,7 +40,6 @@ def listed(
     as unreadable, and asking for this instrument is then refused by name.
     """
     found: dict[str, L] = {}
-    kept: list[Row] = []
     unreadable: set[str] = set()
     for row in rows:
         name = ""
@@ -54,8 +51,7 @@ def listed(
             continue
         if known is not None:
             found[name] = known
-            kept.append(row)
-    return Listed(found=found, rows=kept, unreadable=frozenset(unreadable))
+    return Listed(found=found, unreadable=frozenset(unreadable))
 
 
 def not_foreign(rows: Iterable[Any], field: str, is_known: Callable[[str], bool]) -> list[Any]:

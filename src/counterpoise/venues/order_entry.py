@@ -29,7 +29,7 @@ def check_approval(order: JournaledOrder, clock: Clock) -> None:
 
 
 async def measuring_anew(
-    send: Callable[[], Awaitable[Row]], refused_code: str, session: RestSession, clock: Clock
+    send: Callable[[], Awaitable[Row]], refused_code: str, session: RestSession
 ) -> Row:
     """Send what lowers risk; refused for its stamp alone, the clock is measured before that is told.
 
@@ -44,7 +44,7 @@ async def measuring_anew(
             raise
         try:
             async with asyncio.timeout(MEASURED_WITHIN_SECONDS):
-                await session.measure_clock(clock, for_reduction=True)
+                await session.measure_clock(for_reduction=True)
         except (VenueError, TimeoutError):
             raise refusal from None
         raise StampRefused(str(refusal), code=refusal.code) from refusal

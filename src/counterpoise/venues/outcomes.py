@@ -46,7 +46,7 @@ EXCEPTIONS: Final[tuple[tuple[type[BaseException], type[VenueError]], ...]] = (
     # No connection, so not one byte left; a client we closed ourselves refuses before it connects.
     (aiohttp.ClientConnectorError, VenueUnreachable),
     (ccxt_errors.ExchangeClosedByUser, VenueUnreachable),
-    # ccxt's own checks, before anything is sent.
+    # What ccxt itself refuses to send, or knows by its words as the venue's refusal.
     (ccxt_errors.ArgumentsRequired, VenueRejected),
     (ccxt_errors.BadSymbol, VenueRejected),
     (ccxt_errors.InvalidOrder, VenueRejected),

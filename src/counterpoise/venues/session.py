@@ -2,10 +2,11 @@
 
 ccxt signs, sends and recognises a venue's errors; whatever it raises leaves here as a
 `VenueError`. Its limiter and its retries are off: an order is sent once or its outcome is unknown.
+Its list of markets stays empty: requests are made of what we know, and no list refuses an order.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from decimal import localcontext
 from typing import Any, ClassVar, Final
@@ -37,22 +38,33 @@ class RestSession(ABC):
     #: Requests are stamped this long before the venue's present, ms.
     stamped_behind_ms: ClassVar[int] = 0
 
-    def __init__(self, orders: Any, reads: Any, lanes: Lanes) -> None:
-        """`orders` carries orders and cancels only: its sockets never queue behind reads."""
+    def __init__(self, orders: Any, reads: Any, lanes: Lanes, clock: Clock) -> None:
+        """`orders` carries orders and cancels only: its sockets never queue behind reads.
+
+        `clock` is the one the venue's is measured against, so the one that stamps are made with.
+        """
         self.lanes = lanes
+        self.clock = clock
         #: ccxt client for orders and cancels.
         self.orders: Any = orders
         #: ccxt client for everything else.
         self.reads: Any = reads
         #: The venue's clock as it is known now; None = it was never measured.
         self.clock_known: ClockOffset | None = None
+        for client in (orders, reads):
+            self._stamp(client)
 
     @property
     def offset_ns(self) -> int:
         """The venue's clock minus ours, ns; 0 until it was measured."""
         return 0 if self.clock_known is None else self.clock_known.offset_ns
 
-    async def measure_clock(self, clock: Clock, *, for_reduction: bool = False) -> int:
+    @property
+    def venue_ns(self) -> int:
+        """The venue's present as far as it is known, ns."""
+        return self.clock.now_ns() + self.offset_ns
+
+    async def measure_clock(self, *, for_reduction: bool = False) -> int:
         """Return the venue's clock minus ours, ns, and stamp requests by it from now on.
 
         `for_reduction` = one waits for it: asked once, and not in the lane of reads, which may be
@@ -60,15 +72,11 @@ class RestSession(ABC):
         """
         found = await measure(
             self.venue_ms,
-            clock,
+            self.clock,
             samples=1 if for_reduction else SAMPLES,
             lane=nullcontext if for_reduction else self.lanes.read,
         )
         self.clock_known = more_exact(self.clock_known, found)
-        for client in (self.orders, self.reads):
-            # ccxt takes this off our clock.
-            behind_ms = self.stamped_behind_ms - round(self.offset_ns / NS_PER_MS)
-            client.options["timeDifference"] = behind_ms
         return self.offset_ns
 
     @abstractmethod
@@ -78,16 +86,15 @@ class RestSession(ABC):
         Raises VenueRejected, or VenueUnreachable also for an answer that is no time.
         """
 
-    def load(self, rows: Iterable[Row]) -> None:
-        """Teach both clients the instruments they may trade."""
-        listed = list(rows)
-        for client in (self.orders, self.reads):
-            client.set_markets([client.parse_market(dict(row)) for row in listed])
-
     async def close(self) -> None:
         """Release both clients' connections; safe to call twice."""
         await self.orders.close()
         await self.reads.close()
+
+    def _stamp(self, client: Any) -> None:
+        # ccxt stamps by the wall clock, which may be set back while ours goes on.
+        client.nonce = lambda: self.venue_ns // NS_PER_MS - self.stamped_behind_ms
+        client.milliseconds = lambda: self.clock.now_ns() // NS_PER_MS
 
     @classmethod
     async def answer(cls, call: Call, parameters: dict[str, Any]) -> Any:

@@ -38,6 +38,10 @@ class LaneLimits:
     order_period_seconds: float | None = None
     #: Account, positions, history.
     reads: int
+    #: How many of those may come at once; the others follow evenly, so that what is asked for again
+    #: and again does not use a window up at its begin and then wait for its end. A window may hold
+    #: `reads` and as many more. 0 = all at once, and then none until the window moves on.
+    reads_at_once: int = 0
     #: Mark candles and their history.
     candles: int
     #: Increases; the rest of what the venue allows is kept for reductions.
@@ -88,6 +92,7 @@ class Lanes:
             )
             for lane, most in _by_lane(limits).items()
         }
+        self._lanes[Lane.READS].at_once = limits.reads_at_once
         self._increases_at_work = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._cancels_at_work = asyncio.Semaphore(IN_FLIGHT_MAX)
 
@@ -98,6 +103,7 @@ class Lanes:
         self.limits = limits
         for lane, most in _by_lane(limits).items():
             self._lanes[lane].most = most
+        self._lanes[Lane.READS].at_once = limits.reads_at_once
 
     def close(self, seconds: float, *lanes: Lane) -> None:
         """Let nothing into these lanes for a time the venue named, seconds."""
@@ -141,6 +147,14 @@ class _Throttle:
 
     def __init__(self, most: int, period_seconds: float) -> None:
         self._throttler = Throttler(most, period=period_seconds)
+        self._period_seconds = period_seconds
+        #: See `LaneLimits.reads_at_once`.
+        self.at_once = 0
+        #: When the next one is due if they follow evenly, monotonic seconds.
+        self._due = 0.0
+        #: Whoever came first enters first, with all that it weighs: taken in parts and by whoever
+        #: looks at the right moment, a heavy request would starve behind light ones.
+        self.turn = asyncio.Lock()
         #: Until when nothing enters, monotonic seconds.
         self.closed_until = 0.0
 
@@ -160,7 +174,17 @@ class _Throttle:
                     f"the venue takes no such requests for another {left:.0f} s; nothing was sent"
                 )
             await asyncio.sleep(left)
-        await self._throttler.acquire()
+        if self.at_once:
+            await self._evenly()
+        else:
+            await self._throttler.acquire()
+
+    async def _evenly(self) -> None:
+        gap = self._period_seconds / self.most
+        now = time.monotonic()
+        self._due = max(self._due, now - self.at_once * gap) + gap
+        if self._due > now:
+            await asyncio.sleep(self._due - now)
 
 
 def _by_lane(limits: LaneLimits) -> dict[Lane, int]:
@@ -175,8 +199,9 @@ def _by_lane(limits: LaneLimits) -> dict[Lane, int]:
 
 @asynccontextmanager
 async def _weighed(throttle: _Throttle, weight: int) -> AsyncIterator[None]:
-    for _ in range(weight):
-        await throttle.enter()
+    async with throttle.turn:
+        for _ in range(weight):
+            await throttle.enter()
     yield
 
 

@@ -5,7 +5,15 @@ import logging
 import pytest
 import structlog
 
-from counterpoise.app import logs
+from counterpoise.app import log_writer, logs
+
+
+class Stream(io.StringIO):
+    """What was written once the writer's thread had its turn."""
+
+    def getvalue(self):
+        assert log_writer.drain(5.0)
+        return super().getvalue()
 
 
 @pytest.fixture
@@ -13,7 +21,7 @@ def stream():
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     package_level = logging.getLogger("counterpoise").level
-    yield io.StringIO()
+    yield Stream()
     structlog.reset_defaults()
     root.handlers[:], root.level = handlers, level
     logging.getLogger("counterpoise").setLevel(package_level)
@@ -72,3 +80,35 @@ def test_an_exception_is_told_in_the_line(stream):
     except ValueError:
         structlog.get_logger().exception("engine.broken")
     assert "ValueError: why" in json.loads(stream.getvalue())["exception"]
+
+
+class Unspeakable:
+    def __str__(self):
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("shape", ["json", "plain"])
+@pytest.mark.parametrize("value", ["half a pair: \ud83d", 2**80, Unspeakable(), {1: {2, 3}}])
+def test_no_value_keeps_a_line_from_being_written_or_its_caller_from_going_on(stream, shape, value):
+    logs.configure(shape, "info", stream)
+    structlog.get_logger().warning("order.refused", message=value)
+    structlog.get_logger().warning("after.it")
+    first, last = stream.getvalue().splitlines()
+    assert "order.refused" in first
+    assert "after.it" in last
+
+
+def test_half_a_pair_and_a_huge_number_are_told_whole(stream):
+    logs.configure("json", "info", stream)
+    structlog.get_logger().warning("x", text="\ud83d", number=2**80, kept="7")
+    found = json.loads(stream.getvalue())
+    assert (found["text"], found["number"], found["kept"]) == ("\ud83d", 2**80, "7")
+
+
+def test_a_librarys_bad_arguments_raise_nothing_and_say_what_they_can(stream, capfd):
+    logs.configure("json", "info", stream)
+    logging.getLogger("somebody.else").warning("%d of %d", "one")  # noqa: PLE1206
+    assert json.loads(stream.getvalue())["event"] == "%d of %d"
+    assert capfd.readouterr().err == ""

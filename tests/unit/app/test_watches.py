@@ -22,6 +22,7 @@ from counterpoise.engine.trading_state import Cause
 from counterpoise.execution.performer import Performer
 from engine_world import MARKS, START_NS, make_state
 from scripted_venue import ScriptedVenue, SettableClock
+from virtual_loop import VirtualLoop
 
 
 class Quiet:
@@ -256,12 +257,24 @@ async def test_a_watchdog_that_hangs_holds_nothing_up() -> None:
 # The dead man's switch
 
 
+class Permit:
+    """The account's lease, as a test wants it."""
+
+    def __init__(self) -> None:
+        self.held = True
+        self.fenced = False
+
+    def may_increase(self) -> bool:
+        return self.held and not self.fenced
+
+
 async def test_the_switch_is_armed_again_only_while_the_risk_loop_is_healthy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("counterpoise.app.dead_man.REFRESH_FRACTION", 0.0002)
+    monkeypatch.setattr("counterpoise.app.dead_man.RETRY_FRACTION", 0.0002)
     venue, healthy = ScriptedVenue(), [False]
-    switch = DeadMan(venue, lambda: healthy[0], seconds=60)
+    switch = DeadMan(venue, lambda: healthy[0], Permit(), seconds=60)
     task = asyncio.create_task(switch.run())
     try:
         await asyncio.sleep(0.05)
@@ -285,9 +298,60 @@ async def test_the_switch_is_armed_again_only_while_the_risk_loop_is_healthy(
 async def test_a_switch_whose_answer_was_lost_counts_as_armed() -> None:
     venue = ScriptedVenue()
     venue.arm_error = VenueUnreachable("lost")
-    switch = DeadMan(venue, lambda: True, seconds=60)
+    switch = DeadMan(venue, lambda: True, Permit(), seconds=60)
     task = asyncio.create_task(switch.run())
     await until(lambda: switch.armed)
     task.cancel()
     await switch.disarm()
     assert switch.armed, "nobody answered: it may still fire"
+
+
+@pytest.mark.parametrize("fenced", [True, False])
+async def test_without_the_lease_the_switch_is_not_touched_it_may_be_another_daemons(
+    monkeypatch: pytest.MonkeyPatch, *, fenced: bool
+) -> None:
+    monkeypatch.setattr("counterpoise.app.dead_man.REFRESH_FRACTION", 0.0002)
+    monkeypatch.setattr("counterpoise.app.dead_man.RETRY_FRACTION", 0.0002)
+    venue, permit = ScriptedVenue(), Permit()
+    switch = DeadMan(venue, lambda: True, permit, seconds=60)
+    task = asyncio.create_task(switch.run())
+    try:
+        await until(lambda: len(venue.armed) >= 2)
+        permit.held, permit.fenced = False, fenced
+        await asyncio.sleep(0.03)
+        before = len(venue.armed)
+        await asyncio.sleep(0.05)
+        # Without the database it is still ours to keep alive; after another took over it is not.
+        assert (len(venue.armed) == before) is fenced
+    finally:
+        task.cancel()
+    await switch.disarm()
+    assert 0 not in venue.armed
+    assert switch.armed
+
+
+def test_a_switch_that_was_not_armed_is_tried_again_before_its_time_is_over() -> None:
+    clock = VirtualLoop()
+    tried: list[float] = []
+    healthy = [True]
+
+    class Lossy(ScriptedVenue):
+        async def arm_dead_man(self, seconds: int) -> bool:
+            tried.append(clock.time())
+            if 1 < len(tried) < 6:
+                raise VenueUnreachable("lost")
+            return await super().arm_dead_man(seconds)
+
+    async def watch() -> None:
+        task = asyncio.create_task(DeadMan(Lossy(), lambda: healthy[0], Permit(), seconds=60).run())
+        await asyncio.sleep(70)
+        # A moment in which the loop was slow costs no half of the time.
+        healthy[0] = False
+        await asyncio.sleep(20)
+        healthy[0] = True
+        await asyncio.sleep(10)
+        task.cancel()
+
+    clock.run_until_complete(watch())
+    clock.close()
+    assert [round(at) for at in tried] == [0, 30, 36, 42, 48, 54, 90]

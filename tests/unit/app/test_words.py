@@ -6,12 +6,20 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from counterpoise.app import logs, words
+from counterpoise.app import log_writer, logs, words
+
+
+class Screen(io.StringIO):
+    """What is shown once the writer's thread had its turn."""
+
+    def getvalue(self) -> str:
+        assert log_writer.drain(5.0)
+        return super().getvalue()
 
 
 @pytest.fixture
 def screen() -> Iterator[io.StringIO]:
-    out = io.StringIO()
+    out = Screen()
     logs.configure("plain", "info", out)
     yield out
     structlog.reset_defaults()

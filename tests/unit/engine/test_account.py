@@ -103,10 +103,10 @@ def test_what_a_slow_answer_already_holds_is_not_added_to_it() -> None:
     account.reconciled(answer, {"BTCUSDT": Decimal(50_000)})
     account.count_from(answer)
     account.told_fill(a_fill(Side.SELL, "0.07", "50000", ns=seized_ns, fill_id="100-1"))
-    assert account.unexplained(answer) == {}
+    assert account.sums.unexplained(answer) == {}
     later = a_fill(Side.SELL, "0.01", "50000", ns=seized_ns + NS_PER_MS, fill_id="100-2")
     account.told_fill(later)
-    assert account.unexplained(answer) == {"BTCUSDT": (Decimal("0.02"), Decimal("0.03"))}
+    assert account.sums.unexplained(answer) == {"BTCUSDT": (Decimal("0.02"), Decimal("0.03"))}
 
 
 def test_a_balance_made_before_what_moved_cash_does_not_undo_it() -> None:
@@ -139,7 +139,7 @@ def test_executions_are_added_up_past_one_with_a_number_of_another_kind() -> Non
     world.reconcile("cycle")
     bought = a_fill(Side.BUY, "0.2", "50000", ns=world.after(1), fill_id="157")
     account.told_fill(bought)
-    assert account.unexplained(world.snapshot(positions={"BTCUSDT": ("0.2", "50000")})) == {}
+    assert account.sums.unexplained(world.snapshot(positions={"BTCUSDT": ("0.2", "50000")})) == {}
 
 
 def test_the_same_fill_told_twice_counts_once() -> None:

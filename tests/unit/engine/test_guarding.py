@@ -1,8 +1,21 @@
 """Between cycles leverage is watched on every mark and the book reduced at the trigger."""
 
+from dataclasses import replace
 from decimal import Decimal
 
-from counterpoise.domain.events import LedgerHealth, OrderUpdate, UpdateSource
+import pytest
+
+from counterpoise.domain.account import Position
+from counterpoise.domain.events import (
+    AccountReconciled,
+    BalanceUpdate,
+    LedgerHealth,
+    OrderUpdate,
+    StreamDown,
+    StreamName,
+    Tick,
+    UpdateSource,
+)
 from counterpoise.domain.orders import IntentSource, OrderState, Side
 from counterpoise.domain.records import DecisionEnded, DecisionMade, IncidentOpened
 from counterpoise.engine import guarding
@@ -193,3 +206,44 @@ def test_the_other_legs_are_cut_while_one_is_doubted() -> None:
     # Its share of the excess; the core's own waits until its position was read again.
     assert [(s.intent.instrument_id, s.quantity) for s in again] == [("ETHUSDT", Decimal("0.364"))]
     replayed(world)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_the_guard_cuts_at_the_mark_where_the_books_stand_still(*, down: bool) -> None:
+    world = ready(positions=HEDGED)
+    world.after(1)
+    if down:
+        world.feed(StreamDown(stream=StreamName.BOOKS, reason="cut", received_ns=world.now_ns))
+    # The hedge's mark runs away from its last book by far more than any cap.
+    world.mark("ETHUSDT", "2800")
+    core, hedge = world.submits()
+    assert (hedge.intent.instrument_id, hedge.intent.side) == ("ETHUSDT", Side.BUY)
+    assert hedge.intent.price_limit is not None
+    assert hedge.intent.price_limit > 2_800
+    # The core's mark and book agree: its cap is as ever.
+    assert core.intent.price_limit is not None
+    assert 49_000 < core.intent.price_limit < 50_000
+
+
+def test_a_position_in_a_market_that_is_not_followed_is_no_endless_work_for_the_guard() -> None:
+    world = ready()
+    world.after(20)
+    world.market()
+    strange = Position(
+        instrument_id="DOGEUSDT",
+        quantity=Decimal(300_000),
+        entry_price=Decimal("0.1"),
+        mark=Decimal("0.1"),
+        event_ns=world.now_ns,
+    )
+    found = replace(world.snapshot(), positions=(strange,))
+    world.feed(AccountReconciled(snapshot=found, cause="cycle"))
+    world.after(1)
+    world.feed(BalanceUpdate(balance=world.balance("10000"), received_ns=world.now_ns))
+    for _ in range(30):
+        world.after(1)
+        world.market()
+        world.feed(Tick(now_ns=world.now_ns))
+    assert world.state.leverage == 3
+    rows = world.records(DecisionMade)
+    assert [row for row in rows if isinstance(row, DecisionMade) and row.kind == "guard"] == []

@@ -116,3 +116,51 @@ def test_an_order_carries_what_the_venue_and_the_book_take(
     found = pricing.child_quantity(Decimal(remaining), rules(**changes), part, orders_left)
     assert found == Decimal(expected)
     assert found % view().instrument.lot_size == 0
+
+
+def prices(bid: str | None, ask: str | None, mark: str | None, *missing: str) -> InstrumentView:
+    """Return the market as a reduction sees it."""
+    bid_, ask_, mark_ = (None if each is None else Decimal(each) for each in (bid, ask, mark))
+    return replace(view(), bid=bid_, ask=ask_, mark=mark_, missing=missing)
+
+
+@pytest.mark.parametrize(
+    ("seen", "buys_from", "sells_from"),
+    [
+        # A book that stands still while the mark moves, and a mark that lags its book.
+        (prices("99", "101", "120"), "120", "100"),
+        (prices("99", "101", "80"), "100", "80"),
+        # What is too old counts only where nothing else is known.
+        (prices("99", "101", "120", "BOOK_STALE"), "120", "120"),
+        (prices("99", "101", "120", "MARK_STALE"), "100", "100"),
+        (prices(None, None, "120", "BOOK_MISSING"), "120", "120"),
+        (prices("99", None, "120", "BOOK_MISSING"), "120", "120"),
+        (prices("99", "101", None, "MARK_MISSING"), "100", "100"),
+        (prices("99", "101", "120", "BOOK_STALE", "MARK_STALE"), "120", "100"),
+        (prices("99", "101", None, "BOOK_STALE", "MARK_MISSING"), "100", "100"),
+    ],
+)
+def test_a_reduction_is_priced_from_what_lets_it_pay_more(
+    seen: InstrumentView, buys_from: str, sells_from: str
+) -> None:
+    assert pricing.reducing_price(seen, Side.BUY) == Decimal(buys_from)
+    assert pricing.reducing_price(seen, Side.SELL) == Decimal(sells_from)
+
+
+def test_no_price_at_all_is_none() -> None:
+    nothing = prices(None, None, None, "BOOK_MISSING", "MARK_MISSING")
+    assert pricing.reducing_price(nothing, Side.BUY) is None
+
+
+def test_an_increase_is_priced_from_mid_alone() -> None:
+    seen = prices("99", "101", "120")
+    intent = pricing.make_intent(
+        change(Side.BUY), seen, account_id="a", decision_id="d", attempt=0,
+        cap_bps=Decimal(100), now_ns=START_NS,
+    )  # fmt: skip
+    assert intent.price_limit == Decimal("101.0")
+
+
+def test_nothing_waits_at_a_book_that_is_old() -> None:
+    assert pricing.own_best(prices("99", "101", "100"), Side.BUY) == Decimal(99)
+    assert pricing.own_best(prices("99", "101", "100", "BOOK_STALE"), Side.BUY) is None

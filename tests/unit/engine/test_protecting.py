@@ -459,9 +459,10 @@ def test_a_reduction_refused_for_anything_else_does_not() -> None:
     assert made.now_ns > START_NS
 
 
-def told_of_a_stranger(policy: ForeignPolicy, **changed: object) -> World:
+def told_of_a_stranger(policy: ForeignPolicy, *, guarded: bool = True, **changed: object) -> World:
     """Return a world whose venue holds back an order that is not ours."""
-    world = stop_world(stop_run(foreign=policy)).world
+    run = stop_run(foreign=policy) if guarded else stop_run(foreign=policy, protection=None)
+    world = stop_world(run).world
     trigger = WaitingTrigger(
         **{
             "client_order_id": "web1",
@@ -501,3 +502,18 @@ def test_a_stop_of_others_that_only_reduces_is_left_alone() -> None:
     world = told_of_a_stranger(ForeignPolicy.REFUSE, reduce_only=True)
     assert counted(world) == []
     assert Cause.FOREIGN not in world.state.causes
+
+
+def test_without_stops_what_others_have_held_back_is_asked_about_until_it_is_gone() -> None:
+    world = told_of_a_stranger(ForeignPolicy.REFUSE, guarded=False)
+    asked = 0
+    for _ in range(30):
+        done = world.feed(Tick(now_ns=world.after(1)))
+        asked += done.count(actions.ListTriggers())
+    assert asked == 3
+    now_ns = world.after(1)
+    world.feed(TriggersListed(triggers=(), asked_ns=now_ns, received_ns=now_ns))
+    world.reconcile("cycle")
+    assert Cause.FOREIGN not in world.state.causes
+    for _ in range(30):
+        assert actions.ListTriggers() not in world.feed(Tick(now_ns=world.after(1)))

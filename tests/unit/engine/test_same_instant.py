@@ -187,9 +187,9 @@ def test_executions_after_the_position_they_are_added_up_from_explain_the_next_a
     account = world.state.account
     account.count_from(world.snapshot(positions={"ETHUSDT": ("-0.2", "2500")}))
     order.tell(EXECUTION, POSITION, ORDER, ORDER)
-    assert account.filled_since_base == {"ETHUSDT": Decimal("0.2") - hedge.quantity}
+    assert account.sums.executed == {"ETHUSDT": Decimal("0.2") - hedge.quantity}
     held = {"ETHUSDT": (str(-hedge.quantity), "2500")}
-    assert account.unexplained(world.snapshot(positions=held)) == {}
+    assert account.sums.unexplained(world.snapshot(positions=held)) == {}
     assert world.state.orders.get(hedge.intent.client_order_id).state is OrderState.FILLED  # type: ignore[union-attr]
 
 

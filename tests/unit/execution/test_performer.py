@@ -371,3 +371,77 @@ async def test_what_drain_gives_up_is_told_as_it_is_known_and_nothing_follows() 
     assert len(sent) == 1
     assert desk.journal.records[-1] == waiting.intent
     assert desk.broken == []
+
+
+class Held:
+    """Holds a call until the test lets it go on."""
+
+    def __init__(self, call: Any) -> None:
+        self.begun, self.gate, self._call = asyncio.Event(), asyncio.Event(), call
+
+    async def __call__(self, *given: Any) -> Any:
+        answer = await self._call(*given)
+        self.begun.set()
+        await self.gate.wait()
+        return answer
+
+
+def withdrawal(order: actions.Submit) -> actions.Withdraw:
+    return actions.Withdraw(client_order_id=order.approved.intent.client_order_id)
+
+
+async def test_an_increase_withdrawn_in_the_journal_is_never_sent() -> None:
+    desk, order = Desk(), increase()
+    held = Held(desk.journal.journal_order)
+    desk.journal.journal_order = held  # type: ignore[method-assign]
+    desk.performer.perform([order])
+    await held.begun.wait()
+    desk.performer.perform([withdrawal(order)])
+    held.gate.set()
+    assert await desk.perform() == [OrderState.EXPIRED]
+    assert desk.codes() == ["WITHDRAWN"]
+    assert desk.venue.submitted == []
+
+
+async def test_an_increase_withdrawn_on_its_way_goes_on_and_is_answered_by_the_venue() -> None:
+    desk, order = Desk(), increase()
+    held = Held(desk.venue.submit)
+    desk.venue.submit = held
+    desk.performer.perform([order])
+    await held.begun.wait()
+    desk.performer.perform([withdrawal(order)])
+    held.gate.set()
+    assert await desk.perform() == [OrderState.SUBMITTED, OrderState.ACCEPTED]
+    # It is over, and there is nothing left to withdraw.
+    assert await desk.perform(withdrawal(order)) == [OrderState.SUBMITTED, OrderState.ACCEPTED]
+
+
+async def test_a_withdrawal_that_follows_the_word_of_the_send_comes_too_late() -> None:
+    desk, order = Desk(), increase()
+
+    def fed(event: Event) -> None:
+        desk.fed.append(event)
+        if isinstance(event, OrderUpdate) and event.state is OrderState.SUBMITTED:
+            desk.performer.perform([withdrawal(order)])
+
+    desk.performer._feed = fed
+    assert await desk.perform(order) == [OrderState.SUBMITTED, OrderState.ACCEPTED]
+    assert len(desk.venue.submitted) == 1
+
+
+async def test_a_reduction_is_never_withdrawn() -> None:
+    desk, order = Desk(), reduction()
+    assert await desk.perform(order, withdrawal(order)) == [
+        OrderState.SUBMITTED,
+        OrderState.ACCEPTED,
+    ]
+
+
+async def test_a_withdrawal_is_of_one_order_and_of_its_time_alone() -> None:
+    desk, order = Desk(), increase()
+    # Nothing of that name is at work: it does not wait for one that comes later.
+    other = actions.Withdraw(client_order_id="cp" + "0" * 30)
+    assert await desk.perform(withdrawal(order), other, order) == [
+        OrderState.SUBMITTED,
+        OrderState.ACCEPTED,
+    ]

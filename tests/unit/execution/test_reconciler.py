@@ -100,3 +100,36 @@ async def test_who_asks_meanwhile_is_answered_by_the_next_question() -> None:
     causes = [e.cause for e in fed if isinstance(e, AccountReconciled)]
     assert causes == ["cycle", "rejected"]
     assert len(venue.since) == 2
+
+
+class Slow(Asked):
+    """Answers for the account when the test lets it, and then for what was there when asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def account(self) -> AccountSnapshot:
+        snapshot = await super().account()
+        await self.gate.wait()
+        return snapshot
+
+
+async def test_an_answer_says_when_it_was_asked_for() -> None:
+    venue, fed, clock = Slow(), list[Event](), SettableClock(START_NS)
+    reconciler = Reconciler(venue=venue, clock=clock, feed=fed.append)
+    first = asyncio.ensure_future(reconciler.reconcile("stream_down"))
+    await asyncio.sleep(0)
+    clock.ns += NS_PER_SECOND
+    await reconciler.reconcile("cycle")
+    await reconciler.reconcile("reconnect")
+    clock.ns += NS_PER_SECOND
+    venue.gate.set()
+    await first
+    answers = [e for e in fed if isinstance(e, AccountReconciled)]
+    # What closes a gap comes before the cycle that would be decided with it open.
+    assert [(e.cause, (e.asked_ns - START_NS) // NS_PER_SECOND) for e in answers] == [
+        ("stream_down", 0),
+        ("reconnect", 2),
+        ("cycle", 2),
+    ]

@@ -98,3 +98,17 @@ def test_what_is_over_is_forgotten_and_stays_over() -> None:
     assert at_work == [*(f"r{number}" for number in range(986, 1_000, 2)), "r999"]
     assert len(desk.sends._until) <= 8
     assert not desk.sends.may_arrive("r0", EXPIRES_NS, reduce_only=True)
+
+
+def test_a_withdrawal_is_kept_until_the_call_is_over_and_ends_with_it() -> None:
+    sends = Desk().sends
+    sends.withdraw("a")
+    sends.begin("a", EXPIRES_NS)
+    assert not sends.is_withdrawn("a"), "nothing of that name was at work when it was asked"
+    sends.withdraw("a")
+    sends.begin("b", EXPIRES_NS)
+    assert (sends.is_withdrawn("a"), sends.is_withdrawn("b")) == (True, False)
+    # It may still arrive as far as anybody else knows: its own update says that it does not.
+    assert sends.may_arrive("a", EXPIRES_NS, reduce_only=False)
+    sends.end("a", reduce_only=False)
+    assert not sends.is_withdrawn("a")

@@ -292,3 +292,34 @@ def test_the_ceiling_can_only_be_lowered() -> None:
         with pytest.raises(ValueError, match="configuration can only lower"):
             ceiling(Decimal(value))
     assert len(TIERS) == 2
+
+
+def test_increases_are_denied_together_for_what_only_all_of_them_reach() -> None:
+    flat = view(quantities={}, taker_fee_bps=Decimal(0))
+    hedge = intent(ETH, side=Side.SELL, quantity=Decimal(50))
+    core = intent(quantity=Decimal("2.5"))
+    assert gate.denied_together((hedge, core), flat) is None
+    more = intent(quantity=Decimal("2.501"))
+    assert isinstance(gate.approve_increase(more, flat), ApprovedOrder)
+    found = gate.denied_together((hedge, more), flat)
+    assert found is not None
+    assert (found[0], found[1].reason) == (more, DenialReason.LEVERAGE_EXCEEDED)
+
+
+def test_of_several_denied_together_the_first_is_told() -> None:
+    hedge = intent(ETH, side=Side.SELL, quantity=Decimal(1))
+    core = intent()
+    found = gate.denied_together((hedge, core), view(unresolved=frozenset({CORE})))
+    assert found is not None
+    assert (found[0], found[1].reason) == (core, DenialReason.ORDER_UNRESOLVED)
+    paused = gate.denied_together((hedge, core), view(trading_state=TradingState.REDUCING))
+    assert paused is not None
+    assert paused[0] == hedge
+    assert gate.denied_together((), view(lease_held=False)) is None
+
+
+def test_what_goes_out_in_several_orders_is_judged_whole() -> None:
+    small = {CORE: instrument(CORE, lot_size=Decimal("0.001"), limit_quantity_max=Decimal("0.05"))}
+    seen = view(instruments=INSTRUMENTS | small)
+    assert isinstance(gate.approve_increase(intent(), seen), Denial)
+    assert gate.denied_together((intent(),), seen) is None

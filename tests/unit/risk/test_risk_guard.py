@@ -288,8 +288,32 @@ def test_a_reduction_keeps_the_venue_limits() -> None:
         {},
     )
     assert sizes(large) == {CORE: Decimal(2)}
-    unknown = evaluate(view(quantities={CORE: Decimal(5)}, instruments={}), parameters, {})
-    assert round(sizes(unknown)[CORE], 6) == Decimal("0.669277")
+
+
+def test_what_is_not_followed_counts_and_the_legs_that_are_pay_for_it() -> None:
+    # SOL is somebody else's position in a market whose rules are not known here.
+    followed = {name: INSTRUMENTS[name] for name in (CORE, ETH)}
+    held = {CORE: Decimal(2), ETH: Decimal("-33.333"), SOL: Decimal(600)}
+    seen = view(quantities=held, instruments=followed, betas={})
+    whole = evaluate(view(quantities=held, betas={}), GuardParameters(), {})
+    verdict = evaluate(seen, GuardParameters(), {})
+    assert (verdict.reason, verdict.excess) == (GuardReason.LEVERAGE, whole.excess)
+    assert set(sizes(verdict)) == {CORE, ETH}
+    taken = sum(quantity * MARKS[name] for name, quantity in sizes(verdict).items())
+    assert verdict.excess <= taken < verdict.excess + 2 * MARKS[CORE] * Decimal("0.001")
+    bust = evaluate(
+        view(quantities=held, instruments=followed, equity=Decimal(-1)), GuardParameters(), {}
+    )
+    assert sizes(bust) == {CORE: Decimal(2), ETH: Decimal("33.333")}
+
+
+def test_where_nothing_held_is_followed_the_guard_says_so_and_wants_nothing() -> None:
+    held = {SOL: Decimal(10_000)}
+    followed = {name: INSTRUMENTS[name] for name in (CORE, ETH)}
+    verdict = evaluate(view(quantities=held, instruments=followed), GuardParameters(), {})
+    assert (verdict.triggered, verdict.changes) == (True, ())
+    bust = view(quantities=held, instruments=followed, equity=Decimal(-1))
+    assert evaluate(bust, GuardParameters(), {}).changes == ()
 
 
 @pytest.mark.parametrize(

@@ -362,6 +362,32 @@ def test_after_a_profit_a_core_of_nothing_has_no_hedge() -> None:
     assert changes(made) == [(ETH, "buy", True)]
 
 
+def test_a_hedge_the_venue_took_after_its_profit_stays_away_until_the_stress_is_over() -> None:
+    # Venues deleverage the winning side first: what is left of the hedge is gone.
+    numbers = parameters(hedge_candidates=(ETH,), stress_ratio_start=2.0)
+    memory = grown(
+        profit_taken=(ETH,), regime=Regime.STRESSED, incumbents=(ETH,), incumbent_sides={ETH: -1}
+    )
+    held = account(legs={CORE: 0.9}, entry_prices={CORE: MARKS[CORE]})
+    told = signals(stress_ratio=2.0)
+    made = decide(inputs(memory=memory, signals=told, account=held, parameters=numbers))
+    assert made.targets[ETH].notional_fraction == 0.0
+    assert ETH not in {name for name, _, _ in changes(made)}
+    assert made.targets[CORE].notional_fraction <= 0.9
+    said = [item.text for item in made.reasons if item.code is ReasonCode.HEDGE_PROFIT_HELD]
+    assert said == [f"{ETH} is gone, its profit was taken: not opened again in this stress."]
+    # Without the profit taken the same book has its hedge.
+    fresh = decide(
+        inputs(
+            memory=grown(regime=Regime.STRESSED, incumbents=(ETH,), incumbent_sides={ETH: -1}),
+            signals=told,
+            account=held,
+            parameters=numbers,
+        )
+    )
+    assert fresh.targets[ETH].notional_fraction < 0.0
+
+
 def test_a_hedge_in_profit_is_not_increased_in_stress() -> None:
     told = signals(stress_ratio=2.0)
     entries = {CORE: MARKS[CORE], ETH: Decimal(3010), SOL: MARKS[SOL], XRP: MARKS[XRP]}

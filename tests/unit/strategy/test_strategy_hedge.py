@@ -103,6 +103,18 @@ def test_after_a_profit_was_taken_leg_and_core_wait_for_the_end_of_stress() -> N
     assert (over.core_cap, over.taken) == (None, ())
 
 
+def test_a_leg_whose_profit_was_taken_is_not_opened_again_in_that_stress() -> None:
+    memory = grown(profit_taken=(ETH,))
+    gone = profit({}, memory, held={CORE: 0.8, SOL: -0.2})
+    assert (gone.caps, gone.core_cap, gone.taken) == ({ETH: 0.0}, 0.8, (ETH,))
+    assert hedge.apply_caps({ETH: -0.7, SOL: -0.1}, gone.caps, {CORE: 0.8, SOL: -0.2}) == {
+        ETH: 0.0,
+        SOL: -0.1,
+    }
+    over = profit({}, memory, held={CORE: 0.8, SOL: -0.2}, stressed=(SOL,))
+    assert (over.caps, over.taken) == ({}, ())
+
+
 def test_an_unknown_entry_is_said() -> None:
     found = profit({SOL: 0.0})
     assert [item.figures for item in found.reasons] == [{"leg": ETH, "rule": "profit"}]

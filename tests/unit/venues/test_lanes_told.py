@@ -77,3 +77,32 @@ async def test_an_increase_that_is_not_let_in_soon_is_given_up_and_keeps_no_plac
 async def _enter(lanes: Lanes) -> None:
     async with lanes.order(reduce_only=False):
         raise AssertionError("let in")
+
+
+async def test_reads_beyond_what_may_come_at_once_follow_evenly():
+    lanes = Lanes(replace(LIMITS, period_seconds=2.0, reads=20, reads_at_once=3))
+    entered = await _entered(lanes, [1] * 8)
+    # Three at once, then one each tenth of a second.
+    assert [round(at, 1) for at in entered] == [0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    # What the venue tells counts here too.
+    lanes.allow(replace(LIMITS, period_seconds=2.0, reads=200, reads_at_once=3))
+    first, *_, last = await _entered(lanes, [1] * 11)
+    assert last - first == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize("at_once", [0, 2])
+async def test_a_heavy_request_enters_before_those_that_came_after_it(at_once):
+    lanes = Lanes(replace(LIMITS, period_seconds=0.2, reads=4, reads_at_once=at_once))
+    entered = await _entered(lanes, [4, 1, 4, 1, 1, 1])
+    assert entered == sorted(entered)
+
+
+async def _entered(lanes: Lanes, weights: list[int]) -> list[float]:
+    # When each was let in, seconds from now, in the order of asking.
+    began = time.monotonic()
+
+    async def enter(weight: int) -> float:
+        async with lanes.read(weight):
+            return time.monotonic() - began
+
+    return await asyncio.gather(*(enter(weight) for weight in weights))

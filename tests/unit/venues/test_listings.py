@@ -81,7 +81,7 @@ async def test_what_two_answers_lack_is_gone(venue):
 
 
 def told(*names, unreadable=()):
-    return Listed(found=dict.fromkeys(names, LIVE), rows=[], unreadable=frozenset(unreadable))
+    return Listed(found=dict.fromkeys(names, LIVE), unreadable=frozenset(unreadable))
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,11 @@ RAISED = [TypeError("unhashable"), KeyError("data"), AttributeError("get"), Recu
 
 #: ccxt's method of an order, of a stop and of a cancel, and what names an order in its answer.
 METHODS = {
-    "okx": ("create_order", "privatePostTradeOrderAlgo", "privatePostTradeCancelOrder"),
+    "okx": ("privatePostTradeOrder", "privatePostTradeOrderAlgo", "privatePostTradeCancelOrder"),
     "bybit": (
         "privatePostV5OrderCreate", "privatePostV5OrderCreate", "privatePostV5OrderCancel",
     ),
-    "binance": ("create_order", "fapiPrivatePostAlgoOrder", "fapiPrivateDeleteOrder"),
+    "binance": ("fapiPrivatePostOrder", "fapiPrivatePostAlgoOrder", "fapiPrivateDeleteOrder"),
 }  # fmt: skip
 
 
@@ -92,6 +92,6 @@ async def test_an_order_that_is_named_at_an_unreadable_time_is_not_lost(venue):
         key: "cp0123456789abcdef0123456789abcd" if value == "{id}" else value
         for key, value in NAMED[venue].items()
     }
-    rig.client.answers["create_order"] = {"info": named}
+    rig.client.answers[METHODS[venue][0]] = {"data": [named]} if venue == "okx" else named
     with pytest.raises(OutcomeUnknown, match="'x'"):
         await submit()

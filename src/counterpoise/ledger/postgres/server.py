@@ -151,7 +151,8 @@ class LocalPostgres:
             try:
                 # Not ended half way: a thread cannot be, and `stop` comes after us.
                 await asyncio.shield(asyncio.to_thread(self._restart))
-            except PostgresFailed as error:
+            except (PostgresFailed, OSError) as error:
+                # A full disk fails in either way; it may be given room again.
                 log.error("postgres.restart_failed", error=str(error))
                 pause = min(pause * 2, RESTART_SECONDS_MAX)
                 await asyncio.sleep(pause)

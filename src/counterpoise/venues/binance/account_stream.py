@@ -81,7 +81,7 @@ class AccountConversation:
     """Listens. A frame that cannot be read costs the connection.
 
     It may have been a fill: only a new connection makes the rest of the daemon ask REST for
-    what was missed.
+    what was missed. So does a row that says what nobody documented, once the rest is told.
     """
 
     def __init__(
@@ -124,7 +124,10 @@ class AccountConversation:
             raise Dropped(f"a frame could not be read: {type(error).__name__} {error}") from error
 
     def watch(self, now_ns: int) -> None:
-        """Give up on a connection whose key is gone or that does not tell what happened."""
+        """Give up on a connection whose key is gone or that does not tell what happened.
+
+        So too on one that told what nobody documented.
+        """
         if self._end is not None:
             raise self._end
         self._cash.look(now_ns)
@@ -162,7 +165,7 @@ class AccountConversation:
         return ()
 
     def _order(self, row: frames.OrderEvent, received_ns: int) -> list[Event]:
-        if row.symbol not in self._instruments or row.status not in ORDER_STATES:
+        if row.symbol not in self._instruments:
             _log.warning("order.not_ours", instrument=row.symbol, state=row.status)
             return []
         events: list[Event] = []
@@ -171,7 +174,11 @@ class AccountConversation:
             fill = rows.streamed_fill(row, received_ns)
             if fill is not None:
                 events.append(FillReported(fill=fill, source=UpdateSource.STREAM))
-        events.append(rows.streamed_update(row, received_ns))
+        if row.status in ORDER_STATES:
+            events.append(rows.streamed_update(row, received_ns))
+        else:
+            _log.error("order.state_unknown", state=row.status, order=row.order_id)
+            self._end = Dropped(f"an order in an unknown state: {row.status[:40]!r}")
         return events
 
     def _account(self, message: frames.AccountUpdate, received_ns: int) -> list[Event]:
@@ -235,7 +242,11 @@ class BinanceAccountStream:
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled. Raises StartRefused if the key is refused at first."""
         self._session = BinanceSession(
-            self._endpoints, self._credentials, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
+            self._endpoints,
+            self._credentials,
+            self._clock,
+            Allowance.stream_lanes,
+            timeout_ms=TIMEOUT_MS,
         )
 
         def watched(event: Event) -> None:
@@ -274,7 +285,7 @@ class BinanceAccountStream:
         session = self._opened
         try:
             answer = await session.change(lambda: session.reads.fapiPrivatePostListenKey({}))
-            await session.measure_clock(self._clock)
+            await session.measure_clock()
         except VenueRejected as error:
             refusal = errors.TABLE.start_refusal(error)
             if refusal is None or self._ever_opened:
@@ -324,7 +335,7 @@ class BinanceAccountStream:
             _log.warning("balance.not_had", error=str(error))
             if error.code == errors.STAMP_REFUSED:
                 with contextlib.suppress(VenueError):
-                    await session.measure_clock(self._clock)
+                    await session.measure_clock()
             return
         received_ns = self._clock.now_ns()
         conversation.compare(balance.wallet_balance, received_ns)

@@ -10,7 +10,6 @@ from counterpoise.domain.account import Attestation
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.instruments import Instrument
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
-from counterpoise.ports import Clock
 from counterpoise.venues.binance import convert, errors
 from counterpoise.venues.binance.convert import Listing
 from counterpoise.venues.binance.session import BinanceSession
@@ -44,7 +43,7 @@ async def account_id(session: BinanceSession) -> str:
     return alias
 
 
-async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Clock) -> Attestation:
+async def attest(session: BinanceSession, listings: Sequence[Listing]) -> Attestation:
     """Return how the account is set up; multi-assets mode is told as a fault.
 
     A market that is set to isolated margin and holds nothing has a leverage setting that is not
@@ -59,7 +58,7 @@ async def attest(session: BinanceSession, listings: Sequence[Listing], clock: Cl
         session.rows("fapiPrivateV3GetPositionRisk"),
     )
     offset_ns, alias, (permissions, bound), fees, _ = await asyncio.gather(
-        session.measure_clock(clock),
+        session.measure_clock(),
         account_id(session),
         _permissions(session, account),
         _fees(session, listings),

@@ -144,8 +144,8 @@ def margin_tier(row: Mapping[str, Any]) -> MarginTier:
 
 
 def order_type(kind: OrderKind) -> str:
-    """Return ccxt's type of an order."""
-    return "market" if kind is OrderKind.MARKET else "limit"
+    """Return Binance's type of an order."""
+    return "MARKET" if kind is OrderKind.MARKET else "LIMIT"
 
 
 def time_in_force(time: TimeInForce, *, post_only: bool) -> str:

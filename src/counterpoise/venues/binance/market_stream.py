@@ -210,7 +210,7 @@ class BinanceMarketStream:
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled."""
         session = BinanceSession(
-            self._endpoints, None, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
+            self._endpoints, None, self._clock, Allowance.stream_lanes, timeout_ms=TIMEOUT_MS
         )
         symbols = [symbol for symbol, _ in self._symbols.values()]
         desk = SnapshotDesk(session, self._books, self._clock, books=len(symbols), tap=self._tap)

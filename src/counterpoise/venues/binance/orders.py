@@ -77,6 +77,7 @@ class BinanceVenue:
         self._session = BinanceSession(
             self._endpoints,
             self._credentials,
+            self._clock,
             Allowance.account_lanes,
             timeout_ms=self._timeout_ms,
             places_orders=True,
@@ -104,7 +105,7 @@ class BinanceVenue:
         """Return how the account is set up. Raises StartRefused for a key or mode at fault."""
         listings = [self._known(instrument_id) for instrument_id in instrument_ids]
         try:
-            attestation = await attest.attest(self._opened, listings, self._clock)
+            attestation = await attest.attest(self._opened, listings)
         except VenueRejected as error:
             refusal = errors.TABLE.start_refusal(error)
             if refusal is None:
@@ -181,10 +182,10 @@ class BinanceVenue:
             if intent.increases:
                 remaining_ns = order.approved.expires_ns - self._clock.now_ns()
                 window_ms = receive_window_ms(remaining_ns // NS_PER_MS)
-                request["params"]["recvWindow"] = window_ms
-                answer = await session.change(lambda: session.orders.create_order(**request))
+                request["recvWindow"] = window_ms
+                answer = await session.change(lambda: session.orders.fapiPrivatePostOrder(request))
             else:
-                answer = await self._change(lambda: session.orders.create_order(**request))
+                answer = await self._change(lambda: session.orders.fapiPrivatePostOrder(request))
         return self._accepted(answer, intent.client_order_id, intent.instrument_id)
 
     async def cancel(self, instrument_id: str, client_order_id: str) -> None:
@@ -248,7 +249,7 @@ class BinanceVenue:
 
     async def clock_offset_ns(self) -> int:
         """Measure Binance's clock minus ours and correct every stamp by it from now on."""
-        return await self._opened.measure_clock(self._clock)
+        return await self._opened.measure_clock()
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
         """Return each instrument's state; one that Binance no longer lists is DELISTED."""
@@ -298,7 +299,7 @@ class BinanceVenue:
     async def _change(self, call: Callable[[], Awaitable[Any]]) -> Row:
         session = self._opened
         return await order_entry.measuring_anew(
-            lambda: session.change(call), errors.STAMP_REFUSED, session, self._clock
+            lambda: session.change(call), errors.STAMP_REFUSED, session
         )
 
     def _known(self, instrument_id: str) -> Listing:
@@ -322,27 +323,26 @@ class BinanceVenue:
 
     async def _load(self) -> dict[str, Listing]:
         listed = convert.listed(await reads.listed_rows(self._opened), self._settle)
-        self._opened.load(listed.rows)
-        # One that Binance took off its list is still in the account's trades and income.
+        # One that Binance took off its list, or this list lacks, may still be held: its orders go
+        # out, and it is in the account's trades and income.
         self._listings |= listed.found
         return listed.found
 
     def _order_request(self, order: JournaledOrder, listing: Listing) -> dict[str, Any]:
         intent = order.intent
-        quantity = figures.plain(
-            order_entry.quantity_on_grid(
-                order.approved.quantity, listing.lot_size, listing.quantity_min
-            )
+        quantity = order_entry.quantity_on_grid(
+            order.approved.quantity, listing.lot_size, listing.quantity_min
         )
         fields: dict[str, Any] = {
+            "symbol": listing.symbol,
+            "side": intent.side.value.upper(),
             "newClientOrderId": intent.client_order_id,
             "newOrderRespType": "ACK",
-            # ccxt rounds through floats; these replace its figures by ours, digit for digit.
-            "quantity": quantity,
+            "type": convert.order_type(intent.kind),
+            "quantity": figures.plain(quantity),
         }
-        price: str | None = None
         if intent.price_limit is not None:
-            price = figures.plain(
+            fields["price"] = figures.plain(
                 figures.price_on_grid(
                     intent.price_limit,
                     intent.side,
@@ -350,36 +350,26 @@ class BinanceVenue:
                     reduce_only=intent.reduce_only,
                 )
             )
-            fields["price"] = price
             fields["timeInForce"] = convert.time_in_force(
                 intent.time_in_force, post_only=intent.post_only
             )
         if intent.reduce_only:
             fields["reduceOnly"] = "true"
-        return {
-            "symbol": f"{listing.base}/{listing.quote}:{listing.settle}",
-            "type": convert.order_type(intent.kind),
-            "side": intent.side.value,
-            "amount": quantity,
-            "price": price,
-            "params": fields,
-        }
+        return fields
 
     def _accepted(
         self, answer: Mapping[str, Any], client_order_id: str, instrument_id: str
     ) -> OrderUpdate:
-        row = answer.get("info")
-        row = row if isinstance(row, dict) else {}
-        venue_order_id = row.get("orderId")
-        if not venue_order_id or row.get("clientOrderId") != client_order_id:
+        venue_order_id = answer.get("orderId")
+        if not venue_order_id or answer.get("clientOrderId") != client_order_id:
             raise OutcomeUnknown(
-                f"Binance answered without naming the order {client_order_id}: {str(row)[:120]}"
+                f"Binance answered without naming the order {client_order_id}: {str(answer)[:120]}"
             )
         received_ns = self._clock.now_ns()
         return order_entry.accepted(
             client_order_id,
             str(venue_order_id),
             instrument_id,
-            event_ns=figures.ns_from_ms(row.get("updateTime")) or received_ns + self.offset_ns,
+            event_ns=figures.ns_from_ms(answer.get("updateTime")) or received_ns + self.offset_ns,
             received_ns=received_ns,
         )

@@ -56,7 +56,9 @@ class BinancePublic(PublicReader[BinanceSession, Listing]):
         return await reads.instrument_states(self._opened, self._settle, instrument_ids)
 
     def _connect(self) -> BinanceSession:
-        return BinanceSession(self._endpoints, None, Allowance.account_lanes, timeout_ms=TIMEOUT_MS)
+        return BinanceSession(
+            self._endpoints, None, self._clock, Allowance.account_lanes, timeout_ms=TIMEOUT_MS
+        )
 
     async def _listed(self) -> dict[str, Listing]:
         return convert.listed(await reads.listed_rows(self._opened), self._settle).found
@@ -65,7 +67,7 @@ class BinancePublic(PublicReader[BinanceSession, Listing]):
         return convert.instrument(listing)
 
     async def _measured_ns(self) -> int:
-        return await self._opened.measure_clock(self._clock)
+        return await self._opened.measure_clock()
 
     async def _present(self, listing: Listing) -> list[MarkPrice | FundingRate]:
         session, symbol = self._opened, listing.symbol

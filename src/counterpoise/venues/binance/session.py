@@ -1,6 +1,5 @@
 """Binance's REST through ccxt: its signing, its clock, and its deadline of a request."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from ccxt.async_support.binanceusdm import (  # type: ignore[import-untyped,unus
 
 from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
+from counterpoise.ports import Clock
 from counterpoise.venues.binance import errors, throttle
 from counterpoise.venues.binance.endpoints import BinanceCredentials, BinanceEndpoints
 from counterpoise.venues.binance.throttle import DOCUMENTED, UNCOUNTED, WEIGHTS, Allowance
@@ -37,6 +37,7 @@ class BinanceSession(RestSession):
         self,
         endpoints: BinanceEndpoints,
         credentials: BinanceCredentials | None,
+        clock: Clock,
         shares: Callable[[Allowance], LaneLimits],
         *,
         timeout_ms: int,
@@ -53,6 +54,7 @@ class BinanceSession(RestSession):
             _client(endpoints, credentials, timeout_ms) if places_orders else reads,
             reads,
             Lanes(shares(allowed)),
+            clock,
         )
         self.endpoints = endpoints
         #: What Binance allows, as it told last.
@@ -103,7 +105,7 @@ class BinanceSession(RestSession):
         return answer
 
     def _heed(self, _url: str, status: int, headers: Mapping[str, str], body: str) -> None:
-        venue_seconds = (time.time_ns() + self.offset_ns) / NS_PER_SECOND
+        venue_seconds = self.venue_ns / NS_PER_SECOND
         throttle.heed(self.lanes, self.allowed, status, headers, body, venue_seconds)
 
 
@@ -134,7 +136,6 @@ def _client(
                     "fetchMargins": False,
                     "disableFuturesSandboxWarning": True,
                     "recvWindow": RECEIVE_WINDOW_MS,
-                    "timeDifference": STAMPED_BEHIND_MS,
                 },
             }
         )

@@ -127,7 +127,7 @@ class AccountConversation:
     """Login, subscribe, listen. A frame that cannot be read costs the connection.
 
     It may have been an execution: only a new connection makes the rest of the daemon ask REST for
-    what was missed.
+    what was missed. So does a row that says what nobody documented, once the rest is told.
     """
 
     def __init__(
@@ -155,6 +155,7 @@ class AccountConversation:
         self._orders = ExecutionFirst()
         self._probe = TopicProbe(TOPICS)
         self._cash = CashWatch(TOLD_WITHIN_SECONDS)
+        self._end: Dropped | None = None
         self._began_ns = 0
         self._ever_logged_in = False
 
@@ -166,6 +167,7 @@ class AccountConversation:
     def begin(self, now_ns: int) -> None:
         """Log in."""
         self.established = False
+        self._end = None
         self._began_ns = now_ns
         self._orders.clear()
         self._probe.begin(now_ns)
@@ -192,7 +194,9 @@ class AccountConversation:
         return [*(events or ()), *late] if late else events
 
     def watch(self, now_ns: int) -> None:
-        """Give up on a connection that does not grant what was asked."""
+        """Give up on a connection that does not grant what was asked, or told what is unknown."""
+        if self._end is not None:
+            raise self._end
         if not self.established and now_ns - self._began_ns > GRANTED_WITHIN_NS:
             raise Dropped("Bybit did not grant login and subscriptions in time")
         self._silence.look(now_ns)
@@ -260,6 +264,7 @@ class AccountConversation:
                 events.extend(self._orders.order(update))
             elif row.order_status not in convert.WAITING:
                 _log.error("order.state_unknown", state=row.order_status, order=row.order_id)
+                self._end = Dropped(f"an order in an unknown state: {row.order_status[:40]!r}")
         return events
 
     def _execution_rows(
@@ -275,6 +280,7 @@ class AccountConversation:
                 events.extend(self._orders.execution(fill))
             elif row.exec_type not in convert.NO_TRADES:
                 _log.error("fill.type_unknown", type=row.exec_type, order=row.order_id)
+                self._end = Dropped(f"an execution of an unknown type: {row.exec_type[:40]!r}")
         return events
 
     def _position_rows(self, found: Sequence[frames.PositionRow], received_ns: int) -> list[Event]:
@@ -322,7 +328,9 @@ class BybitAccountStream:
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled. Raises StartRefused if the first login fails for the key."""
-        session = BybitSession(self._endpoints, self._credentials, timeout_ms=TIMEOUT_MS)
+        session = BybitSession(
+            self._endpoints, self._credentials, self._clock, timeout_ms=TIMEOUT_MS
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._socket.run(feed))
@@ -356,4 +364,4 @@ class BybitAccountStream:
 
     async def _correct_clock(self, session: BybitSession) -> None:
         with contextlib.suppress(VenueError):
-            await session.measure_clock(self._clock)
+            await session.measure_clock()

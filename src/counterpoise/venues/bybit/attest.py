@@ -10,7 +10,6 @@ from counterpoise.domain.account import Attestation
 from counterpoise.domain.errors import StartRefused, VenueRejected, VenueUnreachable
 from counterpoise.domain.instruments import Instrument, MarginTier
 from counterpoise.domain.units import BPS_PER_ONE, NS_PER_MS
-from counterpoise.ports import Clock
 from counterpoise.venues.bybit import errors
 from counterpoise.venues.bybit.convert import CATEGORY, Listing
 from counterpoise.venues.bybit.session import BybitSession
@@ -55,14 +54,14 @@ async def account_id(session: BybitSession) -> str:
     return f"demo-{digest[:12]}"
 
 
-async def attest(session: BybitSession, listings: Sequence[Listing], clock: Clock) -> Attestation:
+async def attest(session: BybitSession, listings: Sequence[Listing]) -> Attestation:
     """Return how the account is set up.
 
     Raises StartRefused if it is no unified trading account.
     """
     name = await account_id(session)
     offset_ns, about_key, information, fees, *positions = await asyncio.gather(
-        session.measure_clock(clock),
+        session.measure_clock(),
         key(session),
         _information(session),
         _fee_row(session, listings),

@@ -70,7 +70,7 @@ class BybitVenue:
         """
         await self.close()
         self._session = BybitSession(
-            self._endpoints, self._credentials, timeout_ms=self._timeout_ms
+            self._endpoints, self._credentials, self._clock, timeout_ms=self._timeout_ms
         )
         try:
             self._listings = await reads.listings(self._session, self._settle)
@@ -95,7 +95,7 @@ class BybitVenue:
         """Return how the account is set up. Raises StartRefused for a key or mode at fault."""
         listings = [self._known(instrument_id) for instrument_id in instrument_ids]
         try:
-            attestation = await attest.attest(self._opened, listings, self._clock)
+            attestation = await attest.attest(self._opened, listings)
         except VenueRejected as error:
             refusal = errors.TABLE.start_refusal(error)
             if refusal is None:
@@ -248,7 +248,7 @@ class BybitVenue:
 
     async def clock_offset_ns(self) -> int:
         """Measure Bybit's clock minus ours and correct every stamp by it from now on."""
-        return await self._opened.measure_clock(self._clock)
+        return await self._opened.measure_clock()
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
         """Return each instrument's state; one that Bybit no longer knows is DELISTED."""
@@ -323,7 +323,7 @@ class BybitVenue:
     async def _send_in_time(self, method: str, fields: dict[str, Any]) -> Row:
         session = self._opened
         return await measuring_anew(
-            lambda: session.send(method, fields), errors.OUT_OF_TIME, session, self._clock
+            lambda: session.send(method, fields), errors.OUT_OF_TIME, session
         )
 
     def _accepted(self, answer: Row, client_order_id: str, instrument_id: str) -> OrderUpdate:

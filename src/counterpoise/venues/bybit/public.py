@@ -54,7 +54,7 @@ class BybitPublic(PublicReader[BybitSession, Listing]):
         return await reads.instrument_states(self._opened, self._settle, instrument_ids)
 
     def _connect(self) -> BybitSession:
-        return BybitSession(self._endpoints, None, timeout_ms=TIMEOUT_MS)
+        return BybitSession(self._endpoints, None, self._clock, timeout_ms=TIMEOUT_MS)
 
     async def _listed(self) -> dict[str, Listing]:
         return await reads.listings(self._opened, self._settle)
@@ -63,7 +63,7 @@ class BybitPublic(PublicReader[BybitSession, Listing]):
         return await attest.instrument(self._opened, listing)
 
     async def _measured_ns(self) -> int:
-        return await self._opened.measure_clock(self._clock)
+        return await self._opened.measure_clock()
 
     async def _present(self, listing: Listing) -> list[MarkPrice | FundingRate]:
         name = listing.instrument_id

@@ -1,6 +1,5 @@
 """Bybit's REST through ccxt: its signing, its envelope, its pages and the window of a request."""
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +8,7 @@ from ccxt.async_support.bybit import bybit  # type: ignore[import-untyped,unused
 
 from counterpoise.domain.errors import OutcomeUnknown, VenueRejected, VenueUnreachable
 from counterpoise.domain.units import NS_PER_DAY, NS_PER_MS
+from counterpoise.ports import Clock
 from counterpoise.venues.bybit import errors, throttle
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.bybit.throttle import VENUE_LIMITS
@@ -58,7 +58,12 @@ class BybitSession(RestSession):
     outcomes = errors.TABLE
 
     def __init__(
-        self, endpoints: BybitEndpoints, credentials: BybitCredentials | None, *, timeout_ms: int
+        self,
+        endpoints: BybitEndpoints,
+        credentials: BybitCredentials | None,
+        clock: Clock,
+        *,
+        timeout_ms: int,
     ) -> None:
         """Without a key (None) only what is public can be asked."""
         reads = _client(endpoints, credentials, timeout_ms)
@@ -66,6 +71,7 @@ class BybitSession(RestSession):
             reads if credentials is None else _client(endpoints, credentials, timeout_ms),
             reads,
             Lanes(VENUE_LIMITS),
+            clock,
         )
         self.endpoints = endpoints
         for client in (self.orders, self.reads):
@@ -133,8 +139,7 @@ class BybitSession(RestSession):
         return result
 
     def _heed(self, url: str, status: int, headers: Mapping[str, str], body: str) -> None:
-        venue_ms = (time.time_ns() + self.offset_ns) / NS_PER_MS
-        throttle.heed(self.lanes, url, status, headers, body, venue_ms)
+        throttle.heed(self.lanes, url, status, headers, body, self.venue_ns / NS_PER_MS)
 
     async def _ask(self, method: str, parameters: dict[str, Any]) -> Result:
         return _result(await self.answer(getattr(self.reads, method), parameters))

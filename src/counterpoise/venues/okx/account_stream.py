@@ -46,7 +46,7 @@ class AccountConversation:
     """Login, subscribe, listen. A frame that cannot be read costs the connection.
 
     It may have been a fill: only a new connection makes the rest of the daemon ask REST for
-    what was missed.
+    what was missed. So does a row that says what nobody documented, once the rest is told.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class AccountConversation:
             for instrument_id, (inst_id, contract_size) in symbols.items()
         }
         self._granted: set[str] = set()
+        self._end: Dropped | None = None
         self._began_ns = 0
         self._ever_logged_in = False
 
@@ -88,6 +89,7 @@ class AccountConversation:
         """Log in by the venue's clock; OKX takes the time in seconds and lets it be 30 s off."""
         self.established = False
         self._granted = set()
+        self._end = None
         self._began_ns = now_ns
         self._silence.expect("account", [""], self._rhythm.account, now_ns)
         self._trades.begin(now_ns)
@@ -114,7 +116,9 @@ class AccountConversation:
             raise Dropped(f"a frame could not be read: {type(error).__name__} {error}") from error
 
     def watch(self, now_ns: int) -> None:
-        """Give up on a connection that does not grant what was asked, or lost a channel."""
+        """Give up on a connection that does not grant what was asked, or told what is unknown."""
+        if self._end is not None:
+            raise self._end
         if not self.established and now_ns - self._began_ns > GRANTED_WITHIN_NS:
             raise Dropped("OKX did not grant login and subscriptions in time")
         self._silence.look(now_ns)
@@ -154,7 +158,7 @@ class AccountConversation:
     def _orders(self, found: Sequence[frames.OrderRow], received_ns: int) -> list[Event]:
         events: list[Event] = []
         for row in found:
-            if row.inst_id not in self._instruments or row.state not in ORDER_STATES:
+            if row.inst_id not in self._instruments:
                 _log.warning("order.not_ours", instrument=row.inst_id, state=row.state)
                 continue
             instrument_id, contract_size = self._instruments[row.inst_id]
@@ -164,13 +168,18 @@ class AccountConversation:
                 if fill is not None:
                     self._trades.fill(instrument_id, row.trade_id, received_ns)
                     events.append(FillReported(fill=fill, source=UpdateSource.STREAM))
-            else:
+            elif row.trade_id:
                 _log.error("fill.type_unknown", type=row.exec_type, order=row.ord_id)
-            events.append(
-                rows.order_update(
-                    row, instrument_id, contract_size, UpdateSource.STREAM, received_ns
+                self._end = Dropped(f"an execution of an unknown type: {row.exec_type[:40]!r}")
+            if row.state in ORDER_STATES:
+                events.append(
+                    rows.order_update(
+                        row, instrument_id, contract_size, UpdateSource.STREAM, received_ns
+                    )
                 )
-            )
+            else:
+                _log.error("order.state_unknown", state=row.state, order=row.ord_id)
+                self._end = Dropped(f"an order in an unknown state: {row.state[:40]!r}")
         return events
 
     def _positions(self, found: Sequence[frames.PositionRow], received_ns: int) -> list[Event]:

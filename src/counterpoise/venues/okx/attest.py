@@ -9,7 +9,6 @@ from counterpoise.domain.account import Attestation
 from counterpoise.domain.errors import VenueError, VenueUnreachable
 from counterpoise.domain.instruments import Instrument, MarginTier
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_MS
-from counterpoise.ports import Clock
 from counterpoise.venues.figures import decimal, ns_from_ms, optional_decimal
 from counterpoise.venues.okx.convert import (
     Contract,
@@ -39,14 +38,14 @@ async def configuration(session: OkxSession) -> Row:
     return row
 
 
-async def attest(session: OkxSession, contracts: Sequence[Contract], clock: Clock) -> Attestation:
+async def attest(session: OkxSession, contracts: Sequence[Contract]) -> Attestation:
     """Return how the account is set up; a mode that cannot carry a hedged book is told as a fault.
 
     Raises VenueUnreachable or VenueRejected.
     """
     config, offset_ns, positions, fees = await asyncio.gather(
         configuration(session),
-        session.measure_clock(clock),
+        session.measure_clock(),
         session.read("privateGetAccountPositions"),
         _fee_row(session, contracts),
     )

@@ -5,7 +5,7 @@ A code that is not here leaves an order UNKNOWN, as does what is raised without 
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from counterpoise.domain.errors import (
     OutcomeUnknown,
@@ -112,6 +112,13 @@ NOT_FOUND: Final = frozenset({"51603"})
 
 #: Refused for being too many: an order was not placed, a read may be asked again.
 TOO_FREQUENT: Final = frozenset({"50011", "50061"})
+
+
+def first_row(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is said of the one order that was asked about; {} = nothing."""
+    rows = answer.get("data")
+    row = rows[0] if isinstance(rows, list) and rows else None
+    return row if isinstance(row, dict) else {}
 
 
 def _answer_code(answer: Mapping[str, object]) -> tuple[str | None, str]:

@@ -408,7 +408,7 @@ class OkxMarketStream:
 
     async def run(self, feed: Feed) -> None:
         """Stream until cancelled."""
-        session = OkxSession(self._endpoints, None, timeout_ms=TIMEOUT_MS)
+        session = OkxSession(self._endpoints, None, self._clock, timeout_ms=TIMEOUT_MS)
         ask = partial(session.read, "publicGetMarketTickers", instType="SWAP")
         ours = {inst_id: instrument_id for instrument_id, (inst_id, _) in self._symbols.items()}
         try:

@@ -64,10 +64,12 @@ class OkxVenue:
         Raises VenueUnreachable, or StartRefused with the remedy for a wrong key.
         """
         await self.close()
-        self._session = OkxSession(self._endpoints, self._credentials, timeout_ms=self._timeout_ms)
+        self._session = OkxSession(
+            self._endpoints, self._credentials, self._clock, timeout_ms=self._timeout_ms
+        )
         try:
             await self._load_contracts()
-            await self._session.measure_clock(self._clock)
+            await self._session.measure_clock()
             self._account_id = str((await attest.configuration(self._session))["uid"])
         except VenueRejected as error:
             await self.close()
@@ -88,7 +90,7 @@ class OkxVenue:
         """Return how the account is set up. Raises StartRefused for a key at fault."""
         contracts = [self._known(instrument_id) for instrument_id in instrument_ids]
         try:
-            attestation = await attest.attest(self._opened, contracts, self._clock)
+            attestation = await attest.attest(self._opened, contracts)
         except VenueRejected as error:
             refusal = errors.start_refusal(error)
             if refusal is None:
@@ -166,9 +168,9 @@ class OkxVenue:
         async with session.lanes.order(reduce_only=intent.reduce_only):
             order_entry.check_approval(order, self._clock)
             if intent.increases:
-                answer = await session.change(lambda: session.orders.create_order(**request))
+                answer = await session.change(lambda: session.orders.privatePostTradeOrder(request))
             else:
-                answer = await self._change(lambda: session.orders.create_order(**request))
+                answer = await self._change(lambda: session.orders.privatePostTradeOrder(request))
         return self._accepted(answer, intent.client_order_id, contract)
 
     async def cancel(self, instrument_id: str, client_order_id: str) -> None:
@@ -221,7 +223,7 @@ class OkxVenue:
         return await reads.fills_since(self._opened, self._by_inst_id, since_ns, self._clock)
 
     async def funding_since(self, since_ns: int) -> tuple[FundingPaid, ...]:
-        """Return funding payments of the last seven days since then, oldest first."""
+        """Return funding payments of the last three months since then, oldest first."""
         return await reads.funding_since(self._opened, self._by_inst_id, since_ns, self._clock)
 
     async def transfers_since(self, since_ns: int) -> tuple[Transferred, ...]:
@@ -234,7 +236,7 @@ class OkxVenue:
 
     async def clock_offset_ns(self) -> int:
         """Measure OKX's clock minus ours and correct every stamp by it from now on."""
-        return await self._opened.measure_clock(self._clock)
+        return await self._opened.measure_clock()
 
     async def instrument_states(self, instrument_ids: Sequence[str]) -> dict[str, InstrumentState]:
         """Return each instrument's state; one that OKX no longer lists is DELISTED."""
@@ -270,7 +272,7 @@ class OkxVenue:
     async def _change(self, call: Callable[[], Awaitable[Any]]) -> Row:
         session = self._opened
         return await order_entry.measuring_anew(
-            lambda: session.change(call), errors.STAMP_REFUSED, session, self._clock
+            lambda: session.change(call), errors.STAMP_REFUSED, session
         )
 
     def _venue_ns(self) -> int:
@@ -295,8 +297,8 @@ class OkxVenue:
     async def _load_contracts(self) -> dict[str, Contract]:
         answer = await self._opened.read("publicGetPublicInstruments", instType="SWAP")
         listed = convert.listed(answer, self._settle)
-        self._opened.load(listed.rows)
-        # One that OKX took off its list is still in the account's fills and bills.
+        # One that OKX took off its list, or this list lacks, may still be held: its orders go out,
+        # and it is in the account's fills and bills.
         self._contracts |= listed.found
         self._by_inst_id |= {contract.inst_id: contract for contract in listed.found.values()}
         return listed.found
@@ -304,40 +306,31 @@ class OkxVenue:
     def _order_request(self, order: JournaledOrder, contract: Contract) -> dict[str, Any]:
         intent = order.intent
         okx_type = convert.order_type(intent.kind, intent.time_in_force, post_only=intent.post_only)
-        contracts = plain(convert.contracts_from_base(order.approved.quantity, contract))
         fields: dict[str, Any] = {
-            "clOrdId": intent.client_order_id,
+            "instId": contract.inst_id,
+            "side": intent.side.value,
+            "ordType": okx_type,
+            "sz": plain(convert.contracts_from_base(order.approved.quantity, contract)),
             "tdMode": "cross",
-            # ccxt rounds through floats; these replace its figures by ours, digit for digit.
-            "sz": contracts,
         }
-        price: str | None = None
         if intent.price_limit is not None:
-            price = plain(
+            fields["px"] = plain(
                 convert.price_on_grid(
                     intent.price_limit, intent.side, contract, reduce_only=intent.reduce_only
                 )
             )
-            fields["px"] = price
+        fields["clOrdId"] = intent.client_order_id
         if intent.reduce_only:
             fields["reduceOnly"] = True
         else:
             deadline_ns = order.approved.expires_ns + self.offset_ns
             fields[DEADLINE_FIELD] = str(deadline_ns // NS_PER_MS)
-        return {
-            "symbol": f"{contract.base}/{contract.quote}:{contract.settle}",
-            "type": okx_type,
-            "side": intent.side.value,
-            "amount": contracts,
-            "price": price,
-            "params": fields,
-        }
+        return fields
 
     def _accepted(
         self, answer: Mapping[str, Any], client_order_id: str, contract: Contract
     ) -> OrderUpdate:
-        row = answer.get("info")
-        row = row if isinstance(row, dict) else {}
+        row = errors.first_row(answer)
         code = str(row.get("sCode") or "")
         if code not in {"", "0"}:
             raise errors.from_code(code, str(row.get("sMsg", "")), placing=True)

@@ -52,7 +52,7 @@ class OkxPublic(PublicReader[OkxSession, Contract]):
         return await reads.instrument_states(self._opened, self._settle, instrument_ids)
 
     def _connect(self) -> OkxSession:
-        return OkxSession(self._endpoints, None, timeout_ms=TIMEOUT_MS)
+        return OkxSession(self._endpoints, None, self._clock, timeout_ms=TIMEOUT_MS)
 
     async def _listed(self) -> dict[str, Contract]:
         answer = await self._opened.read("publicGetPublicInstruments", instType="SWAP")
@@ -62,7 +62,7 @@ class OkxPublic(PublicReader[OkxSession, Contract]):
         return await attest.instrument(self._opened, listing)
 
     async def _measured_ns(self) -> int:
-        return await self._opened.measure_clock(self._clock)
+        return await self._opened.measure_clock()
 
     async def _present(self, listing: Contract) -> list[MarkPrice | FundingRate]:
         session, name = self._opened, listing.instrument_id

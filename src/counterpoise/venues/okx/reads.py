@@ -178,13 +178,8 @@ async def fills_since(
 async def funding_since(
     session: OkxSession, by_inst_id: Contracts, since_ns: int, clock: Clock
 ) -> tuple[FundingPaid, ...]:
-    """Return funding payments of the last seven days since then, oldest first."""
-    answer = await pages(
-        session,
-        "privateGetAccountBills",
-        "billId",
-        {"instType": "SWAP", "type": _BILL_FUNDING, "begin": str(since_ns // NS_PER_MS)},
-    )
+    """Return funding payments since then, oldest first; OKX keeps them three months."""
+    answer = await _bills(session, since_ns, clock, instType="SWAP", type=_BILL_FUNDING)
     received_ns = clock.now_ns()
     paid = [
         FundingPaid(
@@ -208,10 +203,7 @@ async def transfers_since(
     Only what moved between accounts is a transfer. Interest, rebates and the like are not: they
     stay unexplained, and the reconciliation says so.
     """
-    recent = clock.now_ns() - since_ns < _RECENT_BILLS_NS
-    method = "privateGetAccountBills" if recent else "privateGetAccountBillsArchive"
-    parameters = {"type": _BILL_TRANSFER, "ccy": settle, "begin": str(since_ns // NS_PER_MS)}
-    answer = await pages(session, method, "billId", parameters)
+    answer = await _bills(session, since_ns, clock, type=_BILL_TRANSFER, ccy=settle)
     received_ns = clock.now_ns()
     moved = [
         Transferred(
@@ -238,6 +230,13 @@ async def instrument_states(
         return convert.listed(answer, settle)
 
     return await states("OKX", ask, lambda contract: contract.state, instrument_ids)
+
+
+async def _bills(session: OkxSession, since_ns: int, clock: Clock, **wanted: str) -> list[Any]:
+    recent = clock.now_ns() - since_ns < _RECENT_BILLS_NS
+    method = "privateGetAccountBills" if recent else "privateGetAccountBillsArchive"
+    parameters = {**wanted, "begin": str(since_ns // NS_PER_MS)}
+    return await pages(session, method, "billId", parameters)
 
 
 async def _fill_pages(

@@ -6,6 +6,7 @@ from ccxt.async_support.okx import okx  # type: ignore[import-untyped,unused-ign
 
 from counterpoise.domain.errors import VenueUnreachable
 from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.ports import Clock
 from counterpoise.venues.okx import errors, throttle
 from counterpoise.venues.okx.endpoints import DEMO_HEADER, OkxCredentials, OkxEndpoints
 from counterpoise.venues.okx.throttle import VENUE_LIMITS
@@ -31,7 +32,12 @@ class OkxSession(RestSession):
     outcomes = errors.TABLE
 
     def __init__(
-        self, endpoints: OkxEndpoints, credentials: OkxCredentials | None, *, timeout_ms: int
+        self,
+        endpoints: OkxEndpoints,
+        credentials: OkxCredentials | None,
+        clock: Clock,
+        *,
+        timeout_ms: int,
     ) -> None:
         """Without a key (None) only what is public can be asked."""
         reads = _client(endpoints, credentials, timeout_ms)
@@ -39,6 +45,7 @@ class OkxSession(RestSession):
             reads if credentials is None else _client(endpoints, credentials, timeout_ms),
             reads,
             Lanes(LOOPBACK_LIMITS if endpoints.is_loopback else VENUE_LIMITS),
+            clock,
         )
         self.endpoints = endpoints
         #: OKX's id of an order without an id of ours -> our id of the stop that made it, or "".
@@ -99,10 +106,7 @@ def _client(endpoints: OkxEndpoints, credentials: OkxCredentials | None, timeout
                 "timeout": timeout_ms,
                 "enableRateLimit": False,
                 "headers": {DEMO_HEADER: "1"} if endpoints.simulated_trading else {},
-                "options": {
-                    "defaultType": "swap",
-                    "createOrder": "privatePostTradeOrder",
-                },
+                "options": {"defaultType": "swap"},
             }
         )
     )

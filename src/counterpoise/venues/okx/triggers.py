@@ -67,8 +67,7 @@ def accepted(
     answer: Mapping[str, Any], client_order_id: str, contract: Contract, clock: Clock
 ) -> OrderUpdate:
     """Return OKX's answer to a stop. Raises its refusal, or OutcomeUnknown for one that is none."""
-    found = answer.get("data")
-    row = found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else {}
+    row = errors.first_row(answer)
     code = str(row.get("sCode") or "")
     if code not in {"", "0"}:
         raise errors.from_code(code, str(row.get("sMsg", "")), placing=True)

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from counterpoise.domain.errors import StartRefused
-from counterpoise.domain.events import BalanceUpdate, StreamAlive, StreamDown
+from counterpoise.domain.events import BalanceUpdate, FillReported, StreamAlive, StreamDown
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.venues.binance import account_stream
 from counterpoise.venues.binance.account_stream import AccountConversation, BinanceAccountStream
@@ -99,6 +99,37 @@ def test_only_what_nobody_documented_is_spoken_of(conversation):
         for event in ("ALGO_UPDATE", "TRADE_LITE", "SOMETHING_NEW"):
             assert conversation.hear(json.dumps({"e": event}).encode(), at(1)) == ()
     assert [entry["event_name"] for entry in said] == ["SOMETHING_NEW"]
+
+
+ORDER = {
+    "s": "BTCUSDT", "c": "cp1", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "1", "p": "100",
+    "ap": "100", "x": "TRADE", "X": "PARTIALLY_FILLED", "i": 7, "l": "0.4", "z": "0.4",
+    "L": "100", "N": "USDT", "n": "0.01", "T": 1767225600000, "t": 9, "m": False, "R": True,
+    "rp": "0",
+}  # fmt: skip
+
+
+def order_update(**changes) -> bytes:
+    row = {"e": "ORDER_TRADE_UPDATE", "E": 1, "T": 1767225600000, "o": ORDER | changes}
+    return json.dumps(row).encode()
+
+
+def test_a_state_nobody_documented_costs_the_connection_once_its_fill_is_told(conversation):
+    fill, update = conversation.hear(order_update(), at(1))
+    assert (fill.fill.quantity, update.filled_quantity) == (Decimal("0.4"), Decimal("0.4"))
+    conversation.watch(at(1))
+    (fill,) = conversation.hear(order_update(X="PARTIALLY_CANCELED", t=10), at(2))
+    assert isinstance(fill, FillReported)
+    assert (fill.fill.fill_id, fill.fill.quantity) == ("10", Decimal("0.4"))
+    with pytest.raises(Dropped, match="unknown state: 'PARTIALLY_CANCELED'"):
+        conversation.watch(at(2))
+    conversation.begin(at(3))
+    conversation.watch(at(3))
+
+
+def test_an_order_of_another_market_is_left_out(conversation):
+    assert conversation.hear(order_update(s="ADAUSDT", X="ODD"), at(1)) == []
+    conversation.watch(at(1))
 
 
 class RealClock:

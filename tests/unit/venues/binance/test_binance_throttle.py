@@ -60,17 +60,24 @@ def test_what_the_rows_of_limits_allow(rows, allowed):
 
 def test_the_shares_of_the_documents_limits_and_of_others():
     lanes = DOCUMENTED.account_lanes()
-    assert (lanes.reads, lanes.candles, lanes.increases, lanes.cancels) == (700, 500, 150, 60)
+    assert (lanes.reads, lanes.candles, lanes.increases, lanes.cancels) == (1_920, 500, 150, 60)
+    assert lanes.reads_at_once == 240
     streams = DOCUMENTED.stream_lanes()
     assert (streams.reads, streams.snapshots) == (240, 500)
-    # Both streams, the account and six windows of cancels stay within the whole.
-    assert DOCUMENTED.weight_minute >= 700 + 500 + 6 * 60 + 240 + 500
+    # A minute of the account's reads, begun with all it may have at once, closes no lane of reads;
+    # candles and books, which are closed first, are not asked for meanwhile. What the cancels of
+    # six windows weigh besides is free even then.
+    assert throttle.READS_UNTIL * DOCUMENTED.weight_minute > 1_920 + 240
+    assert throttle.PATIENT_UNTIL < throttle.READS_UNTIL
+    # On a quiet day reads weigh 366: then both streams and candles have all of theirs.
+    assert DOCUMENTED.weight_minute >= 366 + 500 + 6 * 60 + 240 + 500
     # The tighter of the two limits of orders rules; half, or a quarter, is kept for reductions.
     tight = Allowance(weight_minute=1_200, orders_ten_seconds=300, orders_minute=60)
     assert tight.account_lanes().increases == 7
-    assert tight.account_lanes().reads == 350
+    assert tight.account_lanes().reads == 960
     # The heaviest call passes the narrowest lane.
     assert Allowance(weight_minute=10).account_lanes().reads == 40
+    assert Allowance(weight_minute=10).account_lanes().reads_at_once == 40
 
 
 @pytest.mark.parametrize(

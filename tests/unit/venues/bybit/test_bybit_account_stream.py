@@ -193,6 +193,31 @@ def test_what_is_no_trade_is_no_fill(granted, kind):
     assert granted.hear(execution(1, "0.4", execType=kind), NOW_NS) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (lambda: execution(1, "0.4", execType="AKindOfTomorrow"), "type: 'AKindOfTomorrow'"),
+        (lambda: order("PartiallyPaused", "0.4"), "state: 'PartiallyPaused'"),
+    ],
+)
+def test_what_nobody_documented_costs_the_connection(granted, conversation, told, words):
+    assert granted.hear(told(), NOW_NS) == []
+    # What comes before the end is told.
+    (fill,) = granted.hear(execution(2, "0.4"), NOW_NS)
+    assert fill.fill.quantity == Decimal("0.4")
+    with pytest.raises(Dropped, match=words):
+        granted.watch(NOW_NS)
+    conversation.begin(NOW_NS)
+    conversation.watch(NOW_NS)
+
+
+@pytest.mark.parametrize("state", ["Untriggered", "Triggered"])
+def test_a_stop_that_waits_costs_nothing(granted, state):
+    assert granted.hear(order(state), NOW_NS) == []
+    assert granted.hear(execution(1, "0.4", execType="Funding"), NOW_NS) == []
+    granted.watch(NOW_NS)
+
+
 def test_other_products_and_instruments_are_not_ours(granted):
     assert granted.hear(execution(1, "1", category="spot"), NOW_NS) == []
     assert granted.hear(execution(1, "1", symbol="XRPUSDT"), NOW_NS) == []

@@ -26,6 +26,7 @@ from counterpoise.venues.okx.account_stream import AccountConversation, OkxAccou
 from counterpoise.venues.okx.endpoints import OkxEndpoints
 
 QUICK = Timing(watch_every=0.05, retry_first=0.02, retry_max=0.1, alive_every=0.1)
+START_NS = 1_700_000_000 * NS_PER_SECOND
 CHANNELS = ("orders", "positions", "account")
 
 
@@ -43,7 +44,7 @@ LOGGED_IN = b'{"event":"login","code":"0","msg":"","connId":"a"}'
 @pytest.fixture
 def conversation(symbols, credentials):
     made = AccountConversation(OkxEndpoints.loopback(1), credentials, symbols)
-    made.begin(1_700_000_000 * NS_PER_SECOND)
+    made.begin(START_NS)
     return made
 
 
@@ -194,6 +195,9 @@ def test_a_canceled_order_says_why(conversation):
 def test_only_trades_become_fills(conversation):
     (update,) = conversation.hear(frame("orders", ORDER | {"execType": "F"}), 5)
     assert isinstance(update, OrderUpdate)
+    # It may be one all the same: REST shows the position.
+    with pytest.raises(Dropped, match="execution of an unknown type: 'F'"):
+        conversation.watch(START_NS)
 
 
 def test_a_liquidation_is_a_fill_of_an_order_that_is_not_ours(conversation):
@@ -203,11 +207,29 @@ def test_a_liquidation_is_a_fill_of_an_order_that_is_not_ours(conversation):
     assert update.client_order_id is None
 
 
-def test_orders_of_other_instruments_and_new_states_are_left_out(conversation):
-    found = conversation.hear(
-        frame("orders", ORDER | {"instId": "ADA-USDT-SWAP"}, ORDER | {"state": "paused"}), 5
-    )
-    assert found == []
+def test_orders_of_other_instruments_are_left_out(conversation):
+    assert conversation.hear(frame("orders", ORDER | {"instId": "ADA-USDT-SWAP"}), 5) == []
+    conversation.watch(START_NS)
+
+
+def test_a_state_nobody_documented_costs_the_connection_once_its_fill_is_told(conversation):
+    odd, next_one = ORDER | {"state": "partially_canceled"}, ORDER | {"ordId": "7", "tradeId": "8"}
+    fill, *of_the_next = conversation.hear(frame("orders", odd, next_one), 5)
+    assert isinstance(fill, FillReported)
+    assert (fill.fill.fill_id, fill.fill.quantity) == ("1518905529", Decimal("0.015"))
+    assert [type(event) for event in of_the_next] == [FillReported, OrderUpdate]
+    with pytest.raises(Dropped, match="unknown state: 'partially_canceled'"):
+        conversation.watch(START_NS)
+    # A new connection begins anew.
+    conversation.begin(START_NS)
+    conversation.watch(START_NS)
+
+
+def test_an_unknown_kind_of_row_without_an_execution_costs_nothing(conversation):
+    quiet = {"execType": "F", "tradeId": "", "fillSz": "", "fillPx": "", "state": "live"}
+    (update,) = conversation.hear(frame("orders", ORDER | quiet), 5)
+    assert update.state is OrderState.ACCEPTED
+    conversation.watch(START_NS)
 
 
 def test_a_first_fill_without_its_own_fee_takes_the_orders(conversation):

@@ -271,11 +271,27 @@ async def test_funding_payments(venue, stub):
         {"billId": "2", "instId": "BTC-USDT-SWAP", "balChg": "-0.5", "ts": "2000"},
         {"billId": "1", "instId": "ETH-USDT-SWAP", "balChg": "0.25", "ts": "1000"},
     ]
-    paid = await venue.funding_since(0)
+    paid = await venue.funding_since(time.time_ns() - 5 * NS_PER_DAY)
+    assert stub.sent("/api/v5/account/bills-archive") == []
     assert [(each.payment_id, each.instrument_id, each.payment) for each in paid] == [
         ("1", "ETHUSDT", Decimal("0.25")),
         ("2", "BTCUSDT", Decimal("-0.5")),
     ]
+
+
+@pytest.mark.parametrize("what", ["funding", "transfers"])
+async def test_payments_of_longer_ago_than_a_week_are_in_the_archive(venue, stub, what):
+    since_ns = time.time_ns() - 9 * NS_PER_DAY
+    row = {"instId": "BTC-USDT-SWAP", "balChg": "-0.5", "ts": "1000", "ccy": "USDT"}
+    stub.rows["/api/v5/account/bills"] = [row | {"billId": "2"}]
+    stub.rows["/api/v5/account/bills-archive"] = [row | {"billId": "1"}, row | {"billId": "2"}]
+    ask = venue.funding_since if what == "funding" else venue.transfers_since
+    told = [getattr(each, "payment_id", None) or each.transfer_id for each in await ask(since_ns)]
+    assert told == ["1", "2"]
+    (asked,) = stub.sent("/api/v5/account/bills-archive")
+    assert asked["begin"] == str(since_ns // NS_PER_MS)
+    wanted = {"type": "8", "instType": "SWAP"} if what == "funding" else {"type": "1"}
+    assert asked.items() >= wanted.items()
 
 
 async def test_the_attestation(venue, stub):

@@ -1,0 +1,52 @@
+"""Minds that the account can be valued: without equity guard and stops have nothing to go by."""
+
+from typing import Final
+
+from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.engine import actions, recording, views
+from counterpoise.engine.run import POLL_NS
+from counterpoise.engine.state import State
+
+#: An equity that is not known for this long, though something may be held, is said.
+UNKNOWN_NS_MAX: Final = 30 * NS_PER_SECOND
+
+
+def look(state: State) -> list[actions.Action]:
+    """Ask for the account while its equity is not known, and say so once; called with each tick.
+
+    Not while nothing is held: then there is nothing to guard.
+    """
+    missing = _missing(state)
+    if not missing:
+        state.equity_unknown_ns, state.equity_unknown_told = None, False
+        return []
+    done: list[actions.Action] = []
+    if state.now_ns - state.polled_ns >= POLL_NS:
+        state.polled_ns = state.now_ns
+        done.append(actions.Reconcile(cause="equity_unknown"))
+    if state.equity_unknown_ns is None:
+        state.equity_unknown_ns = state.now_ns
+    unknown_ns = state.now_ns - state.equity_unknown_ns
+    if unknown_ns >= UNKNOWN_NS_MAX and not state.equity_unknown_told:
+        state.equity_unknown_told = True
+        words = (
+            f"equity has not been known for {unknown_ns // NS_PER_SECOND} s: "
+            f"{', '.join(missing)}; until it is, the guard measures nothing, no stop is moved and "
+            "nothing increases"
+        )
+        done.append(recording.incident(state, "equity.unknown", "critical", words, {}))
+    return done
+
+
+def _missing(state: State) -> list[str]:
+    # What equity cannot be told for; empty = it is known, or nothing is held.
+    account, marks = state.account, views.marks(state)
+    if not account.complete:
+        return ["the venue has not answered for the account"]
+    held = account.quantities()
+    if not held or account.equity(marks) is not None:
+        return []
+    entries = account.entry_prices()
+    found = [f"no mark of {name}" for name in sorted(held.keys() - marks.keys())]
+    found += [f"no entry price of {name}" for name in sorted(held.keys() - entries.keys())]
+    return found or ["the venue's figure was told without a mark of all that was held"]

@@ -5,7 +5,10 @@ FROM python:3.11-slim AS build
 COPY requirements-runtime.lock .
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --require-hashes --only-binary=:all: -r requirements-runtime.lock \
- && echo /app/src > "$(/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/counterpoise.pth"
+ && echo /app/src > "$(/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/counterpoise.pth" \
+ && printf '%s\n' '#!/venv/bin/python' 'from counterpoise.app.cli.main import main' 'main()' \
+    > /venv/bin/counterpoise \
+ && chmod 755 /venv/bin/counterpoise
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin counterpoise \
@@ -24,7 +27,8 @@ USER 10001
 WORKDIR /var/lib/counterpoise
 VOLUME /var/lib/counterpoise
 STOPSIGNAL SIGTERM
+# It reads where the daemon answers, and no other setting.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "counterpoise.app.cli.main", "status"]
-ENTRYPOINT ["python", "-m", "counterpoise.app.cli.main"]
+    CMD ["counterpoise", "status"]
+ENTRYPOINT ["counterpoise"]
 CMD ["run"]

@@ -19,6 +19,28 @@ def test_sigquit_flattens_and_stops() -> None:
         assert made.ledger_positions() == {}
 
 
+def test_sigquit_in_the_start_closes_the_book_and_the_next_start_stays_paused() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        made.kill()
+        assert made.venue_positions() != {}
+        mark = made.log_size()
+        made.start(wait=False)
+        made.wait_for("warming.started", after=mark)
+        made.send(signal.SIGQUIT)
+        made.wait_for("stop.waits", after=mark)
+        assert made.wait_exit(90) == 0
+        assert made.venue_positions() == {}
+        mark = made.log_size()
+        made.start(wait=False)
+        decided = made.wait_for("decision.made", after=mark)
+        assert (decided["state"], made.venue_positions()) == ("reducing", {})
+        resumed = made.cli("resume")
+        assert resumed.returncode == 0, resumed.stderr
+        assert "active" in resumed.stdout
+
+
 def test_stop_policy_flatten_closes_the_book_on_sigterm() -> None:
     with daemon(stop_policy="flatten") as made:
         made.start()

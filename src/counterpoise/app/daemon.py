@@ -5,9 +5,6 @@ A crash at any point is safe: the next start reads the ledger and the venue and 
 
 import asyncio
 import contextlib
-import json
-import os
-import socket
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -16,8 +13,16 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from counterpoise import __version__
-from counterpoise.app import boot, garbage, log_writer, parameters, recording, watches, wiring
+from counterpoise.app import (
+    address,
+    boot,
+    garbage,
+    log_writer,
+    parameters,
+    recording,
+    watches,
+    wiring,
+)
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import open_database
 from counterpoise.app.narrator import Narrator
@@ -84,7 +89,11 @@ async def _run(settings: Settings, opening: Opening, way_out: WayOut, *, command
 
 async def _lives(settings: Settings, opening: Opening, way_out: WayOut, *, commanded: bool) -> int:
     clock = SystemClock()
-    desk = SignalDesk(clock)
+    desk = SignalDesk(
+        clock,
+        trades=settings.mode == "trade",
+        flatten_on_stop=settings.stop_policy == "flatten",
+    )
     desk.install()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     life = asyncio.ensure_future(
@@ -96,8 +105,12 @@ async def _lives(settings: Settings, opening: Opening, way_out: WayOut, *, comma
     if not life.done():
         log.warning("daemon.stopped_at_once")
         life.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        return await life
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            return await life
+    finally:
+        if lost := desk.waiting():
+            log.critical("stop.not_carried_out", signals=lost, reason="the engine never ran")
     return 130
 
 
@@ -116,6 +129,7 @@ async def _live(
             snapshot = await gateway.venue.account()
             name = f"{gateway.venue.name}:{snapshot.account_id}"
             async with open_ledger(settings, database, name, clock, way_out) as ledger:
+                address.write(settings.state_dir, snapshot.account_id, None)
                 return await _trade(
                     settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
                 )
@@ -152,7 +166,7 @@ async def _trade(
         async with StatusServer(
             settings.status_host, settings.status_port, narrator.status
         ) as status:
-            _write_address(settings, status.port)
+            address.write(settings.state_dir, state.run.account_id, status.port)
             narrator.started(status.port)
             watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
             if commanded:
@@ -361,20 +375,3 @@ async def _until_stopped(
         await _end_calls(performer, ledger.lease)
         if runner.broken.done():
             runner.broken.exception()
-
-
-def _write_address(settings: Settings, status_port: int) -> None:
-    # For other commands of this checkout: who runs, and where it answers.
-    path = settings.state_dir / "daemon.json"
-    beside = path.with_suffix(".new")
-    beside.write_text(
-        json.dumps(
-            {
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "status_port": status_port,
-                "version": __version__,
-            }
-        )
-    )
-    beside.replace(path)

@@ -59,6 +59,20 @@ def profile_path(profile: str) -> Path:
     return path
 
 
+def daemon_place(profile: str | None) -> tuple[Path, str]:
+    """Return the state directory and the host on which the daemon of a profile says how it is.
+
+    Nothing else is looked at: a health check needs neither keys nor limits that fit. Raises
+    SettingsError for a profile that is not there or cannot be read.
+    """
+    chosen = profile or os.environ.get(PREFIX + "PROFILE") or PROFILE_DEFAULT
+    found = read_profile(profile_path(chosen))
+    named = os.environ.get(PREFIX + "STATE_DIR") or found.get("state_dir")
+    host = os.environ.get(PREFIX + "STATUS_HOST") or found.get("status_host") or "127.0.0.1"
+    state_dir = Path(named).expanduser().absolute() if named else state_dir_default()
+    return state_dir, str(host)
+
+
 def read_profile(path: Path) -> dict[str, Any]:
     """Return a profile's keys; numbers with a point stay text, so that no digit is lost."""
     try:

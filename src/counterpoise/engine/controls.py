@@ -58,11 +58,7 @@ def continue_stop(state: State) -> list[actions.Action]:
     if stopping is None:
         return []
     late = state.now_ns >= stopping.deadline_ns
-    waits = bool(state.orders.active) or bool(state.plans)
-    # What filled and is not shown yet is not left alone.
-    waits = waits or (stopping.flatten and flattening.may_grow(state))
-    # A flattened book leaves nothing behind; with `hold` the stops stay where they are.
-    waits = waits or (stopping.flatten and bool(state.protection.orders.active))
+    waits = _waits(state, flatten=stopping.flatten)
     if stopping.flatten and not flattening.is_flat(state):
         if not late:
             return flattening.flatten(state, "stop")
@@ -76,17 +72,33 @@ def continue_stop(state: State) -> list[actions.Action]:
     message = "stopped: orders ended, positions left as they are"
     if stopping.flatten:
         message = "stopped: all positions closed"
+        # Whether it is done is kept for the next start.
+        done += add_cause(state, Cause.FLATTENING) if waits else flattening.go_on(state)
     if waits:
         message = "stopped with orders or positions still open; the next start adopts them"
+        if stopping.flatten:
+            message = "stopped with orders or positions still open; the next start goes on closing"
+    elif active:
+        message += f"; nobody knows what became of {', '.join(sorted(active))}"
     if bare:
         lacks = f"{len(bare)} of the legs held have no stop at the venue that fits them"
         words = f"left with {lacks}: {', '.join(bare)}"
         done.append(recording.incident(state, "stop.missing", "critical", words, {}))
         message = f"{message}; {lacks}: {', '.join(bare)}"
     left = waits or bool(bare)
-    done.append(answer(state, stopping.control, "refused" if left else "done", message))
+    for control in (stopping.control, *stopping.overtaken):
+        done.append(answer(state, control, "refused" if left else "done", message))
     code = EXIT_INCOMPLETE if waits and stopping.flatten else 0
     return [*done, actions.StopDaemon(reason=message, exit_code=code)]
+
+
+def _waits(state: State, *, flatten: bool) -> bool:
+    # An order that nobody could find is not waited for: it may never end.
+    if state.plans or any(not order.unresolved for order in state.orders.active.values()):
+        return True
+    # What filled and is not shown yet is not left alone; a flattened book leaves nothing behind.
+    # With `hold` the stops stay where they are.
+    return flatten and (flattening.may_grow(state) or bool(state.protection.orders.active))
 
 
 def _flatten(state: State, event: ControlRequested) -> list[actions.Action]:
@@ -112,12 +124,22 @@ def _resume(state: State, event: ControlRequested) -> list[actions.Action]:
 
 
 def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actions.Action]:
-    if state.stopping is not None:
-        return [answer(state, event, "unchanged", "a stop is already under way")]
     flatten = flatten and not state.run.observe
+    under_way = state.stopping
+    if under_way is not None and (under_way.flatten or not flatten):
+        # A flatten asked for by name leaves the daemon paused, whatever began it.
+        done = _keep_flatten(state, event) if flatten else []
+        return [*done, answer(state, event, "unchanged", "a stop is already under way")]
+    overtaken = () if under_way is None else (under_way.control, *under_way.overtaken)
     limit_ns = FLATTEN_STOP_NS_MAX if flatten else STOP_NS_MAX
-    state.stopping = Stopping(control=event, deadline_ns=state.now_ns + limit_ns, flatten=flatten)
-    done = add_cause(state, Cause.STOPPING)
+    state.stopping = Stopping(
+        control=event,
+        deadline_ns=state.now_ns + limit_ns,
+        flatten=flatten,
+        overtaken=overtaken,
+    )
+    done = _keep_flatten(state, event) if flatten else []
+    done += add_cause(state, Cause.STOPPING)
     done += working.drop_increases(state, "stopping")
     # Orders of others are theirs to cancel, whatever id they gave them.
     for key in () if state.run.observe else sorted(state.orders.active):
@@ -125,6 +147,14 @@ def _stop(state: State, event: ControlRequested, *, flatten: bool) -> list[actio
         if not (flatten and order.reduce_only):
             done.append(actions.Cancel(instrument_id=order.instrument_id, client_order_id=key))
     return done + continue_stop(state)
+
+
+def _keep_flatten(state: State, event: ControlRequested) -> list[actions.Action]:
+    # A supervisor may start the daemon again at once: what is not closed yet is closed then. It
+    # trades again afterwards if closing was only how it is told to stop.
+    by_name = event.action is ControlAction.FLATTEN_STOP
+    done = add_cause(state, Cause.OPERATOR) if by_name else []
+    return done + add_cause(state, Cause.FLATTENING)
 
 
 def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Action]:
@@ -138,7 +168,8 @@ def _reset_high_water(state: State, event: ControlRequested) -> list[actions.Act
     state.account.transfers = Decimal(0)
     kept = actions.Write(
         record=MemoryKept(
-            decision_id=f"control-{event.control_id}",
+            # Of this account: another one may be told the same request.
+            decision_id=f"control-{state.run.account_id}-{event.control_id}",
             run_id=state.run.run_id,
             account_id=state.run.account_id,
             strategy_version=STRATEGY_VERSION,

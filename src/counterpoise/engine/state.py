@@ -39,6 +39,8 @@ class Stopping:
     deadline_ns: int
     #: True = positions are closed first.
     flatten: bool
+    #: Earlier wishes to hold that this one overtook; they get the same answer.
+    overtaken: tuple[ControlRequested, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from counterpoise.domain.account import TradingState
 class Cause(StrEnum):
     """Why the daemon may do less than everything."""
 
-    #: A person paused it or asked for a flatten; persisted, left by `resume`.
+    #: A person paused it or asked for a flatten, also before a stop; persisted, left by `resume`.
     OPERATOR = "operator"
     #: Postgres takes no commits.
     DATABASE = "database"
@@ -20,8 +20,8 @@ class Cause(StrEnum):
     LEASE = "lease"
     #: The account's stream is down, or what it missed is not known yet.
     ACCOUNT = "account"
-    #: A person asked for a flatten that is not done; persisted until nothing is held and no
-    #: increase may still fill.
+    #: A flatten that was asked for, or that a stop begins with, is not done; persisted until
+    #: nothing is held and no increase may still fill.
     FLATTENING = "flattening"
     #: Our positions or cash and the venue's differ; left by a clean reconciliation.
     DRIFT = "drift"

@@ -23,6 +23,7 @@ from counterpoise.domain.events import (
     StatedEnd,
 )
 from counterpoise.ledger import connections, schema
+from counterpoise.ledger.reader import LedgerReader
 from counterpoise.ports import Clock
 
 #: How often the table is read without an announcement, seconds.
@@ -36,17 +37,16 @@ PENDING_MAX: Final = 100
 
 _AWAY: Final = (psycopg.Error, OSError, TimeoutError)
 
-# An answer by another account's daemon does not count as ours.
+# A request names its account, whose daemon alone answers it. Earlier versions named none: those
+# are over with any answer, and none is older than the account's first run.
 _PENDING: Final = """
 SELECT c.control_id, c.action, c.actor, c.reason, c.from_halt, c.client_order_id, c.stated_end,
   c.filled_quantity
 FROM audit.control c
 WHERE c.control_id > %(after)s
-  AND (c.account_id IS NULL OR %(account)s::text IS NULL OR c.account_id = %(account)s)
-  AND NOT EXISTS (
-    SELECT FROM audit.control_ack a LEFT JOIN audit.run r USING (run_id)
-    WHERE a.control_id = c.control_id::text
-      AND (r.account_id IS NULL OR %(account)s::text IS NULL OR r.account_id = %(account)s))
+  AND (c.account_id = %(account)s OR c.account_id IS NULL AND c.requested_at >= (
+    SELECT audit.moment(min(started_ns)) FROM audit.run WHERE account_id = %(account)s))
+  AND NOT EXISTS (SELECT FROM audit.control_ack a WHERE a.control_id = c.control_id::text)
 ORDER BY c.control_id LIMIT %(limit)s
 """
 
@@ -63,10 +63,10 @@ def request(
     reason: str,
     from_halt: bool = False,  # noqa: FBT001, FBT002 - the operator's flag as it was typed
     *,
-    account_id: str | None = None,
+    account_id: str,
     statement: OrderStatement | None = None,
 ) -> str:
-    """Write a request and return its id; `account_id` None = every daemon on this database.
+    """Write a request to the daemon of an account and return its id.
 
     `statement` comes with RESOLVE_ORDER and with nothing else.
 
@@ -92,8 +92,28 @@ def request(
     return str(row[0])
 
 
-def wait_ack(dsn: str, control_id: str, timeout_seconds: float) -> dict[str, Any] | None:
-    """Return the daemon's answer as a row; None = none came in time.
+def accounts(reader: LedgerReader) -> list[str]:
+    """Return the accounts a daemon ever ran on, the latest first; no shadow twins."""
+    rows = reader.rows(
+        "SELECT account_id FROM audit.run WHERE right(account_id, 7) <> '-shadow' "
+        "GROUP BY account_id ORDER BY max(started_ns) DESC, account_id"
+    )
+    return [str(row["account_id"]) for row in rows]
+
+
+def account_of_order(reader: LedgerReader, client_order_id: str) -> str | None:
+    """Return the account of an order of ours; None = it is not on record."""
+    rows = reader.rows(
+        "SELECT account_id FROM audit.order_intent WHERE client_order_id = %(key)s",
+        key=client_order_id,
+    )
+    return str(rows[0]["account_id"]) if rows else None
+
+
+def wait_ack(
+    dsn: str, control_id: str, account_id: str, timeout_seconds: float
+) -> dict[str, Any] | None:
+    """Return the answer of the account's daemon as a row; None = none came in time.
 
     Raises LedgerUnavailable when Postgres is away.
     """
@@ -103,9 +123,10 @@ def wait_ack(dsn: str, control_id: str, timeout_seconds: float) -> dict[str, Any
             cursor = connection.cursor(row_factory=dict_row)
             while True:
                 cursor.execute(
-                    "SELECT * FROM audit.control_ack WHERE control_id = %s "
-                    "ORDER BY handled_ns DESC LIMIT 1",
-                    (control_id,),
+                    "SELECT a.* FROM audit.control_ack a JOIN audit.run r USING (run_id) "
+                    "WHERE a.control_id = %s AND r.account_id = %s "
+                    "ORDER BY a.handled_ns DESC LIMIT 1",
+                    (control_id, account_id),
                 )
                 row = cursor.fetchone()
                 if row is not None or time.monotonic() >= deadline:
@@ -116,9 +137,9 @@ def wait_ack(dsn: str, control_id: str, timeout_seconds: float) -> dict[str, Any
 
 
 async def pending(
-    connection: psycopg.AsyncConnection[Any], after_id: int = 0, account_id: str | None = None
+    connection: psycopg.AsyncConnection[Any], account_id: str, after_id: int = 0
 ) -> list[Request]:
-    """Return requests behind `after_id` that were not answered, oldest first."""
+    """Return an account's requests behind `after_id` that were not answered, oldest first."""
     async with asyncio.timeout(connections.ROUND_TRIP_SECONDS):
         cursor = await connection.execute(
             _PENDING, {"after": after_id, "account": account_id, "limit": PENDING_MAX}
@@ -131,9 +152,9 @@ async def watch(
     feed_control: Callable[[ControlRequested], None],
     *,
     clock: Clock,
-    account_id: str | None = None,
+    account_id: str,
 ) -> None:
-    """Feed each unanswered request once, until cancelled; reconnect for ever.
+    """Feed each unanswered request to an account once, until cancelled; reconnect for ever.
 
     Requests older than this daemon are fed too. Start it after the journal was flushed, or an
     answer that is still in the spool lets its request be fed a second time.
@@ -147,7 +168,7 @@ async def watch(
             try:
                 await connection.execute(f"LISTEN {schema.CONTROL_CHANNEL}")
                 while True:
-                    requests = await pending(connection, account_id=account_id)
+                    requests = await pending(connection, account_id)
                     for row in requests:
                         if row[0] not in delivered:
                             feed_control(_requested(row, clock.now_ns()))

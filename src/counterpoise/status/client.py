@@ -32,6 +32,8 @@ def ask(state_dir: Path, host: str) -> DaemonStatus:
     address = _read_address(state_dir / ADDRESS_FILE)
     if address is None:
         return _silent(f"no daemon has started in {state_dir}")
+    if address["status_port"] is None:
+        return _silent(f"the daemon of {state_dir} is starting, or its start was refused")
     # A daemon that listens everywhere is asked on loopback.
     where = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     try:
@@ -44,6 +46,16 @@ def ask(state_dir: Path, host: str) -> DaemonStatus:
     held = ", ".join(str(code) for code in facts.get("held_back_by", []))
     summary = "trading" if ready else f"running, held back by: {held}"
     return DaemonStatus(live=True, ready=ready, facts=facts, summary=summary)
+
+
+def last_account(state_dir: Path) -> str | None:
+    """Return the account of the daemon that runs in a state directory, or ran there last.
+
+    None = none did, or one of a version that did not tell.
+    """
+    address = _read_address(state_dir / ADDRESS_FILE)
+    told = None if address is None else address.get("account_id")
+    return told if isinstance(told, str) else None
 
 
 def _silent(summary: str) -> DaemonStatus:

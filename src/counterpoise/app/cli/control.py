@@ -1,6 +1,7 @@
 """`counterpoise pause | resume | flatten | stop | high-water reset`: an operator's wishes.
 
-A wish is a row in the database; the daemon answers with another. Both stay in the record.
+A wish is a row in the database, addressed to one account; that account's daemon answers with
+another. Both stay in the record.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -9,7 +10,7 @@ import typer
 
 from counterpoise.app.cli import output
 from counterpoise.app.cli.ledger_access import open_dsn, open_reader
-from counterpoise.app.cli.options import Profile, Why
+from counterpoise.app.cli.options import Account, Profile, Why
 from counterpoise.domain.errors import LedgerUnavailable, StartRefused
 from counterpoise.domain.events import ControlAction, OrderStatement
 
@@ -27,14 +28,15 @@ def _group() -> None:
     pass
 
 
-def pause(profile: Profile = None, reason: Why = "") -> None:
+def pause(profile: Profile = None, reason: Why = "", account: Account = None) -> None:
     """Only lower risk from now on; survives a restart."""
-    ask(ControlAction.PAUSE, profile, reason)
+    ask(ControlAction.PAUSE, profile, reason, account)
 
 
 def resume(
     profile: Profile = None,
     reason: Why = "",
+    account: Account = None,
     from_halt: Annotated[
         bool, typer.Option("--from-halt", help="Also leave HALTED, after the cause was mended.")
     ] = False,
@@ -44,47 +46,49 @@ def resume(
 ) -> None:
     """Trade both ways again."""
     if explain:
-        _explain(profile)
+        _explain(profile, account)
         return
-    ask(ControlAction.RESUME, profile, reason, from_halt=from_halt)
+    ask(ControlAction.RESUME, profile, reason, account, from_halt=from_halt)
 
 
-def flatten(profile: Profile = None, reason: Why = "") -> None:
+def flatten(profile: Profile = None, reason: Why = "", account: Account = None) -> None:
     """Close every position, reduce-only, and stay paused."""
-    ask(ControlAction.FLATTEN, profile, reason)
+    ask(ControlAction.FLATTEN, profile, reason, account)
 
 
 def stop(
     profile: Profile = None,
     reason: Why = "",
+    account: Account = None,
     flatten_first: Annotated[
         bool, typer.Option("--flatten", help="Close every position first.")
     ] = False,
 ) -> None:
     """End the daemon as SIGTERM does."""
     action = ControlAction.FLATTEN_STOP if flatten_first else ControlAction.STOP
-    ask(action, profile, reason)
+    ask(action, profile, reason, account)
 
 
 @high_water.command("reset")
-def reset(profile: Profile = None, reason: Why = "") -> None:
+def reset(profile: Profile = None, reason: Why = "", account: Account = None) -> None:
     """Forget the highest unit NAV: the drawdown rule starts anew from today's."""
-    ask(ControlAction.HIGH_WATER_RESET, profile, reason)
+    ask(ControlAction.HIGH_WATER_RESET, profile, reason, account)
 
 
-def _explain(profile: str | None) -> None:
+def _explain(profile: str | None, account: str | None) -> None:
     from counterpoise.app import configuration, holding
+    from counterpoise.app.cli import addressee
     from counterpoise.status import client
 
     settings = configuration.load(profile)
     found = client.ask(settings.state_dir, settings.status_host)
-    if found.facts:
+    if found.facts and account in {None, client.last_account(settings.state_dir)}:
         state, held = str(found.facts["trading_state"]), list(found.facts["held_back_by"])
     else:
         with open_reader(settings) as reader:
-            runs = reader.runs(limit=1)
-            last = reader.trading_state_last(str(runs[0]["account_id"])) if runs else None
-        state = f"{found.summary}; the next start"
+            account_id = addressee.account_id(reader, settings.state_dir, account)
+            last = reader.trading_state_last(account_id)
+        state = f"account {account_id}, {found.summary}; the next start"
         held = holding.left_by_the_last_run(last["causes"] if last else ())
     if not held:
         typer.echo(f"{state}: nothing holds it back")
@@ -97,25 +101,32 @@ def ask(
     action: ControlAction,
     profile: str | None,
     reason: str,
+    account: str | None = None,
     *,
     from_halt: bool = False,
     statement: OrderStatement | None = None,
 ) -> None:
-    """Record a wish, print the daemon's answer; exit 1 if it is refused or none comes in time."""
+    """Record a wish, print the daemon's answer; exit 1 if it is refused or none comes in time.
+
+    `account` None = of the order that a statement is about, else of this state directory's daemon.
+    """
     from counterpoise.app import configuration
 
     settings = configuration.load(profile)
-    answer = _answer(settings, action, reason, from_halt=from_halt, statement=statement)
+    account_id, answer = _answer(
+        settings, action, reason, account, from_halt=from_halt, statement=statement
+    )
     if answer is None:
         typer.echo(
-            f"{action.value}: the request is recorded, but no daemon answered within "
-            f"{ANSWER_SECONDS_MAX:.0f} s; it is carried out when one runs",
+            f"{action.value}: the request is recorded, but no daemon of account {account_id} "
+            f"answered within {ANSWER_SECONDS_MAX:.0f} s; it is carried out when one runs",
             err=True,
         )
         raise typer.Exit(1)
     typer.echo(
         f"{action.value}: {answer['result']}; trading state {answer['trading_state']}"
         + (f"; {answer['message']}" if answer["message"] else "")
+        + f" (account {account_id})"
     )
     if answer["result"] == "refused":
         raise typer.Exit(1)
@@ -125,12 +136,15 @@ def _answer(
     settings: "Settings",
     action: ControlAction,
     reason: str,
+    account: str | None,
     *,
     from_halt: bool,
     statement: OrderStatement | None,
-) -> dict[str, Any] | None:
-    # The daemon's answer; None = none in time.
+) -> tuple[str, dict[str, Any] | None]:
+    # The account asked, and its daemon's answer; None = none in time.
+    from counterpoise.app.cli import addressee
     from counterpoise.ledger import controls
+    from counterpoise.ledger.reader import LedgerReader
     from counterpoise.status import client
 
     stops = action in {ControlAction.STOP, ControlAction.FLATTEN_STOP}
@@ -139,11 +153,18 @@ def _answer(
         # Recorded all the same, it would end the next daemon as soon as that one starts.
         raise StartRefused(f"no daemon runs in {settings.state_dir}; there is nothing to stop")
     with open_dsn(settings) as dsn:
-        control_id = controls.request(dsn, action, reason, from_halt, statement=statement)
+        with LedgerReader(dsn) as reader:
+            if account is None and statement is not None:
+                account = controls.account_of_order(reader, statement.client_order_id)
+            account_id = addressee.account_id(reader, settings.state_dir, account)
+        control_id = controls.request(
+            dsn, action, reason, from_halt, account_id=account_id, statement=statement
+        )
         try:
-            return controls.wait_ack(dsn, control_id, ANSWER_SECONDS_MAX)
+            return account_id, controls.wait_ack(dsn, control_id, account_id, ANSWER_SECONDS_MAX)
         except LedgerUnavailable:
             if not (stops and embedded):
                 raise
     # The daemon took its own database along before the answer was read.
-    return {"result": "done", "trading_state": "stopped", "message": "the daemon has ended"}
+    ended = {"result": "done", "trading_state": "stopped", "message": "the daemon has ended"}
+    return account_id, ended

@@ -7,7 +7,7 @@ import typer
 
 from counterpoise.app.cli import control, output
 from counterpoise.app.cli.ledger_access import open_reader
-from counterpoise.app.cli.options import Json, Profile
+from counterpoise.app.cli.options import Account, Json, Profile
 from counterpoise.domain.errors import SettingsError
 from counterpoise.domain.events import ControlAction, OrderStatement, StatedEnd
 
@@ -55,6 +55,7 @@ def resolve(
         str | None, typer.Option("--filled", help="It is over, filled by this, base units.")
     ] = None,
     profile: Profile = None,
+    account: Account = None,
 ) -> None:
     """State what became of one, after looking at the venue; recorded with your reason.
 
@@ -70,7 +71,7 @@ def resolve(
         end=StatedEnd.ABSENT if absent else StatedEnd.ENDED,
         filled_quantity=Decimal(0) if filled is None else _quantity(filled),
     )
-    control.ask(ControlAction.RESOLVE_ORDER, profile, reason, statement=statement)
+    control.ask(ControlAction.RESOLVE_ORDER, profile, reason, account, statement=statement)
 
 
 def _quantity(text: str) -> Decimal:

@@ -15,12 +15,14 @@ def status(
         bool, typer.Option("--ready", help="Exit 1 also while something holds the daemon back.")
     ] = False,
 ) -> None:
-    """Say whether the daemon of this state directory lives; exit 1 if it does not."""
-    from counterpoise.app import configuration
+    """Say whether the daemon of this state directory lives; exit 1 if it does not.
+
+    It needs no other setting than the state directory and the status page's host.
+    """
+    from counterpoise.app import profiles
     from counterpoise.status import client
 
-    settings = configuration.load(profile)
-    found = client.ask(settings.state_dir, settings.status_host)
+    found = client.ask(*profiles.daemon_place(profile))
     if json:
         output.print_json([{**found.facts, "live": found.live, "ready": found.ready}])
     else:

@@ -69,17 +69,10 @@ def continue_stop(state: State) -> list[actions.Action]:
         return []
     state.stopping = None
     done = recording.equity(state, "stop")
-    message = "stopped: orders ended, positions left as they are"
     if stopping.flatten:
-        message = "stopped: all positions closed"
         # Whether it is done is kept for the next start.
         done += add_cause(state, Cause.FLATTENING) if waits else flattening.go_on(state)
-    if waits:
-        message = "stopped with orders or positions still open; the next start adopts them"
-        if stopping.flatten:
-            message = "stopped with orders or positions still open; the next start goes on closing"
-    elif active:
-        message += f"; nobody knows what became of {', '.join(sorted(active))}"
+    message = _left_behind(state, flatten=stopping.flatten, waits=waits)
     if bare:
         lacks = f"{len(bare)} of the legs held have no stop at the venue that fits them"
         words = f"left with {lacks}: {', '.join(bare)}"
@@ -90,6 +83,17 @@ def continue_stop(state: State) -> list[actions.Action]:
         done.append(answer(state, control, "refused" if left else "done", message))
     code = EXIT_INCOMPLETE if waits and stopping.flatten else 0
     return [*done, actions.StopDaemon(reason=message, exit_code=code)]
+
+
+def _left_behind(state: State, *, flatten: bool, waits: bool) -> str:
+    if waits:
+        follows = "goes on closing" if flatten else "adopts them"
+        return f"stopped with orders or positions still open; the next start {follows}"
+    message = "stopped: orders ended, positions left as they are"
+    if flatten:
+        message = "stopped: all positions closed"
+    unknown = sorted(state.orders.active)
+    return f"{message}; nobody knows what became of {', '.join(unknown)}" if unknown else message
 
 
 def _waits(state: State, *, flatten: bool) -> bool:

@@ -84,7 +84,7 @@ async def an_outage(loop: VirtualLoop, seconds: float) -> tuple[Client, list[flo
     credentials = BinanceCredentials(api_key="k", secret="s")
     venue = BinanceVenue(BinanceEndpoints.production(), credentials, clock)
     session = BinanceSession(
-        venue._endpoints, credentials, Allowance.account_lanes, timeout_ms=1_000
+        venue._endpoints, credentials, clock, Allowance.account_lanes, timeout_ms=1_000
     )
     await session.close()
     client = session.reads = Client(loop)

@@ -238,7 +238,7 @@ def check_orders(events: list[ExchangeEvent], quantities: dict[tuple[str, str], 
             assert abs(after) < abs(before)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(ACTIONS, min_size=15, max_size=40))
 def test_books_balance_and_orders_keep_their_word(actions: list[object]) -> None:
     exchange = opened()

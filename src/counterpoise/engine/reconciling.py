@@ -195,6 +195,9 @@ def _gone(
     # A core of which something is left is drift, and that is judged at a second look.
     done: list[actions.Action] = []
     for instrument_id, (ours, theirs) in drift.items():
+        if state.recorded is not None and _is_explained(state, state.recorded, instrument_id):
+            # The first answer of this start lagged behind the record; nothing is gone.
+            continue
         managed = instrument_id not in state.run.unmanaged
         if instrument_id == state.strategy.core_instrument:
             managed = theirs == 0
@@ -240,10 +243,17 @@ def _away(state: State, recorded: dict[str, Position]) -> dict[str, str]:
     away: dict[str, str] = {}
     theirs = state.account.quantities()
     for name in sorted(recorded.keys() | theirs.keys() if recorded else ()):
-        held, known = theirs.get(name, Decimal(0)), recorded.get(name) or flat(name)
-        if held not in state.account.start.possible(name, known.quantity):
+        if not _is_explained(state, recorded, name):
+            known, held = recorded.get(name) or flat(name), theirs.get(name, Decimal(0))
             away[name] = f"recorded {known.quantity}, venue {held}"
     return away
+
+
+def _is_explained(state: State, recorded: dict[str, Position], name: str) -> bool:
+    # What is held follows from the record and the executions told since.
+    held = state.account.quantities().get(name, Decimal(0))
+    known = recorded.get(name) or flat(name)
+    return held in state.account.start.possible(name, known.quantity)
 
 
 def _contradicted(state: State) -> dict[str, str]:

@@ -290,6 +290,28 @@ def test_what_changed_while_no_daemon_ran_is_said_at_the_second_look() -> None:
     assert world.state.trading_state is TradingState.ACTIVE
 
 
+def test_a_first_answer_that_lags_behind_the_record_is_no_loss_once_it_does_not() -> None:
+    world = started_with("-3")
+    # What the last run had reduced a second before it died is not in this answer yet.
+    world.reconcile("start", positions={"ETHUSDT": ("-4", "2500")})
+    for _ in range(4):
+        world.feed(Tick(now_ns=world.after(1)))
+    world.reconcile("doubt", positions={"ETHUSDT": ("-3", "2500")})
+    assert incidents(world) == []
+    assert world.state.leg_vanished is False
+    assert world.state.account.quantities() == {"ETHUSDT": Decimal(-3)}
+    assert world.state.recorded is None
+
+
+def test_a_loss_at_the_second_look_of_a_start_is_one() -> None:
+    world = started_with("-3")
+    world.reconcile("start", positions={"ETHUSDT": ("-4", "2500")})
+    for _ in range(4):
+        world.feed(Tick(now_ns=world.after(1)))
+    world.reconcile("doubt", positions={"ETHUSDT": ("-1", "2500")})
+    assert incidents(world) == ["leg.vanished", "account.drift"]
+
+
 def test_an_execution_that_is_listed_after_the_start_explains_its_position() -> None:
     world = started_with("-4")
     world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))

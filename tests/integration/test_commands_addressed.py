@@ -102,6 +102,20 @@ def test_it_is_asked_for_when_nothing_tells(database: str, counterpoise: Command
     assert asked(database) == [("pause", "one")]
 
 
+def test_an_account_that_the_database_does_not_know_is_not_waited_for(
+    database: str, state_dir: Path, counterpoise: Command
+) -> None:
+    ran(database, "real")
+    # A demo ran here once, on another database.
+    address.write(state_dir, "paper-7", None)
+    code, _, err = counterpoise("flatten")
+    assert code == 2
+    assert "--account is needed" in err
+    assert "paper-7" in err
+    assert "real" in err
+    assert asked(database) == []
+
+
 def test_it_can_be_named(database: str, counterpoise: Command, state_dir: Path) -> None:
     ran(database, "ours")
     ran(database, "theirs", started_ns=2)

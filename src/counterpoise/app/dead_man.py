@@ -16,9 +16,10 @@ from counterpoise.ports import Venue
 
 log = structlog.get_logger(__name__)
 
-#: The switch is armed again after this share of its time: a venue may count one call a market.
-REFRESH_FRACTION: Final = 0.5
-#: And after this share where it was not armed, so that four calls may be lost after one another.
+#: The switch is armed again after this share of its time: a call may wait until the venue takes
+#: questions again.
+REFRESH_FRACTION: Final = 0.25
+#: And after this share where it was not armed.
 RETRY_FRACTION: Final = 0.1
 #: A disarming at a stop that the venue has not answered by then is given up, seconds.
 DISARM_SECONDS_MAX: Final = 2.0

@@ -160,6 +160,18 @@ class Account:
         """Note base units that the venue took by a message; executions of them come later."""
         self.taken[instrument_id] = self.taken.get(instrument_id, ZERO) + quantity
 
+    def is_doubtful(self, told: Position) -> bool:
+        """Tell whether quantities alone decide what a message is worth beside executions.
+
+        One that seems to be of a moment before the last told, or goes against what executions told
+        a moment before; without numbers of the venue either may be wrong for once.
+        """
+        instant = self.instants.get(told.instrument_id)
+        if instant is None or told.trade_sequence is not None or not instant.has(told.event_ns):
+            return False
+        behind = instant.is_behind(told.quantity, told.event_ns)
+        return behind or not instant.joins(told.quantity, told.event_ns)
+
     def told_instant(self, instrument_id: str) -> same_instant.Instant | None:
         """Return the instant of the last message; None = not known, or numbers tell."""
         told, instant = self.told.get(instrument_id), self.instants.get(instrument_id)

@@ -43,6 +43,7 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
     state.account.alive_ns = event.received_ns
     answered = state.account.is_answered(told.instrument_id, told.event_ns)
     instant = state.account.told_instant(told.instrument_id)
+    _ask_again(state, answered=state.account.is_doubtful(told))
     if not state.account.told_position(told):
         return []
     done: list[actions.Action] = []
@@ -64,7 +65,8 @@ def told_position(state: State, event: PositionUpdate) -> list[actions.Action]:
 
 
 def _ask_again(state: State, *, answered: bool) -> None:
-    # What an answer should have had and had not: either one of them is not true any more.
+    # What an answer should have had and had not: either one of them is not true any more. Or what
+    # only quantities told from executions: an answer a moment later knows.
     if answered and state.ask_again_ns is None:
         state.ask_again_ns = state.now_ns + CONFIRM_NS
 

@@ -70,9 +70,19 @@ class Instant:
         change, told = quantity - self.before, self.executed + self.ahead
         return self.has(event_ns) and change * told >= 0 and abs(change) < abs(told)
 
+    def joins(self, quantity: Decimal, event_ns: int) -> bool:
+        """Tell whether a message of this quantity and stamp is one of its messages.
+
+        A later one that goes the other way is of a change of its own, whose execution is to come.
+        """
+        change = quantity - self.before
+        against = change * (self.executed + self.ahead) < 0
+        return event_ns == self.event_ns or (self.has(event_ns) and not against)
+
     def has(self, event_ns: int) -> bool:
         """Tell whether a message of this stamp may be of a moment between its executions."""
-        return self.event_ns <= event_ns <= self.event_ns + STAMPS_APART_NS
+        late = self.event_ns < event_ns <= self.event_ns + STAMPS_APART_NS
+        return event_ns == self.event_ns or (late and len(self.executions) > 0)
 
 
 def with_message(instant: Instant | None, held: Decimal, told: Position, since_ns: int) -> Instant:
@@ -80,7 +90,7 @@ def with_message(instant: Instant | None, held: Decimal, told: Position, since_n
 
     `held` = signed base units before it, `since_ns` = stamp of the message before.
     """
-    if instant is None or not instant.has(told.event_ns):
+    if instant is None or not instant.joins(told.quantity, told.event_ns):
         instant = Instant(event_ns=told.event_ns, before=held, since_ns=since_ns)
     instant = replace(instant, event_ns=told.event_ns)
     change = told.quantity - instant.before

@@ -25,6 +25,7 @@ WORDS: Final = "denied together, nothing grows"
 def look(state: State, plan: Plan, leg: LegProgress, market: MarketView) -> list[actions.Action]:
     """Hold an increase back, or drop all of the plan's, if one of them would be denied now.
 
+    For a reason that lasts: all of them if it is the core's, and a hedge alone where it is its own.
     Does nothing once one of them has filled or is at work: then its pair is completed or unwound.
     A reason that may pass is waited for: while nothing stands alone for as long as a phase lasts,
     otherwise for no longer than lies between two tries to complete.
@@ -35,16 +36,22 @@ def look(state: State, plan: Plan, leg: LegProgress, market: MarketView) -> list
     if not plan.pair.naked and _rests(state):
         _drop(plan, legs, f"{state.pairs_unwound} pairs in a row were unwound: none is opened yet")
         return []
-    found = _denied(state, plan, legs, market)
-    if found is None:
-        return []
-    intent, denial = found
-    patience_ns = COMPLETE_GAP_NS if plan.pair.naked else PHASE_NS_MAX
-    if denial.reason in PASSING and state.now_ns - plan.phase_ns < patience_ns:
-        leg.held = True
-        return []
-    _drop(plan, legs, f"{WORDS}: {intent.instrument_id} {denial.reason.value}")
-    return [recording.order_denied(state, intent, denial)]
+    done: list[actions.Action] = []
+    while (found := _denied(state, plan, legs, market)) is not None:
+        intent, denial = found
+        patience_ns = COMPLETE_GAP_NS if plan.pair.naked else PHASE_NS_MAX
+        if denial.reason in PASSING and state.now_ns - plan.phase_ns < patience_ns:
+            leg.held = True
+            return done
+        done.append(recording.order_denied(state, intent, denial))
+        name, why = intent.instrument_id, denial.reason.value
+        if denial.reason in PASSING or name == state.strategy.core_instrument:
+            _drop(plan, legs, f"{WORDS}: {name} {why}")
+            return done
+        # A hedge that may not grow is its own affair; its core follows what the others fill.
+        _drop(plan, [e for e in legs if e.change.instrument_id == name], f"{name} denied: {why}")
+        legs = [each for each in legs if not each.closed]
+    return done
 
 
 def ended(state: State, plan: Plan) -> None:

@@ -354,4 +354,4 @@ def test_a_switch_that_was_not_armed_is_tried_again_before_its_time_is_over() ->
 
     clock.run_until_complete(watch())
     clock.close()
-    assert [round(at) for at in tried] == [0, 30, 36, 42, 48, 54, 90]
+    assert [round(at) for at in tried] == [0, 15, 21, 27, 33, 39, 54, 69, 90]

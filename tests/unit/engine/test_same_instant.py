@@ -5,9 +5,16 @@ from decimal import Decimal
 import pytest
 
 from counterpoise.domain.account import Position
-from counterpoise.domain.events import CycleDue, PositionUpdate, Tick
-from counterpoise.domain.orders import ApprovedOrder, OrderState
+from counterpoise.domain.events import (
+    CycleDue,
+    FillReported,
+    PositionUpdate,
+    Tick,
+    UpdateSource,
+)
+from counterpoise.domain.orders import ApprovedOrder, Fill, FillCause, OrderState, Side
 from counterpoise.domain.records import DecisionEnded, IncidentOpened
+from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine import actions, unshown
 from engine_world import World, ready
 from split_orders import EXECUTION, ORDER, POSITION, SplitOrder
@@ -231,3 +238,74 @@ def test_a_pair_the_account_goes_on_to_deny_is_taken_apart() -> None:
     world.feed(Tick(now_ns=world.now_ns))
     reduction = world.submits()[2]
     assert (reduction.intent.instrument_id, reduction.intent.reduce_only) == ("ETHUSDT", True)
+
+
+def told(world: World, quantity: str, after_ms: int) -> None:
+    """Tell what the venue holds, stamped so long after now."""
+    position = Position(
+        instrument_id="ETHUSDT",
+        quantity=Decimal(quantity),
+        entry_price=Decimal(2_500),
+        event_ns=world.now_ns // NS_PER_MS * NS_PER_MS + after_ms * NS_PER_MS,
+    )
+    world.feed(PositionUpdate(position=position, received_ns=world.now_ns))
+
+
+def executed(world: World, quantity: str, after_ms: int) -> None:
+    """Tell an execution of the venue's own, signed base units."""
+    signed = Decimal(quantity)
+    fill = Fill(
+        fill_id=f"x{after_ms}",
+        instrument_id="ETHUSDT",
+        client_order_id=None,
+        venue_order_id="adl",
+        side=Side.BUY if signed > 0 else Side.SELL,
+        quantity=abs(signed),
+        price=Decimal(2_500),
+        fee=Decimal(0),
+        fee_currency="USDT",
+        liquidity=None,
+        realised_pnl=None,
+        event_ns=world.now_ns // NS_PER_MS * NS_PER_MS + after_ms * NS_PER_MS,
+        received_ns=world.now_ns,
+        cause=FillCause.ADL,
+    )
+    world.feed(FillReported(fill=fill, source=UpdateSource.STREAM))
+
+
+@pytest.mark.parametrize("gap_ms", [1, 10, 49, 60])
+@pytest.mark.parametrize("order", ["position first", "execution first"])
+def test_what_the_venue_takes_a_moment_after_an_increase_counts_once(
+    gap_ms: int, order: str
+) -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    split(world, hedge, "0.2").tell(EXECUTION, POSITION, EXECUTION, POSITION, ORDER, ORDER)
+    taken, left = hedge.quantity + 1, Decimal(1)
+    if order == "position first":
+        told(world, str(left), gap_ms)
+        executed(world, str(taken), gap_ms)
+    else:
+        executed(world, str(taken), gap_ms)
+        told(world, str(left), gap_ms)
+    assert world.state.account.quantities()["ETHUSDT"] == left
+    assert "leg.vanished" in incidents(world)
+
+
+def test_a_message_that_goes_against_executions_has_the_account_asked_for() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    split(world, hedge, "0.2").tell(EXECUTION, POSITION, EXECUTION, POSITION, ORDER, ORDER)
+    assert world.state.ask_again_ns is None
+    told(world, "1", 10)
+    assert world.state.ask_again_ns is not None
+
+
+def test_a_message_from_before_the_last_execution_has_the_account_asked_for() -> None:
+    world = opened()
+    hedge = world.submits()[0]
+    split(world, hedge, "0.2").tell(EXECUTION, EXECUTION)
+    assert world.state.ask_again_ns is None
+    told(world, "-0.2", 3)
+    assert world.state.account.quantities()["ETHUSDT"] == -hedge.quantity
+    assert world.state.ask_again_ns is not None

@@ -327,3 +327,55 @@ def test_a_rotation_that_may_be_is_sent_at_once(rotating: World) -> None:
     rotating.fill(rotating.submits()[2])
     assert [name for name, _, _ in sent(rotating)] == ["ETHUSDT", "SOLUSDT", "BTCUSDT"]
     assert ended(rotating).outcome == "done"
+
+
+def test_a_hedge_that_may_not_grow_keeps_no_other_from_growing(rotating: World) -> None:
+    # Its last order is still open to everybody's knowledge: that holds back its own market only.
+    unknown = replace(make_order("ETHUSDT", Side.SELL, Decimal("0.1")), state=OrderState.UNKNOWN)
+    rotating.state.orders.adopt(unknown, created_ns=rotating.now_ns, expires_ns=rotating.now_ns)
+    told = OrderUnresolved(
+        client_order_id=unknown.client_order_id or "",
+        evidence="nobody knows",
+        received_ns=rotating.now_ns,
+    )
+    rotating.feed(told)
+    changes = tuple(
+        LegChange(
+            instrument_id=name,
+            leg=LegRole.CORE if name == "BTCUSDT" else LegRole.HEDGE,
+            source=IntentSource.CYCLE,
+            side=side,
+            quantity=Decimal(quantity),
+            reduce_only=False,
+        )
+        for name, side, quantity in (
+            ("ETHUSDT", Side.SELL, "0.4"),
+            ("SOLUSDT", Side.SELL, "10"),
+            ("BTCUSDT", Side.BUY, "0.04"),
+        )
+    )
+    plan = make_plan("d" * 16, IntentSource.CYCLE, changes, rotating.now_ns)
+    rotating.done += working.begin(rotating.state, plan)
+    assert denied(rotating) == [("ETHUSDT", "ORDER_UNRESOLVED")]
+    assert sent(rotating) == [("SOLUSDT", Side.SELL, False)]
+    rotating.after(0.1)
+    rotating.fill(rotating.submits()[0])
+    # The core follows what was hedged, and no further.
+    core = rotating.submits()[1]
+    assert (core.intent.instrument_id, core.intent.side) == ("BTCUSDT", Side.BUY)
+    assert Decimal(0) < core.quantity <= Decimal("0.04")
+
+
+def make_order(name: str, side: Side, quantity: Decimal) -> OpenOrder:
+    """Return an order of ours as the last run left it."""
+    return OpenOrder(
+        client_order_id="cp" + "7" * 30,
+        venue_order_id=None,
+        instrument_id=name,
+        side=side,
+        quantity=quantity,
+        filled_quantity=Decimal(0),
+        price_limit=MARKS[name],
+        reduce_only=False,
+        state=OrderState.ACCEPTED,
+    )

@@ -19,7 +19,8 @@ def account_id(reader: "LedgerReader", state_dir: "Path", named: str | None) -> 
 
     It is the one that was named, else that of the daemon which runs in the state directory or was
     the last to run there, else the only one on record. Raises SettingsError naming those on record
-    when none of this tells, and StartRefused when there is none.
+    when none of this tells, or when the database does not know the directory's: a command must not
+    wait for a daemon that reads elsewhere. Raises StartRefused when there is none.
     """
     told = client.last_account(state_dir)
     known = controls.accounts(reader)
@@ -31,6 +32,11 @@ def account_id(reader: "LedgerReader", state_dir: "Path", named: str | None) -> 
         if named not in {*known, told}:
             raise SettingsError(f"--account {named}: allowed is one of {', '.join(known)}")
         return named
+    if told is not None and known and told not in known:
+        raise SettingsError(
+            f"--account is needed: the last daemon in {state_dir} ran on {told}, and on record are "
+            f"{', '.join(known)}"
+        )
     if told is not None:
         return told
     if len(known) > 1:

@@ -128,6 +128,6 @@ def test_the_account_is_known_each_ten_seconds_without_its_stream(loop: VirtualL
     assert asked["fapiPublicGetExchangeInfo"] > 300 / 12
     assert longest_gap(known) < 10
     # The countdown is 60 s: one call that is lost may be tried again in time.
-    assert longest_gap(client.times("fapiPrivatePostCountdownCancelAll")) < 36
+    assert longest_gap(client.times("fapiPrivatePostCountdownCancelAll")) < 25
     # And Binance never hears so much in a minute that reads are closed, which leaves the cancels'.
     assert client.heaviest_minute() < READS_UNTIL * DOCUMENTED.weight_minute

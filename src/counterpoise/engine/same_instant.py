@@ -123,7 +123,7 @@ def with_earlier_fill(instant: Instant, fill: Fill) -> tuple[Instant, Decimal]:
     And the signed base units by which that moves the position: what the message does not show.
     """
     if instant.ahead_at(fill.event_ns) is None:
-        return instant, ZERO
+        return _known_late(instant, fill), ZERO
     return _added(instant, fill.signed_quantity)
 
 
@@ -140,12 +140,23 @@ def with_numbered_fill(
             return instant
         instant = Instant(event_ns=fill.event_ns, before=held, since_ns=since_ns)
     elif instant.event_ns > fill.event_ns and instant.ahead_at(fill.event_ns) is None:
+        if moved == 0:
+            return _known_late(instant, fill)
         return replace(instant, before=instant.before + moved)
     quantity = fill.signed_quantity
     if quantity * (instant.executed + instant.ahead) < 0:
         return replace(instant, before=held, executions=(quantity,), shown=moved)
     executions = (*instant.executions, quantity)
     return replace(instant, executions=executions, shown=instant.shown + moved)
+
+
+def _known_late(instant: Instant, fill: Fill) -> Instant:
+    # It happened before the instant and after the message before: its messages show it, too, and
+    # what they show of the instant's own executions is less by that.
+    if fill.event_ns <= instant.since_ns:
+        return instant
+    quantity = fill.signed_quantity
+    return replace(instant, before=instant.before + quantity, shown=instant.shown - quantity)
 
 
 def _added(instant: Instant, quantity: Decimal) -> tuple[Instant, Decimal]:

@@ -251,11 +251,11 @@ def told(world: World, quantity: str, after_ms: int) -> None:
     world.feed(PositionUpdate(position=position, received_ns=world.now_ns))
 
 
-def executed(world: World, quantity: str, after_ms: int) -> None:
+def executed(world: World, quantity: str, after_ms: int, fill_id: str = "x") -> None:
     """Tell an execution of the venue's own, signed base units."""
     signed = Decimal(quantity)
     fill = Fill(
-        fill_id=f"x{after_ms}",
+        fill_id=fill_id,
         instrument_id="ETHUSDT",
         client_order_id=None,
         venue_order_id="adl",
@@ -309,3 +309,26 @@ def test_a_message_from_before_the_last_execution_has_the_account_asked_for() ->
     told(world, "-0.2", 3)
     assert world.state.account.quantities()["ETHUSDT"] == -hedge.quantity
     assert world.state.ask_again_ns is not None
+
+
+@pytest.mark.parametrize("number", [None, 500])
+def test_an_older_execution_told_late_is_no_part_of_what_an_instant_shows(
+    number: int | None,
+) -> None:
+    world = ready(positions=LARGE)
+    world.after(0.1)
+    world.position("ETHUSDT", "-3.8", "2500")
+    world.after(0.1)
+    world.market()
+    cut = next(o for o in world.submits() if o.intent.instrument_id == "ETHUSDT")
+    first, second = Decimal("0.2"), cut.quantity - Decimal("0.2")
+    # An order of before took 0.5 a second ago; neither its execution nor its position was told.
+    world.after(1)
+    order = split(world, cut, "0.2", "-3.3", number=number)
+    order.tell(POSITION, EXECUTION)
+    assert world.state.account.quantities()["ETHUSDT"] == Decimal("-3.3") + first
+    executed(world, "0.5", -900, "499")
+    assert world.state.account.quantities()["ETHUSDT"] == Decimal("-3.3") + first
+    order.tell(EXECUTION)
+    assert world.state.account.quantities()["ETHUSDT"] == Decimal("-3.3") + first + second
+    assert order.after == Decimal("-3.3") + first + second

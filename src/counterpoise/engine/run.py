@@ -57,8 +57,6 @@ DOUBTED_NS_MAX: Final = 2 * NS_PER_SECOND
 BANDED_NS: Final = 30 * NS_PER_SECOND
 #: An order that the evidence does not resolve is asked about this often.
 ASK_UNRESOLVED_NS: Final = 30 * NS_PER_SECOND
-#: Doublings of a reduction's cap from mid: beyond, venues refuse the price.
-CAP_DOUBLINGS_MAX: Final = 2
 #: Without an answer to a cycle's reconciliation by then, the cycle is decided without one.
 RECONCILE_NS_MAX: Final = 8 * NS_PER_SECOND
 #: A stop that waits for orders to end gives up after this.
@@ -114,7 +112,7 @@ class Run:
     cycle_seconds: int
     #: Farthest price of an increase from mid, bps.
     slippage_bps_increase: Decimal
-    #: Farthest price of a reduction's first attempt from mid, bps; doubles per attempt.
+    #: Farthest price of a reduction's first attempt from mid, bps; doubles per attempt (`reaching`).
     slippage_bps_reduction: Decimal
     #: The highest leverage anything may reach; at most 3.
     leverage_ceiling: Decimal

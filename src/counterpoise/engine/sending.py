@@ -11,13 +11,12 @@ from counterpoise.domain.orders import (
     Side,
 )
 from counterpoise.domain.units import NS_PER_SECOND
-from counterpoise.engine import actions, pricing, recording, together, unshown, views
+from counterpoise.engine import actions, pricing, reaching, recording, together, unshown, views
 from counterpoise.engine.order_tracker import TrackedOrder
 from counterpoise.engine.plan import ORDERS_PER_LEG_MAX, LegProgress, Plan
 from counterpoise.engine.run import (
     BANDED_NS,
     CANCEL_AGAIN_NS,
-    CAP_DOUBLINGS_MAX,
     DOUBTED_NS_MAX,
     POST_ONLY_NS,
     RESERVED_NS_MAX,
@@ -48,6 +47,8 @@ def is_working(state: State, plan: Plan, leg: LegProgress) -> bool:
         leg.passive_until_ns = min(leg.passive_until_ns or state.now_ns, state.now_ns)
     elif not whole and not _outside_band(state, leg, order):
         leg.misses += 1
+    if not rested:
+        reaching.ended(state, plan, leg, order)
     if order.state in {OrderState.REJECTED, OrderState.EXPIRED}:
         plan.note(f"{leg.change.instrument_id} {order.state.value}")
         doubtful = leg.change.reduce_only and leg.change.instrument_id in state.doubted
@@ -161,9 +162,7 @@ def _wants_more(leg: LegProgress, view: InstrumentView) -> bool:
 def _next_intent(state: State, plan: Plan, leg: LegProgress, view: InstrumentView) -> OrderIntent:
     cap_bps = state.run.slippage_cap_bps(state.memory.regime)
     if leg.change.reduce_only:
-        again = plan.repairing and plan.pair is not None and plan.pair.rounds > 1
-        doublings = CAP_DOUBLINGS_MAX if again else min(leg.misses, CAP_DOUBLINGS_MAX)
-        cap_bps = state.run.slippage_bps_reduction * Decimal(2**doublings)
+        cap_bps = reaching.cap_bps(state, plan, leg)
     intent = pricing.make_intent(
         leg.change,
         view,

@@ -77,6 +77,9 @@ class State:
     doubted: dict[str, int] = field(default_factory=dict)
     #: When the venue last refused a price of ours for being outside its band, by instrument, ns.
     banded: dict[str, int] = field(default_factory=dict)
+    #: Orders in a row of guard or flatten that executed nothing, and when the last of them ended,
+    #: ns, by instrument.
+    missed: dict[str, tuple[int, int]] = field(default_factory=dict)
     #: Decisions made in this run.
     sequence: int = 0
     #: Records that need an id of their own, made in this run.

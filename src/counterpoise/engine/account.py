@@ -5,7 +5,7 @@ position message at least as new arrives (venues.md names the order of OKX's mes
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
@@ -14,6 +14,7 @@ from counterpoise.domain.account import AccountSnapshot, AccountView, Balance, P
 from counterpoise.domain.orders import Fill
 from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine import same_instant
+from counterpoise.engine.balance_doubt import BalanceDoubt, doubted, is_jump
 from counterpoise.engine.contradiction import (
     ANSWER_LAG_NS,
     Absence,
@@ -26,6 +27,7 @@ from counterpoise.engine.contradiction import (
     restamped,
 )
 from counterpoise.engine.execution_sum import ExecutionSum, trade_sequence
+from counterpoise.engine.positions import after_fill, flat, realised_pnl
 from counterpoise.engine.start_record import StartRecord
 from counterpoise.risk import equity as risk_equity
 
@@ -51,6 +53,8 @@ class Account:
     wallet_balance: Decimal | None = None
     #: Venue clock of the last balance, ns.
     balance_ns: int = 0
+    #: A balance that is not believed yet; None = the last one was.
+    balance_doubt: BalanceDoubt | None = None
     #: Equity as the venue last figured it, quote; None = never told.
     venue_equity: Decimal | None = None
     #: The venue's last equity with the marks and positions it belongs to; None = never told.
@@ -208,12 +212,22 @@ class Account:
         self.contradicted.pop(name, None)
         self.absent.pop(name, None)
 
-    def told_balance(self, balance: Balance, marks: Mapping[str, Decimal]) -> bool:
-        """Take a balance message and anchor equity at it; False = older than what is known.
+    def told_balance(
+        self,
+        balance: Balance,
+        marks: Mapping[str, Decimal],
+        received_ns: int,
+        known: Sequence[Decimal | None] | None = None,
+    ) -> bool:
+        """Take a balance message and anchor equity at it.
 
-        What moved cash after it was made may have been told before it.
+        False = older than what is known, or not believed yet. `known` = equity before what came
+        with it, by each set of marks it may have been made with; None = as it is now. What moved
+        cash after it was made may have been told before it.
         """
         if balance.event_ns < self.balance_ns:
+            return False
+        if self._is_doubted(balance, marks, received_ns, known or [self.equity(marks)]):
             return False
         self.wallet_balance = balance.wallet_balance + self.cash_after(balance.event_ns)
         self.balance_ns = balance.event_ns
@@ -230,6 +244,24 @@ class Account:
         ]
         self.cash_since_anchor = self.cash_after(balance.event_ns, executions=False)
         return True
+
+    def _is_doubted(
+        self,
+        balance: Balance,
+        marks: Mapping[str, Decimal],
+        received_ns: int,
+        known: Sequence[Decimal | None],
+    ) -> bool:
+        # Whose equity is nowhere near any that is known waits for more that say the same.
+        held = self.quantities()
+        wallet = balance.wallet_balance + self.cash_after(balance.event_ns)
+        own = risk_equity.equity_at_mark(wallet, held, self.entry_prices(), marks)
+        told = balance.equity if own is None else min(own, balance.equity)
+        if not all(is_jump(each, told, holds=bool(held)) for each in known):
+            self.balance_doubt = None
+        else:
+            self.balance_doubt = doubted(self.balance_doubt, known[0], told, received_ns)
+        return self.balance_doubt is not None
 
     def cash_after(self, event_ns: int, *, executions: bool = True) -> Decimal:
         """Return what was told to move cash after a moment of the venue's clock, quote."""
@@ -357,6 +389,9 @@ class Account:
         # Venues stamp whole milliseconds: what is stamped with the one in which they were asked may
         # have happened after they looked.
         asked_ns = (snapshot.positions_ns or snapshot.event_ns) // NS_PER_MS * NS_PER_MS - 1
+        # What no stream has told a mark of yet was valued at the answer's own.
+        valued = {p.instrument_id: p.mark for p in snapshot.positions if p.mark is not None}
+        known = [self.equity(valued | dict(marks)), self.equity(dict(marks) | valued)]
         drift: dict[str, tuple[Decimal, Decimal]] = {}
         for name in sorted(self.positions.keys() | theirs.keys()):
             ours, other = self.positions.get(name) or flat(name), theirs.get(name)
@@ -365,9 +400,7 @@ class Account:
                 continue
             if self.complete and ours.quantity != self.positions[name].quantity:
                 drift[name] = (ours.quantity, self.positions[name].quantity)
-        # What no stream has told a mark of yet was valued at the answer's own.
-        valued = {p.instrument_id: p.mark for p in snapshot.positions if p.mark is not None}
-        self.told_balance(snapshot.balance, valued | dict(marks))
+        self.told_balance(snapshot.balance, valued | dict(marks), snapshot.received_ns, known)
         self.positions_ns = asked_ns - ANSWER_LAG_NS
         self.complete = True
         # REST tells what is, not that the stream lives: only the first answer counts as life.
@@ -414,44 +447,3 @@ class Account:
                 self.instants.pop(name, None)
                 self.absent[name] = Absence(quantity=ours.quantity, asked_ns=asked_ns)
         return True
-
-
-def flat(instrument_id: str, *, event_ns: int = 0) -> Position:
-    """Return a flat position."""
-    return Position(instrument_id=instrument_id, quantity=ZERO, entry_price=None, event_ns=event_ns)
-
-
-def realised_pnl(position: Position, fill: Fill) -> Decimal:
-    """Return the PnL that closing against the average entry realises, quote; fees not counted."""
-    closes = position.quantity * fill.side.sign < 0
-    if not closes or position.entry_price is None:
-        return ZERO
-    closed = min(abs(position.quantity), fill.quantity)
-    direction = 1 if position.quantity > 0 else -1
-    return closed * (fill.price - position.entry_price) * direction
-
-
-def after_fill(position: Position, fill: Fill) -> Position:
-    """Return the position after a fill: averaged when growing, entry kept when shrinking."""
-    quantity = position.quantity + fill.signed_quantity
-    grows = position.quantity * fill.side.sign >= 0
-    if quantity == 0:
-        entry = None
-    elif grows:
-        before = abs(position.quantity) * (position.entry_price or ZERO)
-        entry = (before + fill.quantity * fill.price) / abs(quantity)
-    elif position.quantity * quantity > 0:
-        entry = position.entry_price
-    else:
-        entry = fill.price
-    return Position(
-        instrument_id=position.instrument_id,
-        quantity=quantity,
-        entry_price=entry,
-        event_ns=max(fill.event_ns, position.event_ns),
-        trade_sequence=max(
-            (n for n in (trade_sequence(fill), position.trade_sequence) if n is not None),
-            default=None,
-        ),
-        adl_rank=position.adl_rank,
-    )

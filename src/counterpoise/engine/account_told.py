@@ -123,7 +123,7 @@ def _shrank(state: State, instrument_id: str, before: Decimal) -> bool:
 def told_balance(state: State, event: BalanceUpdate) -> list[actions.Action]:
     """Take a balance message."""
     state.account.alive_ns = event.received_ns
-    state.account.told_balance(event.balance, views.marks(state))
+    state.account.told_balance(event.balance, views.marks(state), event.received_ns)
     return guarding.watch(state)
 
 

@@ -20,10 +20,10 @@ from counterpoise.engine import (
     views,
     working,
 )
-from counterpoise.engine.account import flat
 from counterpoise.engine.account_told import vanished
 from counterpoise.engine.contradiction import CONFIRM_NS
 from counterpoise.engine.foreign_book import foreign, is_strange, tolerated
+from counterpoise.engine.positions import flat
 from counterpoise.engine.run import (
     CASH_TOLERANCE_FRACTION,
     DOUBT_NS,
@@ -90,7 +90,7 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     done = [*_positions(state, on_record, cause, withheld), *done]
     done.append(recording.looked(state, event, verdict.result, verdict.found))
     done += [*verdict.done, *guarding.watch(state)]
-    clear = state.doubt_ns is None and not state.account.contradicted
+    clear = state.doubt_ns is None and not _contradicted(state)
     if event.cause == "cycle" and state.waiting is not None and clear:
         done += cycling.decide(state)
     return done + working.advance_all(state) + controls.continue_stop(state)
@@ -258,10 +258,14 @@ def _is_explained(state: State, recorded: dict[str, Position], name: str) -> boo
 
 def _contradicted(state: State) -> dict[str, str]:
     held = state.account.quantities()
-    return {
+    denied = {
         name: f"ours {held.get(name, Decimal(0))}, venue {each.quantity}, not believed yet"
         for name, each in sorted(state.account.contradicted.items())
     }
+    doubt = state.account.balance_doubt
+    if doubt is not None:
+        denied["equity"] = f"ours {doubt.known}, venue {doubt.told}, not believed yet"
+    return denied
 
 
 def _may_be_explained(state: State, received_ns: int) -> bool:

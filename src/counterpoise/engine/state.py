@@ -121,6 +121,9 @@ class State:
     equity_unknown_ns: int | None = None
     #: True = an incident says so.
     equity_unknown_told: bool = False
+    #: True = the balance that is not believed now was said, and when it was last asked about, ns.
+    balance_doubt_told: bool = False
+    balance_asked_ns: int = 0
     #: Funding payments and transfers already counted, by the venue's bill id.
     funding_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
     transfers_seen: OrderedDict[str, None] = field(default_factory=OrderedDict)

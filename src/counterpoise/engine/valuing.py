@@ -4,6 +4,8 @@ from typing import Final
 
 from counterpoise.domain.units import NS_PER_SECOND
 from counterpoise.engine import actions, recording, views
+from counterpoise.engine.balance_doubt import BELIEVED_NS
+from counterpoise.engine.contradiction import CONFIRM_NS
 from counterpoise.engine.run import POLL_NS
 from counterpoise.engine.state import State
 
@@ -12,10 +14,37 @@ UNKNOWN_NS_MAX: Final = 30 * NS_PER_SECOND
 
 
 def look(state: State) -> list[actions.Action]:
-    """Ask for the account while its equity is not known, and say so once; called with each tick.
+    """Ask for the account while its equity is not known or doubted, and say so once.
 
-    Not while nothing is held: then there is nothing to guard.
+    Called with each tick. Not known is nothing while nothing is held: then there is nothing to
+    guard.
     """
+    return _doubted(state) + _unknown(state)
+
+
+def _doubted(state: State) -> list[actions.Action]:
+    doubt = state.account.balance_doubt
+    if doubt is None:
+        state.balance_doubt_told = False
+        return []
+    done: list[actions.Action] = []
+    if state.now_ns - max(state.balance_asked_ns, doubt.since_ns) >= CONFIRM_NS:
+        state.balance_asked_ns = state.now_ns
+        done.append(actions.Reconcile(cause="balance_doubted"))
+    if not state.balance_doubt_told:
+        state.balance_doubt_told = True
+        known = "nothing" if doubt.known is None else doubt.known.normalize()
+        words = (
+            f"a balance of the venue's comes to an equity of {doubt.told.normalize():f}, where "
+            f"{known} was known and nothing told explains it; it is believed if it stays for "
+            f"{BELIEVED_NS // NS_PER_SECOND} s, until then what was known counts and nothing grows"
+        )
+        figures = {"told": str(doubt.told), "known": str(doubt.known)}
+        done.append(recording.incident(state, "equity.doubted", "error", words, figures))
+    return done
+
+
+def _unknown(state: State) -> list[actions.Action]:
     missing = _missing(state)
     if not missing:
         state.equity_unknown_ns, state.equity_unknown_told = None, False

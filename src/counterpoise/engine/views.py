@@ -78,11 +78,13 @@ def risk_view(state: State, market: MarketView) -> RiskView:
 
 
 def is_contradicted(state: State) -> bool:
-    """Tell whether an answer of the venue's, or the record, says something else of a position.
+    """Tell whether the venue, or the record, says something else of a position or of equity.
 
     Nothing grows meanwhile. It is no part of what a decision may know: the cycle waits for its end.
     """
-    return bool(state.account.contradicted) or state.recorded is not None
+    account = state.account
+    doubted = bool(account.contradicted) or account.balance_doubt is not None
+    return doubted or state.recorded is not None
 
 
 def managed_account(state: State) -> AccountView:

@@ -6,7 +6,8 @@ from decimal import Decimal
 from counterpoise.domain.account import AccountSnapshot, Balance, Position
 from counterpoise.domain.orders import Fill, Side
 from counterpoise.domain.units import NS_PER_MS
-from counterpoise.engine.account import Account, after_fill, flat, realised_pnl
+from counterpoise.engine.account import Account
+from counterpoise.engine.positions import after_fill, flat, realised_pnl
 from engine_world import MARKS, START_NS, World, make_state, ready
 
 
@@ -119,12 +120,12 @@ def test_a_balance_made_before_what_moved_cash_does_not_undo_it() -> None:
     moved_ns = world.after(1)
     account.told_fill(a_fill(Side.SELL, "0.1", "50000", ns=moved_ns))
     account.told_funding(Decimal(-3), moved_ns)
-    assert account.told_balance(late, MARKS) is True
+    assert account.told_balance(late, MARKS, world.now_ns) is True
     assert account.wallet_balance == Decimal("9997.75")
     assert account.cash_since_anchor == Decimal(-3)
     assert account.equity(MARKS) == Decimal("9997.75")
     world.after(1)
-    account.told_balance(world.balance("9990"), MARKS)
+    account.told_balance(world.balance("9990"), MARKS, world.now_ns)
     assert (account.wallet_balance, account.cash_since_anchor) == (Decimal(9_990), 0)
 
 
@@ -207,7 +208,7 @@ def test_equity_is_the_lower_of_ours_and_the_venues_carried_on() -> None:
     assert account.equity(MARKS) == Decimal(9_900)
     assert account.equity({**MARKS, "BTCUSDT": Decimal(51_000)}) == Decimal(10_000)
     world.after(1)
-    account.told_balance(world.balance("10000", "10400"), MARKS)
+    account.told_balance(world.balance("10000", "10400"), MARKS, world.now_ns)
     assert account.equity(MARKS) == Decimal(10_000)
 
 

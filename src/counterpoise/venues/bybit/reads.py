@@ -65,7 +65,7 @@ async def account(
     Raises VenueRejected FOREIGN_POSITION if the account holds something that is no linear
     perpetual of the settlement currency, since its exposure would be missing.
     """
-    balance = await current_balance(session, settle, clock, offset_ns=offset_ns)
+    told, event_ns = await _balance(session, settle, clock, offset_ns)
     positions_ns = clock.now_ns() + offset_ns
     held, orders, *elsewhere = await asyncio.gather(
         session.pages(
@@ -79,10 +79,15 @@ async def account(
     )
     for listed in elsewhere:
         _refuse_foreign(read(listed, PositionRow))
+    positions = _positions(read(held, PositionRow))
+    if told is None and positions:
+        # Half an answer: what is held is margined in it.
+        raise VenueUnreachable(f"Bybit answered positions and no balance in {settle}")
+    balance = told or _no_balance(settle, event_ns)
     return AccountSnapshot(
         account_id=account_id,
         balance=balance,
-        positions=_positions(read(held, PositionRow)),
+        positions=positions,
         open_orders=_open_orders(orders),
         event_ns=balance.event_ns,
         received_ns=clock.now_ns(),
@@ -94,16 +99,25 @@ async def current_balance(
     session: BybitSession, settle: str, clock: Clock, *, offset_ns: int = 0
 ) -> Balance:
     """Return cash and margin of the settlement currency; none of it is 0."""
-    # The account stream asks it too, which is no port.
+    told, event_ns = await _balance(session, settle, clock, offset_ns)
+    return told or _no_balance(settle, event_ns)
+
+
+async def _balance(
+    session: BybitSession, settle: str, clock: Clock, offset_ns: int
+) -> tuple[Balance | None, int]:
+    # Of the settlement currency, if it is listed, and the venue's time of the answer. The account
+    # stream asks it too, which is no port.
     with read_or_raise("Bybit", "the balance"):
         wallet = await session.read("privateGetV5AccountWalletBalance", accountType="UNIFIED")
         wallets = read(wallet.rows, WalletRow)
         if not wallets:
             raise VenueUnreachable("Bybit answered no wallet")
         event_ns = wallet.event_ns or clock.now_ns() + offset_ns
-        found = rows.balance(wallets[0], settle, event_ns) or _no_balance(settle, event_ns)
-        plausible.check_answer(found)
-        return found
+        found = rows.balance(wallets[0], settle, event_ns)
+        if found is not None:
+            plausible.check_answer(found)
+        return found, event_ns
 
 
 async def find_order(

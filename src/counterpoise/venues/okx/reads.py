@@ -81,11 +81,16 @@ async def account(
     )
     if not balances:
         raise VenueUnreachable("OKX answered no balance")
-    balance = rows.balance(balances[0], settle) or _no_balance(balances[0], settle)
+    positions = _positions(_read(position_rows, PositionRow), by_inst_id)
+    balance = rows.balance(balances[0], settle)
+    if balance is None and positions:
+        # Half an answer: what is held is margined in it.
+        raise VenueUnreachable(f"OKX answered positions and no balance in {settle}")
+    balance = balance or _no_balance(balances[0], settle)
     return AccountSnapshot(
         account_id=account_id,
         balance=balance,
-        positions=_positions(_read(position_rows, PositionRow), by_inst_id),
+        positions=positions,
         open_orders=_open_orders(order_rows, by_inst_id),
         event_ns=balance.event_ns,
         received_ns=clock.now_ns(),

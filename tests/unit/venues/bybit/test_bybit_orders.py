@@ -322,6 +322,19 @@ async def test_the_account_is_read_page_by_page(venue, stub):
     assert (open_order.price_limit, open_order.reduce_only) == (Decimal("99.5"), True)
 
 
+async def test_positions_without_a_balance_are_half_an_answer(venue, stub):
+    def positions(fields):
+        held = fields.get("settleCoin") == "USDT"
+        return listed(position_row("BTCUSDT", "Buy", "1")) if held else listed()
+
+    stub.answers["/v5/position/list"] = positions
+    stub.answers["/v5/account/wallet-balance"] = listed(WALLET | {"coin": []})
+    with pytest.raises(VenueUnreachable, match="positions and no balance in USDT"):
+        await venue.account()
+    stub.answers["/v5/position/list"] = listed()
+    assert (await venue.account()).balance.wallet_balance == 0
+
+
 @pytest.mark.parametrize("where", [{"settleCoin": "USDC"}, {"category": "inverse"}])
 async def test_a_position_elsewhere_in_the_account_is_refused(venue, stub, where):
     def positions(fields):

@@ -103,6 +103,12 @@ async def test_an_account_that_never_held_the_currency_has_nothing(venue, stub):
     assert (balance.equity, balance.wallet_balance, balance.event_ns) == (0, 0, 7 * NS_PER_MS)
 
 
+async def test_positions_without_a_balance_are_half_an_answer(venue, stub):
+    stub.rows |= {BALANCE: [{"uTime": "7", "details": []}], POSITIONS: [POSITION_ROW]}
+    with pytest.raises(VenueUnreachable, match="positions and no balance in USDT"):
+        await venue.account()
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

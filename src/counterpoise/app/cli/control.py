@@ -149,9 +149,11 @@ def _answer(
 
     stops = action in {ControlAction.STOP, ControlAction.FLATTEN_STOP}
     embedded = settings.database_url is None
-    if stops and embedded and not client.ask(settings.state_dir, settings.status_host).live:
+    if stops and embedded:
         # Recorded all the same, it would end the next daemon as soon as that one starts.
-        raise StartRefused(f"no daemon runs in {settings.state_dir}; there is nothing to stop")
+        addressee.check_here(settings.state_dir, account)
+        if not client.ask(settings.state_dir, settings.status_host).live:
+            raise StartRefused(f"no daemon runs in {settings.state_dir}; there is nothing to stop")
     with open_dsn(settings) as dsn:
         with LedgerReader(dsn) as reader:
             if account is None and statement is not None:

@@ -139,6 +139,24 @@ def test_it_can_be_named(database: str, counterpoise: Command, state_dir: Path) 
     assert len(asked(database)) == 5
 
 
+def test_a_request_is_left_with_settings_that_no_start_would_take(
+    database: str, counterpoise: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(database, "ours")
+    monkeypatch.setenv("COUNTERPOISE_VENUE", "okx")
+    monkeypatch.setenv("COUNTERPOISE_VOLATILITY_TARGET", "much")
+    for words in (["pause"], ["flatten"], ["stop"], ["stop", "--flatten"]):
+        code, _, err = counterpoise(*words)
+        assert (code, "no daemon of account ours answered" in err) == (1, True)
+    counterpoise("resume", "--explain")
+    wishes = ["pause", "flatten", "stop", "flatten_stop"]
+    assert asked(database) == [(wish, "ours") for wish in wishes]
+    monkeypatch.setenv("COUNTERPOISE_DATABASE_URL", "mysql://host")
+    code, _, err = counterpoise("flatten")
+    assert code == 2
+    assert err.startswith("error: COUNTERPOISE_DATABASE_URL=***: allowed is postgresql://")
+
+
 def test_a_stop_of_another_account_than_the_directorys_own_is_refused(
     database: str, counterpoise: Command, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

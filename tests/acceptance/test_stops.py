@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from counterpoise.simulator import client
 from daemon_process import daemon, wait_until
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("venue")]
@@ -36,6 +37,37 @@ def test_sigquit_in_the_start_closes_the_book_and_the_next_start_stays_paused() 
         made.start(wait=False)
         decided = made.wait_for("decision.made", after=mark)
         assert (decided["state"], made.venue_positions()) == ("reducing", {})
+        resumed = made.cli("resume")
+        assert resumed.returncode == 0, resumed.stderr
+        assert "active" in resumed.stdout
+
+
+def test_sigquit_in_a_start_that_the_venue_refuses_is_carried_out_by_the_next() -> None:
+    with daemon() as made:
+        made.start()
+        made.wait_for("decision.ended", outcome="done")
+        made.kill()
+        assert made.venue_positions() != {}
+        mark = made.log_size()
+        # Candles take their time, and then the venue answers nothing any more.
+        for path in ("candle", "line"):
+            client.fault(
+                made.simulator_dir, "delay", method="GET", path_contains=path, count=1, seconds=4
+            )
+        made.start(wait=False)
+        made.wait_for("warming.started", after=mark)
+        made.send(signal.SIGQUIT)
+        made.wait_for("stop.waits", after=mark)
+        client.fault(made.simulator_dir, "unavailable", method="GET", path_contains="/", count=500)
+        assert made.wait_exit(90) == 1
+        assert made.wait_for("stop.kept", after=mark)["signal"] == "SIGQUIT"
+        assert made.venue_positions() != {}
+        client.fault(made.simulator_dir, "clear")
+        mark = made.log_size()
+        made.start(wait=False)
+        wait_until("a flat book", lambda: made.venue_positions() == {} or None)
+        decided = made.wait_for("decision.made", after=mark)
+        assert decided["state"] == "reducing"
         resumed = made.cli("resume")
         assert resumed.returncode == 0, resumed.stderr
         assert "active" in resumed.stdout

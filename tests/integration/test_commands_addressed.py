@@ -1,5 +1,6 @@
 """A command goes to one account: of this state directory, named, or the only one there is."""
 
+import contextlib
 import dataclasses
 import sys
 import threading
@@ -15,6 +16,7 @@ from counterpoise.app.cli import control, main
 from counterpoise.domain.events import ControlAction
 from counterpoise.domain.records import ControlHandled, Record, TradingStateChanged
 from counterpoise.ledger import controls, schema
+from counterpoise.status.client import DaemonStatus
 from ledger_samples import approved_order, intent_of, run_started
 
 Command = Callable[..., tuple[int, str, str]]
@@ -135,6 +137,48 @@ def test_it_can_be_named(database: str, counterpoise: Command, state_dir: Path) 
     assert code == 2
     assert "takes no commands" in err
     assert len(asked(database)) == 5
+
+
+def test_a_request_is_left_with_settings_that_no_start_would_take(
+    database: str, counterpoise: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(database, "ours")
+    monkeypatch.setenv("COUNTERPOISE_VENUE", "okx")
+    monkeypatch.setenv("COUNTERPOISE_VOLATILITY_TARGET", "much")
+    for words in (["pause"], ["flatten"], ["stop"], ["stop", "--flatten"]):
+        code, _, err = counterpoise(*words)
+        assert (code, "no daemon of account ours answered" in err) == (1, True)
+    counterpoise("resume", "--explain")
+    wishes = ["pause", "flatten", "stop", "flatten_stop"]
+    assert asked(database) == [(wish, "ours") for wish in wishes]
+    monkeypatch.setenv("COUNTERPOISE_DATABASE_URL", "mysql://host")
+    code, _, err = counterpoise("flatten")
+    assert code == 2
+    assert err.startswith("error: COUNTERPOISE_DATABASE_URL=***: allowed is postgresql://")
+
+
+def test_a_stop_of_another_account_than_the_directorys_own_is_refused(
+    database: str, counterpoise: Command, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The record is the directory's own, and its daemon runs on one account.
+    monkeypatch.delenv("COUNTERPOISE_DATABASE_URL")
+    monkeypatch.setattr(control, "open_dsn", lambda _: contextlib.nullcontext(database))
+    running = DaemonStatus(live=True, ready=True, facts={}, summary="trading")
+    monkeypatch.setattr("counterpoise.status.client.ask", lambda *_: running)
+    ran(database, "ours")
+    ran(database, "theirs", started_ns=2)
+    address.write(state_dir, "ours", 1)
+    for words in (["stop"], ["stop", "--flatten"]):
+        code, out, err = counterpoise(*words, "--account", "theirs")
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: --account theirs: the daemon of {state_dir} is that of ours")
+        assert "COUNTERPOISE_STATE_DIR" in err
+    assert asked(database) == []
+    counterpoise("stop", "--account", "ours")
+    counterpoise("stop")
+    # What is not a stop waits for that account's next daemon, as ever.
+    counterpoise("pause", "--account", "theirs")
+    assert asked(database) == [("stop", "ours"), ("stop", "ours"), ("pause", "theirs")]
 
 
 def test_a_statement_goes_to_the_account_of_its_order(

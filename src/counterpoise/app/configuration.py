@@ -1,11 +1,12 @@
 """Reads the settings: command line over environment over files over the profile over defaults."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from counterpoise.app import parameters, profiles, refusals
@@ -62,27 +63,67 @@ LOOSER: Final[Mapping[str, int]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the record is and where the daemon says how it is: all that a request needs."""
+
+    #: Postgres address; None = the embedded server under `state_dir`.
+    database_url: SecretStr | None
+    #: Where the daemon keeps its files.
+    state_dir: Path
+    #: Address of the daemon's status page.
+    status_host: str
+
+
+_PLACE: Final = tuple(field.name for field in fields(Place))
+
+
 def load(profile: str | None = None, **given: object) -> Settings:
     """Read everything and check it; `given` is what the command line says.
 
     Raises SettingsError naming every wrong variable, its value and what is allowed.
     """
-    chosen = profile or os.environ.get(variable("profile")) or profiles.PROFILE_DEFAULT
-    path = profiles.profile_path(chosen)
-    values: dict[str, Any] = {"state_dir": profiles.state_dir_default()}
-    sources: dict[str, str] = {}
+    chosen, path = _profile(profile)
+    found = profiles.read_profile(path)
+    _refuse_unknown(found, Settings.model_fields, path.name)
+    _refuse_secrets(found, path)
+    _refuse_unknown(_variables(), _known_variables(), "environment")
     layers = (
-        (f"profile {path.name}", _known(profiles.read_profile(path), path)),
-        ("file", _from_files()),
+        (f"profile {path.name}", found),
+        ("file", _from_files(_secrets())),
         ("env", _from_environment()),
         ("command line", {name: value for name, value in given.items() if value is not None}),
     )
-    for source, layer in layers:
-        values.update(layer)
-        sources.update(dict.fromkeys(layer, source))
+    values, sources = _merged(layers)
     values["profile"] = chosen
     sources["profile"] = "command line" if profile else sources.get("profile", "default")
     return _checked(values, sources)
+
+
+def place(profile: str | None = None) -> Place:
+    """Read where the record is and check that; whatever else is set may be wrong.
+
+    An operator closes the book also with settings that no start would take. Raises SettingsError as
+    `load` does, also for an unknown name that is probably meant for one of these: the request
+    would be left where no daemon reads it.
+    """
+    _, path = _profile(profile)
+    found = profiles.read_profile(path)
+    _refuse_unknown(_like_place(found, Settings.model_fields), Settings.model_fields, path.name)
+    _refuse_secrets(_of_place(found), path)
+    given, known = _variables(), _known_variables()
+    _refuse_unknown(_like_place(given, known), known, "environment")
+    layers = (
+        (f"profile {path.name}", _of_place(found)),
+        ("file", _from_files(name for name in _secrets() if name in _PLACE)),
+        ("env", _of_place(_from_environment())),
+    )
+    settings = _checked(*_merged(layers))
+    return Place(
+        database_url=settings.database_url,
+        state_dir=settings.state_dir,
+        status_host=settings.status_host,
+    )
 
 
 def sources(settings: Settings) -> dict[str, str]:
@@ -155,32 +196,66 @@ def _typed(settings: Settings) -> list[str]:
     ]
 
 
-def _known(found: dict[str, Any], path: Path) -> dict[str, Any]:
-    unknown = found.keys() - Settings.model_fields.keys()
+def _profile(named: str | None) -> tuple[str, Path]:
+    # Its name and its file.
+    chosen = named or os.environ.get(variable("profile")) or profiles.PROFILE_DEFAULT
+    return chosen, profiles.profile_path(chosen)
+
+
+def _merged(
+    layers: Iterable[tuple[str, Mapping[str, Any]]],
+) -> tuple[dict[str, Any], dict[str, str]]:
+    # The values, later layers over earlier ones, and where each came from.
+    values: dict[str, Any] = {"state_dir": profiles.state_dir_default()}
+    sources: dict[str, str] = {}
+    for source, layer in layers:
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, source))
+    return values, sources
+
+
+def _of_place(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name in _PLACE}
+
+
+def _like_place(names: Iterable[str], known: Collection[str]) -> list[str]:
+    # The unknown ones whose nearest known name says where the record is.
+    meant = {*_PLACE, *(variable(name) for name in _PLACE)}
+    meant |= {variable(name) + FILE_SUFFIX for name in _PLACE}
+    return [name for name in set(names) - set(known) if refusals.nearest(name, known) in meant]
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    unknown = set(names) - set(known)
     if unknown:
-        words = refusals.unknown_words(unknown, Settings.model_fields, path.name)
-        raise SettingsError("\n".join(words))
+        raise SettingsError("\n".join(refusals.unknown_words(unknown, known, where)))
+
+
+def _refuse_secrets(found: Mapping[str, Any], path: Path) -> None:
     secret = sorted(name for name in found if refusals.is_secret(name))
     if secret:
         raise SettingsError(
             f"{secret[0]} ({path.name}) is a secret: use {variable(secret[0])}_FILE"
         )
-    return found
+
+
+def _variables() -> set[str]:
+    return {name for name in os.environ if name.upper().startswith(PREFIX)}
+
+
+def _known_variables() -> set[str]:
+    known = {variable(name) for name in Settings.model_fields}
+    known |= {variable(name) + FILE_SUFFIX for name in _secrets()}
+    return known | {profiles.CONFIG_DIR_VARIABLE}
 
 
 def _from_environment() -> dict[str, Any]:
-    known = {variable(name) for name in Settings.model_fields}
-    known |= {variable(name) + FILE_SUFFIX for name in _secrets()}
-    known |= {profiles.CONFIG_DIR_VARIABLE}
-    unknown = {name for name in os.environ if name.upper().startswith(PREFIX)} - known
-    if unknown:
-        raise SettingsError("\n".join(refusals.unknown_words(unknown, known, "environment")))
     return dict(EnvSettingsSource(Settings)())
 
 
-def _from_files() -> dict[str, Any]:
+def _from_files(names: Iterable[str]) -> dict[str, Any]:
     found = {}
-    for name in _secrets():
+    for name in names:
         named = os.environ.get(variable(name) + FILE_SUFFIX)
         if not named:
             continue

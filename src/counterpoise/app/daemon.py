@@ -26,6 +26,7 @@ from counterpoise.app import (
 from counterpoise.app.clock import SystemClock
 from counterpoise.app.database import open_database
 from counterpoise.app.narrator import Narrator
+from counterpoise.app.refused_start import RefusedStart
 from counterpoise.app.reloading import Reloader
 from counterpoise.app.runner import Runner
 from counterpoise.app.settings import Settings
@@ -124,17 +125,19 @@ async def _live(
     commanded: bool,
 ) -> int:
     with open_database(settings) as database:
-        gateway = await opening(settings, clock, fresh=settings.fresh)
-        try:
-            snapshot = await gateway.venue.account()
-            name = f"{gateway.venue.name}:{snapshot.account_id}"
-            async with open_ledger(settings, database, name, clock, way_out) as ledger:
-                address.write(settings.state_dir, snapshot.account_id, None)
-                return await _trade(
-                    settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
-                )
-        finally:
-            await gateway.venue.close()
+        async with RefusedStart(settings, desk, database.dsn, commanded=commanded) as start:
+            gateway = await opening(settings, clock, fresh=settings.fresh)
+            try:
+                snapshot = await gateway.venue.account()
+                start.account_id = snapshot.account_id
+                name = f"{gateway.venue.name}:{snapshot.account_id}"
+                async with open_ledger(settings, database, name, clock, way_out) as ledger:
+                    address.write(settings.state_dir, snapshot.account_id, None)
+                    return await _trade(
+                        settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
+                    )
+            finally:
+                await gateway.venue.close()
 
 
 async def _trade(

@@ -89,10 +89,16 @@ def unknown_words(names: Iterable[str], known: Iterable[str], where: str) -> lis
     candidates = sorted(known)
     lines = []
     for name in sorted(names):
-        near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(name, candidates)
+        hint = f"; did you mean {near}?" if near else ""
         lines.append(f"{name} ({where}) is no setting{hint}")
     return lines
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that an unknown one was probably meant to be; None = there is none."""
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return near[0] if near else None
 
 
 def _line(refusal: Any, given: Mapping[str, Any], sources: Mapping[str, str]) -> str:

@@ -67,6 +67,11 @@ class SignalDesk:
         """Return the stops that no engine has heard of, as the signals' names."""
         return tuple(wish.reason for wish in self._kept if wish.action in _STOP_ACTIONS)
 
+    def settle(self, number: signal.Signals) -> None:
+        """Forget a stop that somebody else has taken over."""
+        reason = number.name
+        self._kept = deque(wish for wish in self._kept if wish.reason != reason)
+
     def _take(self, number: signal.Signals) -> None:
         if number in _STOPS and not self._waits_its_turn(number):
             self.stop_now.set()

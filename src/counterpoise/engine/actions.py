@@ -28,9 +28,10 @@ class Submit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdraw:
-    """Do not send an order that is still in the journal; one that is being sent goes on.
+    """Do not send an order that is still in the journal; one that is being sent goes on, once.
 
-    Answered by the order's own update: EXPIRED if it was never sent.
+    Answered by the order's own update: EXPIRED if it was never sent. The venue may refuse the time
+    one is stamped with and nothing else: it does not follow with a new stamp.
     """
 
     client_order_id: str

@@ -5,12 +5,16 @@ never denied.
 """
 
 from decimal import Decimal
+from typing import Final
 
 from counterpoise.domain.orders import OrderState
 from counterpoise.engine import actions, recording, repairing, sending, together
 from counterpoise.engine.plan import LegProgress, Plan, enter_phase
 from counterpoise.engine.run import PHASE_NS_MAX
 from counterpoise.engine.state import State
+
+#: States of an order that the venue has not answered for: its call may be at work.
+_UNANSWERED: Final = frozenset({OrderState.JOURNALED, OrderState.SUBMITTED})
 
 
 def begin(state: State, plan: Plan) -> list[actions.Action]:
@@ -61,7 +65,8 @@ def waiting(state: State) -> dict[str, Decimal]:
 def drop_increases(state: State, why: str) -> list[actions.Action]:
     """Keep only what reduces in every plan at work; what waits in the book is canceled.
 
-    What is still in the journal is not sent any more, whosever it is.
+    What is still in the journal is not sent any more, whosever it is, and what the venue has not
+    answered for is not sent again.
 
     A pair that is left naked is looked at with the next event, when the reductions of whoever
     dropped the increases are at work and count.
@@ -118,11 +123,11 @@ def _give_up(state: State, plan: Plan, legs: list[LegProgress]) -> list[actions.
 
 
 def _withdraw(state: State) -> list[actions.Action]:
-    # Each counts as on its way until its own update says that it was never sent.
+    # Each counts as on its way until its own update says what became of it.
     return [
         actions.Withdraw(client_order_id=key)
         for key, order in sorted(state.orders.active.items())
-        if order.state is OrderState.JOURNALED and not order.open_order.reduce_only
+        if order.state in _UNANSWERED and not order.open_order.reduce_only
     ]
 
 

@@ -190,13 +190,13 @@ class Performer:
 
     async def _send(self, action: engine_actions.Submit, journaled: JournaledOrder) -> None:
         intent = action.approved.intent
+        place = self._venue.submit if intent.trigger_price is None else self._venue.place_trigger
         try:
-            if intent.trigger_price is None:
-                update = await stamped_anew(lambda: self._venue.submit(journaled), self._permit)
-            else:
-                update = await stamped_anew(
-                    lambda: self._venue.place_trigger(journaled), self._permit
-                )
+            update = await stamped_anew(
+                lambda: place(journaled),
+                self._permit,
+                may_follow=lambda: self._refusal(journaled) is None,
+            )
         except PositionDoubtful as error:
             words = str(error)
             self._answer(action, OrderState.REJECTED, error.code, words, position_doubtful=True)
@@ -220,7 +220,8 @@ class Performer:
                 self._answer(action, OrderState.UNKNOWN, "NO_ORDER_ID", "answer without an id")
 
     def _refusal(self, journaled: JournaledOrder) -> str | None:
-        # The last look before the bytes leave; a reduction is only stopped by a new owner.
+        # The last look before the bytes leave, each time they would; a reduction is only stopped
+        # by a new owner.
         if self._observe:
             return "OBSERVE"
         if self._permit.fenced:

@@ -27,16 +27,22 @@ class SendPermit(Protocol):
         ...
 
 
-async def stamped_anew(send: Callable[[], Awaitable[T]], permit: SendPermit) -> T:
+async def stamped_anew(
+    send: Callable[[], Awaitable[T]],
+    permit: SendPermit,
+    *,
+    may_follow: Callable[[], bool] = lambda: True,
+) -> T:
     """Send what lowers risk; refused for its stamp alone, it is sent once more.
 
     A clock of ours that stepped must not silence a reduction. Not if this process lost its lease
-    meanwhile: then the refusal stands, and StampRefused is raised as any other is.
+    meanwhile, nor if `may_follow` says no: it is asked just before an order's bytes would leave
+    again. Then the refusal stands, and StampRefused is raised as any other is.
     """
     try:
         return await send()
     except StampRefused:
-        if permit.fenced:
+        if permit.fenced or not may_follow():
             raise
     return await send()
 

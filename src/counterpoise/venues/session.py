@@ -79,6 +79,10 @@ class RestSession(ABC):
         self.clock_known = more_exact(self.clock_known, found)
         return self.offset_ns
 
+    def take_clock(self, offset_ns: int) -> None:
+        """Stamp requests by what another session measured: the venue's clock minus ours, ns."""
+        self.clock_known = ClockOffset(offset_ns=offset_ns, error_ns=0)
+
     @abstractmethod
     async def venue_ms(self) -> int:
         """Return the venue's clock as it answers now, on the orders' sockets and in no lane.

@@ -114,7 +114,7 @@ class Lanes:
 
     def closed_seconds(self, lane: Lane) -> float:
         """Return for how long a lane is closed yet, seconds; 0 = it is open."""
-        return max(self._lanes[lane].closed_until - time.monotonic(), 0.0)
+        return self._lanes[lane].closed_seconds
 
     def read(self, weight: int = 1) -> AbstractAsyncContextManager[None]:
         """Return the lane of reads; entering raises VenueUnreachable while it is closed for long."""
@@ -167,13 +167,27 @@ class _Throttle:
     def most(self, most: int) -> None:
         self._throttler.rate_limit = most
 
+    @property
+    def closed_seconds(self) -> float:
+        return max(self.closed_until - time.monotonic(), 0.0)
+
     async def enter(self) -> None:
-        while (left := self.closed_until - time.monotonic()) > 0:
+        await self.opened()
+        await self.count()
+        # It may have been closed while the window was waited for.
+        await self.opened()
+
+    async def opened(self) -> None:
+        # Returns without a pause if it is open.
+        while (left := self.closed_seconds) > 0:
             if left > WAIT_SECONDS_MAX:
                 raise VenueUnreachable(
                     f"the venue takes no such requests for another {left:.0f} s; nothing was sent"
                 )
             await asyncio.sleep(left)
+
+    async def count(self) -> None:
+        # Takes one of the window, whether the lane is open or not.
         if self.at_once:
             await self._evenly()
         else:
@@ -199,9 +213,17 @@ def _by_lane(limits: LaneLimits) -> dict[Lane, int]:
 
 @asynccontextmanager
 async def _weighed(throttle: _Throttle, weight: int) -> AsyncIterator[None]:
-    async with throttle.turn:
-        for _ in range(weight):
-            await throttle.enter()
+    # A lane may be closed anew at each wait. That is waited for outside of the turn, so that
+    # whoever comes later is told of a long one at once; what was taken of the window stays taken.
+    left = weight
+    while True:
+        await throttle.opened()
+        if left == 0:
+            break
+        async with throttle.turn:
+            while left and not throttle.closed_seconds:
+                await throttle.count()
+                left -= 1
     yield
 
 

@@ -120,6 +120,62 @@ def test_the_profile_is_named_by_its_variable(profile, monkeypatch):
 # -- reload ----------------------------------------------------------------------------------
 
 
+def test_where_the_record_is_is_known_with_settings_that_no_start_takes(
+    profile, tmp_path, monkeypatch
+):
+    profile.write_text(
+        'venue = "okx"\nleverage_trigger = 9\nhedge_rato = 1.0\napi_key = "no"\n'
+        f'state_dir = "{tmp_path}/here"\nstatus_host = "::1"\n'
+    )
+    monkeypatch.setenv("COUNTERPOISE_VOLATILITY_TARGET", "much")
+    monkeypatch.setenv("COUNTERPOISE_TYPO", "1")
+    monkeypatch.setenv("COUNTERPOISE_API_SECRET_FILE", str(tmp_path / "none"))
+    with pytest.raises(SettingsError):
+        configuration.load()
+    place = configuration.place()
+    assert (place.state_dir, place.status_host) == (tmp_path / "here", "::1")
+    assert place.database_url is None
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://me:hidden@host/db\n")
+    monkeypatch.setenv("COUNTERPOISE_DATABASE_URL_FILE", str(secret))
+    monkeypatch.setenv("COUNTERPOISE_STATE_DIR", str(tmp_path / "there"))
+    place = configuration.place("demo")
+    assert place.database_url.get_secret_value() == "postgresql://me:hidden@host/db"
+    assert place.state_dir == tmp_path / "there"
+    assert "hidden" not in repr(place)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATABASE_URL", "mysql://host", "COUNTERPOISE_DATABASE_URL=.*: allowed is postgresql://"),
+        ("STATUS_HOST", "10.0.0.7", "COUNTERPOISE_STATUS_HOST=10.0.0.7: allowed is a loopback"),
+        ("DATABASE_URL_FILE", "/none", "COUNTERPOISE_DATABASE_URL_FILE=/none: allowed is"),
+        ("DATABSE_URL", "x", "DATABSE_URL .* did you mean COUNTERPOISE_DATABASE_URL"),
+        ("DATABASE_URLFILE", "x", "did you mean COUNTERPOISE_DATABASE_URL_FILE"),
+        ("STATEDIR", "x", "did you mean COUNTERPOISE_STATE_DIR"),
+    ],
+)
+def test_where_the_record_is_is_checked_as_ever(profile, monkeypatch, name, value, words):
+    monkeypatch.setenv(f"COUNTERPOISE_{name}", value)
+    with pytest.raises(SettingsError, match=words):
+        configuration.place()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('database_url = "postgresql://host/db"', "database_url .* is a secret"),
+        ('state_dirs = "x"', "state_dirs .* did you mean state_dir"),
+        ("not toml", "cannot be read"),
+    ],
+)
+def test_where_the_record_is_in_a_profile_is_checked_as_ever(profile, text, words):
+    profile.write_text(text + "\n")
+    with pytest.raises(SettingsError, match=words):
+        configuration.place()
+
+
 def test_a_tighter_limit_is_taken_over(profile):
     settings = configuration.load(mode="observe")
     profile.write_text("cycle_seconds = 60\nvolatility_target = 0.4\n")

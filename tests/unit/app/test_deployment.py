@@ -47,6 +47,14 @@ def test_a_container_that_was_told_to_stop_stays_stopped() -> None:
     assert re.findall(r"^  restart: (.*)$", daemon, flags=re.MULTILINE) == ["on-failure"]
 
 
+def test_what_no_container_comes_back_from_is_said_with_the_remedy() -> None:
+    daemon = (ROOT / "docker-compose.yml").read_text().partition("\nservices:\n")[0]
+    above = daemon.partition("  restart: ")[0]
+    comment = " ".join(line.strip(" #") for line in above.splitlines()[-12:])
+    assert "restart of the machine or of the Docker engine" in comment
+    assert "docker compose --profile testnet up --detach" in comment
+
+
 @pytest.mark.parametrize("name", ["migrate", "demo", "daemon"])
 def test_each_command_of_a_container_reads_the_same_profile(name: str) -> None:
     body = services()[name]

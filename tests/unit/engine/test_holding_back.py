@@ -125,7 +125,7 @@ def test_an_increase_that_is_still_in_the_journal_is_withdrawn(
     assert all(a.approved.intent.reduce_only for a in sent)
 
 
-def test_an_increase_on_its_way_is_not_withdrawn() -> None:
+def test_an_increase_on_its_way_is_withdrawn_until_the_venue_has_answered() -> None:
     world = ready()
     world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.now_ns))
     world.reconcile("cycle")
@@ -138,7 +138,12 @@ def test_an_increase_on_its_way_is_not_withdrawn() -> None:
         source=UpdateSource.LOCAL,
         venue_order_id=None,
     )
-    assert not [a for a in paused(world) if isinstance(a, actions.Withdraw)]
+    # It is not sent again, whatever the venue says of its stamp.
+    assert [a for a in paused(world) if isinstance(a, actions.Withdraw)] == [
+        actions.Withdraw(client_order_id=key)
+    ]
+    world.order(key, OrderState.ACCEPTED, name="ETHUSDT")
+    assert not [a for a in cut_by_the_guard(world) if isinstance(a, actions.Withdraw)]
 
 
 def test_a_withdrawn_increase_ends_its_decision_and_leaves_nothing_alone() -> None:

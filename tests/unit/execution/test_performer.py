@@ -156,6 +156,20 @@ async def test_nothing_is_sent_once_more_after_the_lease_was_lost() -> None:
     assert (canceling.venue.canceled, canceling.venue.sends) == ([], 1)
 
 
+async def test_an_increase_withdrawn_meanwhile_is_not_sent_once_more() -> None:
+    desk, order = Desk(venue=Stepped()), increase()
+    desk.venue.on_refusal = lambda: desk.performer.perform([withdrawal(order)])
+    assert await desk.perform(order) == [OrderState.SUBMITTED, OrderState.REJECTED]
+    assert (desk.codes()[-1], desk.venue.submitted, desk.venue.sends) == ("50102", [], 1)
+    # Nor without the lease, nor after its approval.
+    leased, late = Desk(venue=Stepped()), Desk(venue=Stepped())
+    leased.venue.on_refusal = lambda: setattr(leased.permit, "held", False)
+    late.venue.on_refusal = lambda: late.clock.step(60 * NS_PER_SECOND)
+    for other in (leased, late):
+        assert await other.perform(increase()) == [OrderState.SUBMITTED, OrderState.REJECTED]
+        assert (other.venue.submitted, other.venue.sends) == ([], 1)
+
+
 async def test_a_cancel_refused_for_its_stamp_alone_is_sent_once_more() -> None:
     desk = Desk(venue=Stepped())
     await desk.perform(CANCEL)

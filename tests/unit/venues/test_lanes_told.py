@@ -59,6 +59,42 @@ async def test_what_is_closed_for_long_is_refused_at_once_and_reductions_still_p
     assert lanes.closed_seconds(Lane.CANDLES) <= CLOSED_SECONDS_MAX
 
 
+@pytest.mark.parametrize("at_once", [0, 1])
+async def test_whoever_waits_for_a_lane_that_was_closed_anew_keeps_nobody_behind(at_once):
+    # The first is in the middle of what it weighs when the venue closes the lane for a second, and
+    # sleeps when the lane is closed for long: who comes then is told so, and does not queue.
+    lanes = Lanes(replace(LIMITS, period_seconds=0.4, reads=4, reads_at_once=at_once))
+    first = asyncio.ensure_future(_read(lanes, weight=6))
+    await asyncio.sleep(0.05)
+    lanes.close(1.0, Lane.READS)
+    await asyncio.sleep(0.5)
+    lanes.close(120.0, Lane.READS)
+    async with asyncio.timeout(0.2):
+        with pytest.raises(VenueUnreachable, match="another 120 s; nothing was sent"):
+            await _read(lanes)
+    assert await passes(lanes.order(reduce_only=True))
+    # The first is told as well, once the time it slept is over.
+    with pytest.raises(VenueUnreachable, match="nothing was sent"):
+        await first
+
+
+@pytest.mark.parametrize("at_once", [0, 1])
+async def test_a_lane_that_was_closed_while_its_window_was_waited_for_lets_nothing_in(at_once):
+    lanes = Lanes(replace(LIMITS, period_seconds=0.3, reads=1, reads_at_once=at_once))
+    await _read(lanes)
+    began = time.monotonic()
+    waiting = asyncio.ensure_future(_read(lanes))
+    await asyncio.sleep(0.05)
+    lanes.close(0.6, Lane.READS)
+    await waiting
+    assert time.monotonic() - began >= 0.64
+
+
+async def _read(lanes: Lanes, weight: int = 1) -> None:
+    async with lanes.read(weight):
+        pass
+
+
 async def test_an_increase_that_is_not_let_in_soon_is_given_up_and_keeps_no_place():
     lanes = Lanes(LIMITS)
     for _ in range(LIMITS.increases):

@@ -14,6 +14,22 @@ if TYPE_CHECKING:
 _SHADOW: Final = "-shadow"
 
 
+def check_here(state_dir: "Path", named: str | None) -> None:
+    """Raise SettingsError for a named account that is not the state directory's daemon's.
+
+    For a stop where the directory has the record as well: another account's daemon does not read
+    that record, or not now, and would end as soon as it starts here.
+    """
+    here = client.last_account(state_dir)
+    if named is None or here is None or named == here:
+        return
+    raise SettingsError(
+        f"--account {named}: the daemon of {state_dir} is that of {here}, so there is nothing of "
+        f"{named} to stop here and nothing was asked of anybody; stop it with the "
+        f"COUNTERPOISE_STATE_DIR that it runs in, or leave --account out to stop that of {here}"
+    )
+
+
 def account_id(reader: "LedgerReader", state_dir: "Path", named: str | None) -> str:
     """Return the account a command is for.
 

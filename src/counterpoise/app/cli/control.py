@@ -1,7 +1,8 @@
 """`counterpoise pause | resume | flatten | stop | high-water reset`: an operator's wishes.
 
 A wish is a row in the database, addressed to one account; that account's daemon answers with
-another. Both stay in the record.
+another. Both stay in the record. To leave one takes no more than where the record is: the book can be
+closed with settings that no start would take.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,7 +16,7 @@ from counterpoise.domain.errors import LedgerUnavailable, StartRefused
 from counterpoise.domain.events import ControlAction, OrderStatement
 
 if TYPE_CHECKING:
-    from counterpoise.app.settings import Settings
+    from counterpoise.app.configuration import Place
 
 #: How long a command waits for the daemon's answer, seconds.
 ANSWER_SECONDS_MAX: Final = 10.0
@@ -80,13 +81,13 @@ def _explain(profile: str | None, account: str | None) -> None:
     from counterpoise.app.cli import addressee
     from counterpoise.status import client
 
-    settings = configuration.load(profile)
-    found = client.ask(settings.state_dir, settings.status_host)
-    if found.facts and account in {None, client.last_account(settings.state_dir)}:
+    place = configuration.place(profile)
+    found = client.ask(place.state_dir, place.status_host)
+    if found.facts and account in {None, client.last_account(place.state_dir)}:
         state, held = str(found.facts["trading_state"]), list(found.facts["held_back_by"])
     else:
-        with open_reader(settings) as reader:
-            account_id = addressee.account_id(reader, settings.state_dir, account)
+        with open_reader(place) as reader:
+            account_id = addressee.account_id(reader, place.state_dir, account)
             last = reader.trading_state_last(account_id)
         state = f"account {account_id}, {found.summary}; the next start"
         held = holding.left_by_the_last_run(last["causes"] if last else ())
@@ -112,9 +113,9 @@ def ask(
     """
     from counterpoise.app import configuration
 
-    settings = configuration.load(profile)
+    place = configuration.place(profile)
     account_id, answer = _answer(
-        settings, action, reason, account, from_halt=from_halt, statement=statement
+        place, action, reason, account, from_halt=from_halt, statement=statement
     )
     if answer is None:
         typer.echo(
@@ -133,7 +134,7 @@ def ask(
 
 
 def _answer(
-    settings: "Settings",
+    place: "Place",
     action: ControlAction,
     reason: str,
     account: str | None,
@@ -148,15 +149,17 @@ def _answer(
     from counterpoise.status import client
 
     stops = action in {ControlAction.STOP, ControlAction.FLATTEN_STOP}
-    embedded = settings.database_url is None
-    if stops and embedded and not client.ask(settings.state_dir, settings.status_host).live:
+    embedded = place.database_url is None
+    if stops and embedded:
         # Recorded all the same, it would end the next daemon as soon as that one starts.
-        raise StartRefused(f"no daemon runs in {settings.state_dir}; there is nothing to stop")
-    with open_dsn(settings) as dsn:
+        addressee.check_here(place.state_dir, account)
+        if not client.ask(place.state_dir, place.status_host).live:
+            raise StartRefused(f"no daemon runs in {place.state_dir}; there is nothing to stop")
+    with open_dsn(place) as dsn:
         with LedgerReader(dsn) as reader:
             if account is None and statement is not None:
                 account = controls.account_of_order(reader, statement.client_order_id)
-            account_id = addressee.account_id(reader, settings.state_dir, account)
+            account_id = addressee.account_id(reader, place.state_dir, account)
         control_id = controls.request(
             dsn, action, reason, from_halt, account_id=account_id, statement=statement
         )

@@ -8,12 +8,13 @@ from counterpoise.domain.errors import StartRefused
 
 if TYPE_CHECKING:
     # Pydantic is loaded by the command that reads the settings, not by `--help`.
+    from counterpoise.app.configuration import Place
     from counterpoise.app.settings import Settings
     from counterpoise.ledger.reader import LedgerReader
 
 
 @contextmanager
-def open_dsn(settings: "Settings") -> Iterator[str]:
+def open_dsn(settings: "Settings | Place") -> Iterator[str]:
     """Give the database's address; the embedded server runs at least as long as the block.
 
     Raises StartRefused when there is no record yet.
@@ -33,7 +34,7 @@ def open_dsn(settings: "Settings") -> Iterator[str]:
 
 
 @contextmanager
-def open_reader(settings: "Settings") -> Iterator["LedgerReader"]:
+def open_reader(settings: "Settings | Place") -> Iterator["LedgerReader"]:
     """Give a reader of the record. Raises StartRefused or LedgerUnavailable."""
     from counterpoise.ledger.reader import LedgerReader
 

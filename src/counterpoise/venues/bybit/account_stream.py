@@ -324,6 +324,9 @@ class BybitAccountStream:
             )
 
         self._endpoints, self._credentials, self._clock = endpoints, credentials, clock
+        self._ahead_ns = ahead_ns
+        #: What `ahead_ns` said last; None = it was not asked yet.
+        self._taken_ns: int | None = None
         self._socket = StreamSocket(conversation(), clock, timing, successor=conversation)
 
     async def run(self, feed: Feed) -> None:
@@ -348,6 +351,7 @@ class BybitAccountStream:
             again = COMPARE_SECONDS
             if not self._socket.conversation.established:
                 continue
+            self._take_clock(session)
             try:
                 balance = await reads.current_balance(session, SETTLE, self._clock)
             except VenueError as error:
@@ -361,6 +365,14 @@ class BybitAccountStream:
                 balance.wallet_balance, self._clock.now_ns()
             ):
                 again = COMPARE_AGAIN_SECONDS
+
+    def _take_clock(self, session: BybitSession) -> None:
+        # The account's other session measures all the time. What this one measured itself, because
+        # it was refused before the other had looked, holds until that has.
+        ahead_ns = self._ahead_ns()
+        if ahead_ns != self._taken_ns:
+            self._taken_ns = ahead_ns
+            session.take_clock(ahead_ns)
 
     async def _correct_clock(self, session: BybitSession) -> None:
         with contextlib.suppress(VenueError):

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from decimal import Decimal
 
@@ -12,9 +13,10 @@ from counterpoise.domain.events import (
     StreamName,
 )
 from counterpoise.domain.orders import Liquidity, OrderState, Side
-from counterpoise.domain.units import NS_PER_SECOND
+from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.simulator.bybit.auth import signature
-from counterpoise.venues.bybit.account_stream import AccountConversation
+from counterpoise.venues.bybit import account_stream
+from counterpoise.venues.bybit.account_stream import AccountConversation, BybitAccountStream
 from counterpoise.venues.bybit.endpoints import BybitCredentials, BybitEndpoints
 from counterpoise.venues.connection import Dropped
 
@@ -274,3 +276,48 @@ def test_what_it_is(granted):
     assert granted.stream is StreamName.ACCOUNT
     assert granted.complete
     assert granted.url == "ws://127.0.0.1:1/v5/private"
+
+
+WALLET = "/v5/account/wallet-balance"
+
+
+async def test_cash_is_asked_for_by_the_clock_that_the_account_measures(
+    stub, clock, symbols, monkeypatch
+):
+    monkeypatch.setattr(account_stream, "COMPARE_SECONDS", 0.02)
+    always = property(lambda _: True, lambda _, __: None)
+    monkeypatch.setattr(AccountConversation, "established", always, raising=False)
+    measured = [90 * NS_PER_SECOND]
+    stream = BybitAccountStream(
+        BybitEndpoints.loopback(stub.port),
+        BybitCredentials(api_key="key-7", secret="secret-8"),
+        symbols,
+        clock,
+        ahead_ns=lambda: measured[-1],
+    )
+
+    async def asked_ahead_seconds():
+        """Return how far the next request is stamped ahead of our clock."""
+        before = len(stub.headers(WALLET))
+        async with asyncio.timeout(5):
+            while len(stub.headers(WALLET)) <= before:  # noqa: ASYNC110 - the stub tells nobody
+                await asyncio.sleep(0.01)
+        stamp_ns = int(stub.headers(WALLET)[-1]["X-BAPI-TIMESTAMP"]) * NS_PER_MS
+        return (stamp_ns - clock.now_ns()) / NS_PER_SECOND
+
+    running = asyncio.ensure_future(stream.run([].append))
+    try:
+        # From the first question on, so that none is refused.
+        assert await asked_ahead_seconds() == pytest.approx(90, abs=2)
+        measured.append(-30 * NS_PER_SECOND)
+        assert await asked_ahead_seconds() == pytest.approx(-30, abs=2)
+        # Refused all the same: it measures by itself until the account has measured again.
+        stub.ahead_ns = 60 * NS_PER_SECOND
+        stub.answers[WALLET] = {"retCode": 10002, "retMsg": "time window", "result": {}}
+        await asked_ahead_seconds()
+        assert await asked_ahead_seconds() == pytest.approx(60, abs=2)
+        measured.append(61 * NS_PER_SECOND)
+        assert await asked_ahead_seconds() == pytest.approx(61, abs=0.7)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from counterpoise.app import address, configuration, daemon
-from counterpoise.domain.errors import StartRefused, VenueUnreachable
+from counterpoise.domain.errors import LeaseLost, StartRefused, VenueUnreachable
 from counterpoise.domain.events import ControlAction
 from counterpoise.ledger import controls, schema
 from ledger_samples import run_started
@@ -39,6 +39,12 @@ async def quit_and_refuse(*_: object, **__: object) -> Any:
     os.kill(os.getpid(), signal.SIGQUIT)
     await asyncio.sleep(0.05)
     raise VenueUnreachable("the venue does not answer")
+
+
+async def quit_beside_another(*_: object, **__: object) -> Any:
+    os.kill(os.getpid(), signal.SIGQUIT)
+    await asyncio.sleep(0.05)
+    raise LeaseLost("lease okx:ours is held by another daemon")
 
 
 async def refuse(*_: object, **__: object) -> Any:
@@ -121,6 +127,17 @@ def test_where_no_account_is_known_that_is_said(
     told = "".join(capfd.readouterr())
     assert "stop.not_kept" in told
     assert "stop.not_carried_out" in told
+    assert asyncio.run(pending(database, "ours")) == []
+
+
+def test_the_daemon_that_runs_is_not_asked_by_a_second_one(
+    database: str, start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ran(database, "ours")
+    address.write(tmp_path, "ours", None)
+    with pytest.raises(LeaseLost):
+        start(quit_beside_another)
+    assert "another daemon runs on the account" in "".join(capfd.readouterr())
     assert asyncio.run(pending(database, "ours")) == []
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from counterpoise.app.settings import Settings
 from counterpoise.app.unix_signals import SignalDesk
-from counterpoise.domain.errors import LedgerError
+from counterpoise.domain.errors import LeaseLost, LedgerError
 from counterpoise.domain.events import ControlAction
 from counterpoise.ledger import controls
 from counterpoise.ledger.reader import LedgerReader
@@ -49,8 +49,19 @@ class RefusedStart:
     ) -> None:
         # A second stop cancels the start: who gave it would not wait.
         refused = isinstance(error, Exception)
-        if refused and self._commanded and signal.SIGQUIT.name in self._desk.waiting():
-            await self._keep()
+        if not refused or not self._commanded or signal.SIGQUIT.name not in self._desk.waiting():
+            return
+        if isinstance(error, LeaseLost):
+            # Whom a signal was for that reached a second daemon is not ours to guess: the first
+            # one would close a book that somebody else may want.
+            log.error(
+                "stop.not_kept",
+                signal=signal.SIGQUIT.name,
+                reason="another daemon runs on the account",
+                remedy="ask that one, with a signal or `counterpoise flatten`",
+            )
+            return
+        await self._keep()
 
     async def _keep(self) -> None:
         try:

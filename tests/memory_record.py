@@ -183,6 +183,10 @@ class MemoryReader:
         memory = self.memory_last()
         return max(fills, default=None), None if memory is None else int(memory["kept_ns"])
 
+    def memory_first_ns(self) -> int | None:
+        """Return when the first memory was kept."""
+        return min((row.kept_ns for row in self.all(records.MemoryKept)), default=None)
+
     def transfers_since_memory(self) -> Decimal:
         """Return cash moved since the last memory was kept, quote."""
         total = Decimal(0)

@@ -188,7 +188,8 @@ class VirtualDaemon:
         for ended in boot.take_up_decisions(state, reader, world.venue.account_id, world.clock):  # type: ignore[arg-type]
             self.journal.append(ended)
         self._remember(state, reader)
-        performer.reconciler.since(boot.asked_from_ns(*reader.asked_from_ns(), world.clock))
+        asked_from_ns = boot.asked_from_ns(*reader.asked_from_ns(), world.clock)
+        performer.reconciler.since(asked_from_ns, reader.memory_first_ns())
         self.runner, self._performer = runner, performer
         try:
             await performer.reconciler.reconcile("start")

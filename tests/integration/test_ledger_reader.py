@@ -198,6 +198,7 @@ def test_the_newest_of_everything_that_changes(database: str, tmp_path: Path) ->
         assert state is not None
         assert (state["trading_state"], state["causes"]) == ("reducing", ["operator", "database"])
         assert reader.last_fill_ns(ACCOUNT) == 7
+        assert reader.memory_first_ns(ACCOUNT) == 1
         assert [row["fill_id"] for row in reader.fills()] == ["f7", "f5"]
         for nothing in (
             reader.equity_last("another"),
@@ -205,6 +206,7 @@ def test_the_newest_of_everything_that_changes(database: str, tmp_path: Path) ->
             reader.memory_last("another"),
             reader.trading_state_last("another"),
             reader.last_fill_ns("another"),
+            reader.memory_first_ns("another"),
         ):
             assert nothing is None
 

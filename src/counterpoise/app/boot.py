@@ -42,8 +42,8 @@ log = structlog.get_logger(__name__)
 
 #: Warm-up: (candle length, seconds; how far back, days).
 WARM_UP: Final = ((300, 30), (60, 1))
-#: Fills on record that a reconnect could tell again.
-FILLS_REMEMBERED: Final = 1_000
+#: Fills on record that the first questions could tell again.
+FILLS_REMEMBERED: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,7 +157,7 @@ async def _trade(
     async with _performing(gateway, ledger, runner, clock) as (performer, stopped):
         for record in recording.run_started(settings, state, attestation, gateway, clock):
             ledger.journal.append(record)
-        performer.reconciler.since(_take_up(state, ledger, clock))
+        performer.reconciler.since(*_take_up(state, ledger, clock))
         narrator = Narrator(runner, settings, clock)
         runner.watch(narrator.told)
         # Asked anew: the first answer is as old as the lease and the warm-up took.
@@ -231,8 +231,9 @@ async def _end_calls(performer: Performer, lease: Lease) -> None:
         await performer.end()
 
 
-def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> int:
-    # Goes on from what the record says; returns from when on the venue is asked, ns.
+def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> tuple[int, int | None]:
+    # Goes on from what the record says; returns from when on the venue is asked, and the first
+    # decision on record, before which nothing is; ns.
     with StartReader(ledger.database.dsn) as reader:
         account_id = state.run.account_id
         for ended in boot.take_up_decisions(state, reader, account_id, clock):
@@ -241,12 +242,13 @@ def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> int:
         asked_from_ns = boot.asked_from_ns(
             reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
         )
+        memory_first_ns = reader.memory_first_ns(account_id)
         state.account.transfers = reader.transfers_since_memory(account_id)
         for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
             state.transfers_seen[row["transfer_id"]] = None
         for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
             state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
-    return asked_from_ns
+    return asked_from_ns, memory_first_ns
 
 
 async def _prepare(

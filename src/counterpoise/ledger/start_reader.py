@@ -101,6 +101,15 @@ class StartReader(LedgerReader):
         newest: int | None = rows[0]["newest"]
         return newest
 
+    def memory_first_ns(self, account_id: str) -> int | None:
+        """Return when the strategy's first memory on record was kept; None = none was."""
+        rows = self.rows(
+            "SELECT min(kept_ns) AS oldest FROM audit.memory WHERE account_id = %(account)s",
+            account=account_id,
+        )
+        oldest: int | None = rows[0]["oldest"]
+        return oldest
+
     def fills_unplaced(self, account_id: str) -> list[Row]:
         """Return fills that no position row of their instrument followed, oldest first.
 

@@ -13,13 +13,14 @@ from typing import Final, Protocol
 
 import msgspec
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from counterpoise.domain.errors import VenueError
 from counterpoise.domain.events import Event, StreamAlive, StreamDown, StreamName
 from counterpoise.ports import Clock, Feed
 from counterpoise.venues import capture, plausible
+from counterpoise.venues.redirects import DirectConnect
 
 _log = structlog.get_logger(__name__)
 
@@ -161,7 +162,7 @@ class _Connection:
         """Connect and listen until it ends, which always raises."""
         if self._prepare is not None:
             await self._prepare(self.conversation)
-        async with connect(
+        async with DirectConnect(
             self.conversation.url,
             compression=None,
             ping_interval=None,

@@ -19,6 +19,7 @@ from ccxt.base import errors as ccxt_errors  # type: ignore[import-untyped,unuse
 from counterpoise.domain.errors import VenueRejected, VenueUnreachable
 from counterpoise.domain.units import NS_PER_HOUR, NS_PER_MS, NS_PER_SECOND
 from counterpoise.ports import BarKind, HistoricBar, HistoricFunding
+from counterpoise.venues.redirects import without_redirects
 
 #: One request, ms.
 TIMEOUT_MS: Final = 20_000
@@ -210,7 +211,7 @@ def _client(venue: _Venue, address: str | None) -> Any:
         client.urls["api"] = _moved(client.urls["api"], base)
         client.hostname = urlsplit(base).netloc
     client.timeout_on_exit = 0
-    return client
+    return without_redirects(client)
 
 
 def _moved(tree: Any, base: str) -> Any:

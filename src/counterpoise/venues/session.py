@@ -18,6 +18,7 @@ from counterpoise.domain.units import NS_PER_MS
 from counterpoise.ports import Clock
 from counterpoise.venues.clock_offset import SAMPLES, ClockOffset, measure, more_exact
 from counterpoise.venues.outcomes import RAISED, OutcomeTable
+from counterpoise.venues.redirects import without_redirects
 from counterpoise.venues.throttle import Lanes
 
 #: Options every client of ccxt is made with.
@@ -143,11 +144,11 @@ def public_only(client: Any) -> Any:
 
 
 def without_retries(client: Any) -> Any:
-    """Return a client that sends each request once and leaves nothing open behind it."""
+    """Return a client that sends each request once, to one host, and leaves nothing open."""
     client.options["maxRetriesOnFailure"] = 0
     client.has["fetchCurrencies"] = False
     client.timeout_on_exit = 0
-    return client
+    return without_redirects(client)
 
 
 def heard_by(client: Any, listener: Listener) -> None:

@@ -281,10 +281,14 @@ class BinanceAccountStream:
         return present
 
     async def _prepare(self, conversation: Conversation) -> None:
-        """Ask for a listen key. Raises VenueError, or StartRefused for a key never accepted."""
+        """Ask for a listen key. Raises VenueError, or StartRefused for a key never accepted.
+
+        In the lane of reads: while Binance has closed it for long, nothing is asked or connected.
+        """
         session = self._opened
         try:
-            answer = await session.change(lambda: session.reads.fapiPrivatePostListenKey({}))
+            async with session.lanes.read():
+                answer = await session.change(lambda: session.reads.fapiPrivatePostListenKey({}))
             await session.measure_clock()
         except VenueRejected as error:
             refusal = errors.TABLE.start_refusal(error)
@@ -304,7 +308,8 @@ class BinanceAccountStream:
         while True:
             await asyncio.sleep(KEY_SECONDS)
             try:
-                kept = await session.change(lambda: session.reads.fapiPrivatePutListenKey({}))
+                async with session.lanes.read():
+                    kept = await session.change(lambda: session.reads.fapiPrivatePutListenKey({}))
                 self._present.keep_key(str(kept.get("listenKey") or ""))
             except VenueError as error:
                 if error.code == errors.LISTEN_KEY_GONE:

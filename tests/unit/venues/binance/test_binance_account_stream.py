@@ -149,6 +149,8 @@ class PrivateVenue:
         self.cash = "5"
         self.asked: Counter[str] = Counter()
         self.refusal: dict[str, object] | None = None
+        #: Seconds of a ban that every answer tells; None = there is none.
+        self.banned: int | None = None
 
     async def stream(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -161,6 +163,13 @@ class PrivateVenue:
     async def rest(self, request: web.Request) -> web.Response:
         name = f"{request.method} {request.path}"
         self.asked[name] += 1
+        if self.banned is not None:
+            refusal = {
+                "code": -1003,
+                "msg": "Way too many requests; IP banned until 1795390000000.",
+            }
+            retry = {"Retry-After": str(self.banned)}
+            return web.json_response(refusal, status=418, headers=retry)
         if request.path.endswith("/time"):
             return web.json_response({"serverTime": time.time_ns() // 1_000_000})
         if name == "POST /fapi/v1/listenKey" and self.refusal is None:
@@ -252,3 +261,49 @@ async def test_a_key_that_is_refused_at_first_ends_the_stream(private):
         async with asyncio.timeout(20):
             await stream_of(private).run([].append)
     assert private.connected == []
+
+
+async def test_a_banned_address_asks_for_no_key_until_the_ban_is_over(private):
+    private.banned = 600
+    heard = []
+    stream = stream_of(private)
+    task = asyncio.create_task(stream.run(heard.append))
+    try:
+        await until(lambda: private.asked["POST /fapi/v1/listenKey"])
+        # Some twenty tries to connect.
+        await asyncio.sleep(1.5)
+        assert private.asked["POST /fapi/v1/listenKey"] == 1
+        assert sum(private.asked.values()) <= 2  # the limits were asked for beside it
+        assert len([each for each in heard if isinstance(each, StreamDown)]) == 1
+        assert private.connected == []
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_after_a_short_ban_the_key_is_asked_for_again(private):
+    private.banned = 1
+    task = asyncio.create_task(stream_of(private).run([].append))
+    try:
+        await until(lambda: private.asked["POST /fapi/v1/listenKey"])
+        private.banned = None
+        await until(lambda: private.connected)
+        assert private.asked["POST /fapi/v1/listenKey"] == 2
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_banned_address_keeps_no_key_alive(private, monkeypatch):
+    monkeypatch.setattr(account_stream, "KEY_SECONDS", 0.05)
+    task = asyncio.create_task(stream_of(private).run([].append))
+    try:
+        await until(lambda: private.connected)
+        private.banned = 600
+        await until(lambda: private.asked["PUT /fapi/v1/listenKey"])
+        kept = private.asked["PUT /fapi/v1/listenKey"]
+        await asyncio.sleep(0.5)
+        assert private.asked["PUT /fapi/v1/listenKey"] <= kept + 1
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -7,9 +7,12 @@ process, before it starts. At the n-th matching passage the process group is end
 import functools
 import importlib
 import inspect
+import json
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +24,8 @@ Match = Callable[[tuple[Any, ...], Any], bool]
 
 #: A kill "during" a call comes this long after the call began, seconds.
 DURING_SECONDS: Final = 0.2
+#: Event of a daemon that dies, with `at_ns`.
+DIED: Final = "daemon.died"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +283,9 @@ class _Trap:
 
 
 def die() -> None:
-    """End this process and its group as a power cut would."""
+    """End this process and its group as a power cut would, its last word in the log being when."""
+    said = json.dumps({"event": DIED, "at_ns": time.time_ns()})
+    os.write(sys.stderr.fileno(), f"\n{said}\n".encode())
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 

@@ -4,9 +4,7 @@ import json
 import random
 import shutil
 import signal
-import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +17,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+import crash_lives
 import naive_auditor
 from counterpoise.app import replay
 from counterpoise.ledger.postgres import LocalPostgres
 from counterpoise.ledger.reader import LedgerReader
+from counterpoise.risk.guard import GuardParameters
 from counterpoise.simulator import client
+from crash_lives import CrashingDaemon, LeverageWatch, leverage_of
 from crash_points import POINTS
 from crash_venues import FAULTS, VENUES, faults
 from daemon_process import Daemon
@@ -51,11 +52,12 @@ SETTLE_SECONDS: Final = 150.0
 CASH_START: Final = Decimal(10_000)
 #: Steps of one hundredth in which the hedges rise until the guard acts.
 SQUEEZE_STEPS_MAX: Final = 15
+#: They rise no further from here: a hundredth above the guard's trigger.
+SQUEEZED_LEVERAGE: Final = GuardParameters().leverage_trigger + Decimal("0.01")
 #: Kinds of incidents that would say the restart did not understand what it found.
 INCIDENTS_REFUSED: Final = {"account.drift", "order.overfilled", "account.foreign"}
 #: Name of the run that dies at no point but at a random time.
 RANDOM: Final = "random_time"
-DAEMON_PROGRAM: Final = str(Path(__file__).with_name("crashing_daemon.py"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,57 +98,6 @@ class Outcome:
     log: str = ""
 
 
-class CrashingDaemon(Daemon):
-    """A daemon whose next start dies at a point."""
-
-    #: Several start at once on a machine that may be busy.
-    patience_seconds = 180.0
-
-    #: Point, passage and venue.
-    trap: tuple[str, int, str] | None = None
-
-    def _command(self) -> list[str]:
-        if self.trap is None:
-            return super()._command()
-        return [sys.executable, DAEMON_PROGRAM, *(str(part) for part in self.trap)]
-
-    def dead_within(self, seconds: float) -> bool:
-        """Wait for it to die by itself."""
-        assert self.process is not None
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                return True
-            time.sleep(0.02)
-        return False
-
-
-class Sampler(threading.Thread):
-    """Looks at the venue's leverage several times a second, whoever lives."""
-
-    def __init__(self, state_dir: Path) -> None:
-        super().__init__(daemon=True)
-        self._state_dir = state_dir
-        self._done = threading.Event()
-        self.highest = Decimal(0)
-
-    def run(self) -> None:
-        while not self._done.wait(0.4):
-            try:
-                truth = client.state(self._state_dir)
-            except client.SimulatorUnavailable:
-                continue
-            equity = Decimal(str(truth["equity"]))
-            gross = Decimal(str(truth["gross_exposure"]))
-            self.highest = max(self.highest, gross / equity if equity > 0 else Decimal(99))
-
-    def end(self) -> Decimal:
-        """Stop looking and return the highest."""
-        self._done.set()
-        self.join(5)
-        return self.highest
-
-
 def run_case(case: Case, server: LocalPostgres | None) -> Outcome:
     """Run one case in a directory of its own; `server` None = the daemon's embedded Postgres."""
     began = time.monotonic()
@@ -168,19 +119,16 @@ def run_case(case: Case, server: LocalPostgres | None) -> Outcome:
         database = _database(server, state_dir.name)
         variables["database_url"] = server.dsn(database)
     made = CrashingDaemon(state_dir, **variables)
-    sampler = Sampler(made.simulator_dir)
+    watch = LeverageWatch(made.simulator_dir)
     try:
         made.open_venue()
-        sampler.start()
+        watch.start()
         _crash(made, case, scene, draw, outcome)
-        _recover(made, outcome, server, database)
-        outcome.leverage_max = sampler.end()
-        if outcome.leverage_max > naive_auditor.LEVERAGE_MAX:
-            outcome.findings.append(f"venue: leverage {outcome.leverage_max}")
+        _recover(made, watch, outcome, server, database)
     except (AssertionError, TimeoutError, client.SimulatorUnavailable) as error:
         outcome.findings.append(str(error).partition("\n")[0])
     finally:
-        sampler.end()
+        outcome.leverage_max = watch.end()
         outcome.log = made.log_path.read_text(errors="replace") if made.log_path.exists() else ""
         made.close()
         shutil.rmtree(state_dir, ignore_errors=True)
@@ -248,10 +196,12 @@ def _die_at(
 
 
 def _squeeze(made: CrashingDaemon, mark: int) -> None:
-    # Small steps, so that the trigger is crossed and the ceiling, with nobody there, is not.
+    # Small steps, so that the trigger is crossed and the ceiling, with nobody there, is not; and none
+    # beyond it, however long a busy machine takes to act.
     for _ in range(SQUEEZE_STEPS_MAX):
-        for name in ("ETHUSDT", "SOLUSDT"):
-            client.shock(made.simulator_dir, name, Decimal("0.01"), 0.3)
+        if leverage_of(made.venue()) < SQUEEZED_LEVERAGE:
+            for name in ("ETHUSDT", "SOLUSDT"):
+                client.shock(made.simulator_dir, name, Decimal("0.01"), 0.3)
         guarded = any(e["kind"] == "guard" for e in made.events("decision.made", after=mark))
         if made.dead_within(0.8) or guarded:
             return
@@ -272,7 +222,11 @@ def _stage(made: Daemon) -> str:
 
 
 def _recover(
-    made: CrashingDaemon, outcome: Outcome, server: LocalPostgres | None, database: str | None
+    made: CrashingDaemon,
+    watch: LeverageWatch,
+    outcome: Outcome,
+    server: LocalPostgres | None,
+    database: str | None,
 ) -> None:
     mark, began = made.log_size(), time.monotonic()
     made.start(wait=False)
@@ -284,7 +238,7 @@ def _recover(
             _settle(made, known)
             outcome.settled_seconds = time.monotonic() - began
             _leave(made)
-            _audit(made, known, server.dsn(database), outcome)
+            _audit(made, watch, known, server.dsn(database), outcome)
         return
     with made.reader() as reader:
         _settle(made, _dict_rows(reader))
@@ -296,7 +250,7 @@ def _recover(
         open_for_cli(made.state_dir / "postgres") as embedded,
         psycopg.connect(embedded.dsn(), autocommit=True, row_factory=dict_row) as known,
     ):
-        _audit(made, known, embedded.dsn(), outcome)
+        _audit(made, watch, known, embedded.dsn(), outcome)
 
 
 def _dict_rows(reader: LedgerReader) -> Any:
@@ -366,7 +320,9 @@ def _state_of_venue(made: Daemon) -> dict[str, Any]:
     return found
 
 
-def _audit(made: Daemon, known: Any, dsn: str, outcome: Outcome) -> None:
+def _audit(
+    made: CrashingDaemon, watch: LeverageWatch, known: Any, dsn: str, outcome: Outcome
+) -> None:
     def rows(table: str, order: str = "spool_seq") -> list[dict[str, Any]]:
         return list(known.execute(f"SELECT * FROM audit.{table} ORDER BY {order}").fetchall())
 
@@ -394,7 +350,8 @@ def _audit(made: Daemon, known: Any, dsn: str, outcome: Outcome) -> None:
     found += stop_findings
     found += naive_auditor.audit_plans(planned(decisions), intents, fills)
     found += naive_auditor.audit_ends(intents, events, resting)
-    found += naive_auditor.audit_leverage(rows("equity"), "equity row")
+    watch.end()
+    found += crash_lives.audit_leverage(made, watch, state["fills"], rows("equity"))
     books, _ = naive_auditor.audit_books(CASH_START, at_venue, other_cash, truth, recorded)
     found += books
     found += [f"refused by Postgres: {row['table_name']}" for row in rows("refused_record")]

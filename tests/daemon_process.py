@@ -157,13 +157,15 @@ class Daemon:
         """Return the end of its log."""
         return self.log_path.read_text(errors="replace")[-4_000:]
 
-    def events(self, name: str, *, after: int = 0) -> list[dict[str, Any]]:
-        """Return logged events of a name, from a position in the log on."""
+    def events(
+        self, name: str, *, after: int = 0, before: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return logged events of a name, from a position in the log on, up to another."""
         if not self.log_path.exists():
             return []
         with self.log_path.open("rb") as log:
             log.seek(after)
-            lines = log.read().splitlines()
+            lines = log.read(-1 if before is None else before - after).splitlines()
         found = []
         for line in lines:
             try:

@@ -16,6 +16,10 @@ ZERO: Final = Decimal(0)
 CASH_TOLERANCE: Final = Decimal("0.000001")
 #: The product's promise.
 LEVERAGE_MAX: Final = Decimal(3)
+#: The guard of a daemon has looked by then, seconds after its process began.
+LOOKED_SECONDS_MAX: Final = 60
+#: What it found above the ceiling when it first looked is below it by then, seconds after that.
+REDUCED_SECONDS_MAX: Final = 15
 #: States after which nothing happens to an order.
 OVER: Final = {"filled", "canceled", "expired", "rejected"}
 
@@ -197,6 +201,70 @@ def audit_leverage(snapshots: Iterable[Row], label: str) -> list[str]:
         for row in snapshots
         if row["leverage"] is not None and row["leverage"] > LEVERAGE_MAX
     ]
+
+
+def audit_ceiling(looks: Iterable[Row], fills: Iterable[Row], lives: Iterable[Row]) -> list[str]:
+    """Return looks above the ceiling, but for what the market did while no guard was there.
+
+    A look above it is excused only if, since the venue was last seen at or below it, nothing that we
+    held grew, the executions since then keep the book below at the marks of that time, and no
+    daemon lived, or the one that began meanwhile still had to look, or had just done so.
+
+    `looks` in time have at_ns, leverage, fills_count, and, unless the daemon wrote them, marks and
+    wallet_balance of the venue; `fills` are the venue's in their order; `lives` in time have began_ns, and
+    looked_ns of the first look of its guard and ended_ns, None = that never came.
+    """
+    executed, living = list(fills), list(lives)
+    findings = []
+    below: Row = {"fills_count": 0, "wallet_balance": ZERO, "marks": {}}
+    above_since_ns: int | None = None
+    for look in looks:
+        if look["leverage"] is not None and look["leverage"] <= LEVERAGE_MAX:
+            if look["marks"] is not None:
+                below, above_since_ns = look, None
+            continue
+        above_since_ns = look["at_ns"] if above_since_ns is None else above_since_ns
+        why = _moved(below, look, executed) or _guarded(look["at_ns"], above_since_ns, living)
+        if why:
+            findings.append(f"leverage {look['leverage']}: {why}")
+    return findings
+
+
+def _moved(below: Row, above: Row, fills: list[Row]) -> str:
+    # What else than marks there is between two looks; "" = nothing.
+    book = Book(ZERO)
+    for number, row in enumerate(fills[: above["fills_count"]]):
+        if number == below["fills_count"]:
+            book.cash = below["wallet_balance"]
+        before = abs(book.held[row["instrument_id"]])
+        book.execute(
+            row["instrument_id"],
+            row["side"],
+            *(Decimal(row[f]) for f in ("quantity", "price", "fee")),
+        )
+        if number >= below["fills_count"] and abs(book.held[row["instrument_id"]]) > before:
+            return f"an execution {row['side']} {row['quantity']} {row['instrument_id']} increased"
+    if above["fills_count"] <= below["fills_count"]:
+        book.cash = below["wallet_balance"]
+    equity = book.equity(below["marks"])
+    if equity <= 0 or book.gross(below["marks"]) > LEVERAGE_MAX * equity:
+        return "executions carried it there, not marks"
+    return ""
+
+
+def _guarded(at_ns: int, above_since_ns: int, lives: list[Row]) -> str:
+    # Which daemon should have reduced; "" = none could yet.
+    begun = [life for life in lives if life["began_ns"] <= at_ns]
+    if not begun or (begun[-1]["ended_ns"] is not None and at_ns >= begun[-1]["ended_ns"]):
+        return ""
+    life = begun[-1]
+    if life["looked_ns"] is None or at_ns <= life["looked_ns"]:
+        late = at_ns - life["began_ns"] > LOOKED_SECONDS_MAX * 10**9
+        return f"no guard looked within {LOOKED_SECONDS_MAX} s of a start" if late else ""
+    if above_since_ns > life["looked_ns"]:
+        return "a daemon with a guard lived"
+    late = at_ns - life["looked_ns"] > REDUCED_SECONDS_MAX * 10**9
+    return f"not reduced within {REDUCED_SECONDS_MAX} s of a guard's first look" if late else ""
 
 
 def audit_books(

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from counterpoise.ledger import migrate
+import made_cluster
 from counterpoise.ledger.postgres import LocalPostgres
 
 _numbers = itertools.count(1)
@@ -31,10 +31,12 @@ def postgres_server() -> Iterator[LocalPostgres]:
     path = Path(tempfile.mkdtemp(prefix="counterpoise-", dir="/var/tmp"))
     path.chmod(0o755)
     try:
+        made_cluster.lay(path)
         with LocalPostgres(path / "postgres", durable=False) as server:
             with psycopg.connect(server.dsn(), autocommit=True) as connection:
-                connection.execute("CREATE DATABASE migrated")
-            migrate.upgrade(server.dsn("migrated"), migrate.find_scripts())
+                (own,) = connection.execute("SELECT current_database()").fetchone()
+                template = sql.SQL("CREATE DATABASE migrated TEMPLATE {}")
+                connection.execute(template.format(sql.Identifier(own)))
             yield server
     finally:
         shutil.rmtree(path, ignore_errors=True)

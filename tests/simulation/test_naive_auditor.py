@@ -137,3 +137,91 @@ def test_positions_cash_equity_and_leverage_that_do_not_follow_are_found() -> No
     assert "equity" in books(truth={**TRUTH, "equity": "10156.6"})[0][0]
     snapshots = [{"leverage": Decimal("3.01")}, {"leverage": Decimal(3)}, {"leverage": None}]
     assert naive_auditor.audit_leverage(snapshots, "row") == ["row: leverage 3.01"]
+
+
+SECOND = 10**9
+#: Grows to 2.97 times equity; a daemon dies at 10 s, the next begins at 15 s and looks at 18 s.
+GROWN = [
+    {**FILLS[0], "fill_id": "1", "quantity": Decimal("0.29"), "price": Decimal(100_000)},
+    {**FILLS[0], "fill_id": "2", "quantity": Decimal("0.007"), "price": Decimal(100_000)},
+    {**FILLS[1], "fill_id": "3", "quantity": Decimal("0.05"), "price": Decimal(99_400)},
+]
+LIVES = [
+    {"began_ns": 0, "looked_ns": 2 * SECOND, "ended_ns": 10 * SECOND},
+    {"began_ns": 15 * SECOND, "looked_ns": 18 * SECOND, "ended_ns": None},
+]
+
+
+def look(at_seconds, mark, fills_count, fills=GROWN):
+    book = naive_auditor.Book(CASH)
+    for row in fills[:fills_count]:
+        book.execute(*(row[f] for f in ("instrument_id", "side", "quantity", "price", "fee")))
+    marks = {"BTCUSDT": Decimal(mark)}
+    return {
+        "at_ns": int(at_seconds * SECOND),
+        "leverage": book.gross(marks) / book.equity(marks),
+        "fills_count": fills_count,
+        "wallet_balance": book.cash,
+        "marks": marks,
+    }
+
+
+def ceiling(*looks, fills=GROWN, lives=LIVES):
+    return naive_auditor.audit_ceiling(looks, fills, lives)
+
+
+BELOW, ABOVE, REDUCED = look(9, 100_000, 2), look(12, 99_400, 2), look(19, 99_400, 3)
+#: What the daemon wrote of the same moment has no marks of the venue.
+WRITTEN = {"at_ns": 18 * SECOND, "leverage": ABOVE["leverage"], "fills_count": 2, "marks": None}
+
+
+def test_what_the_market_does_while_nobody_lives_is_not_the_daemons_doing() -> None:
+    assert BELOW["leverage"] < 3 < ABOVE["leverage"]
+    assert REDUCED["leverage"] < 3
+    assert ceiling(BELOW, ABOVE, WRITTEN, look(18.9, 99_400, 2), REDUCED) == []
+
+
+def test_a_daemon_that_grows_past_the_ceiling_is_found_whoever_lives() -> None:
+    # Each of them also where nobody lived, and where the marks were on the way there as well.
+    for at_seconds, mark in ((9.5, 100_000), (12, 99_400), (16, 99_400)):
+        grown = [*GROWN[:2], {**GROWN[1], "fill_id": "3"}]
+        (found,) = ceiling(BELOW, look(at_seconds, mark, 3, grown), fills=grown)
+        assert "increased" in found
+    # No look before it at all.
+    assert "increased" in ceiling(ABOVE)[0]
+    # Already above by the market, and then more by us.
+    more = [*GROWN[:2], {**GROWN[1], "fill_id": "3", "quantity": Decimal("0.0001")}]
+    (found,) = ceiling(BELOW, ABOVE, look(13, 99_400, 3, more), fills=more)
+    assert "increased" in found
+    # Turned from long to a larger short at one blow.
+    turned = [*GROWN[:2], {**GROWN[2], "quantity": Decimal("0.6"), "price": Decimal(100_000)}]
+    assert "increased" in ceiling(BELOW, look(12, 100_000, 3, turned), fills=turned)[0]
+    # What the daemon itself wrote counts like what the venue said.
+    (found,) = ceiling(BELOW, {**WRITTEN, "fills_count": 3}, fills=grown)
+    assert "increased" in found
+
+
+def test_a_book_carried_past_the_ceiling_by_losing_executions_is_found() -> None:
+    losing = [*GROWN[:2], {**GROWN[2], "quantity": Decimal("0.002"), "price": Decimal(1)}]
+    above = look(12, 100_000, 3, losing)
+    assert above["leverage"] > 3
+    assert "not marks" in ceiling(BELOW, above, fills=losing)[0]
+
+
+def test_the_market_is_no_excuse_where_a_guard_lived() -> None:
+    assert "a guard lived" in ceiling(BELOW, {**ABOVE, "at_ns": int(9.9 * SECOND)})[0]
+    # The next one had looked, and only then the market went there.
+    (found,) = ceiling(BELOW, look(18.1, 100_000, 2), look(18.5, 99_400, 2))
+    assert "a guard lived" in found
+    assert "a guard lived" in ceiling(BELOW, {**WRITTEN, "at_ns": 18 * SECOND + 1})[0]
+
+
+def test_the_market_is_an_excuse_for_seconds_only() -> None:
+    assert ceiling(BELOW, ABOVE, look(33, 99_400, 2)) == []
+    assert "not reduced" in ceiling(BELOW, ABOVE, look(33.1, 99_400, 2))[0]
+    blind = [LIVES[0], {**LIVES[1], "looked_ns": None}]
+    assert ceiling(BELOW, ABOVE, look(75, 99_400, 2), lives=blind) == []
+    assert "no guard looked" in ceiling(BELOW, ABOVE, look(75.1, 99_400, 2), lives=blind)[0]
+    # Below once more, and above again: that is another time, with a guard there.
+    again = ceiling(BELOW, ABOVE, look(19, 100_000, 2), look(20, 99_400, 2))
+    assert "a guard lived" in again[0]

@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from counterpoise.domain.errors import VenueRejected
@@ -35,6 +35,7 @@ def contracts(draw):
     )
 
 
+@settings(deadline=None)
 @given(contracts(), st.integers(3, 10**9))
 def test_contracts_to_base_and_back_is_the_same_number(contract, lots):
     held = contract.lot_contracts * lots
@@ -42,6 +43,7 @@ def test_contracts_to_base_and_back_is_the_same_number(contract, lots):
     assert convert.contracts_from_base(base, contract) == held
 
 
+@settings(deadline=None)
 @given(contracts(), st.integers(3, 10**9))
 def test_what_is_written_is_what_is_meant(contract, lots):
     held = contract.lot_contracts * lots
@@ -51,6 +53,7 @@ def test_what_is_written_is_what_is_meant(contract, lots):
     assert text == text.strip("+ ")
 
 
+@settings(deadline=None)
 @given(contracts(), st.decimals("0.00000001", "1E+9", places=8))
 def test_a_quantity_is_never_enlarged_and_loses_less_than_a_lot(contract, quantity):
     if quantity < contract.contracts_min * contract.contract_size:
@@ -65,6 +68,7 @@ def test_a_quantity_is_never_enlarged_and_loses_less_than_a_lot(contract, quanti
     assert 0 <= quantity - base < lot
 
 
+@settings(deadline=None)
 @given(contracts(), st.decimals("0.00001", "1E+6", places=7), st.sampled_from(Side))
 def test_a_reductions_price_moves_only_inside_its_limit(contract, price, side):
     moved = convert.price_on_grid(price, side, contract, reduce_only=True)
@@ -72,6 +76,7 @@ def test_a_reductions_price_moves_only_inside_its_limit(contract, price, side):
     assert 0 <= (price - moved) * side.sign < contract.tick_size
 
 
+@settings(deadline=None)
 @given(contracts(), st.integers(1, 10**9), st.sampled_from(Side), st.booleans())
 def test_a_price_on_the_grid_stays(contract, ticks, side, reduce_only):
     price = contract.tick_size * ticks

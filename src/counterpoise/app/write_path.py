@@ -59,7 +59,14 @@ async def open_ledger(
     await lease.acquire()
     # From now on: the warm-up may take longer than a heartbeat is believed.
     beating = asyncio.ensure_future(lease.run())
-    spool = Spool(settings.state_dir / "spool")
+    try:
+        spool = Spool(settings.state_dir / "spool")
+    except BaseException:
+        # Another machine must not wait for it to run out.
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        await lease.release()
+        raise
     shipper = Shipper(spool, database.dsn, clock, chain_name=name)
     journal = PostgresJournal(spool, shipper, clock)
     shipping = asyncio.ensure_future(shipper.run())

@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 
-from counterpoise.app import address, configuration, daemon
+from counterpoise.app import address, configuration, daemon, refused_start
 from counterpoise.domain.errors import LeaseLost, StartRefused, VenueUnreachable
 from counterpoise.domain.events import ControlAction
 from counterpoise.ledger import controls, schema
@@ -58,6 +59,19 @@ async def quit_twice(*_: object, **__: object) -> Any:
     await asyncio.sleep(5)
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> structlog.testing.LogCapture:
+    """Return what is logged here, however logging was set up before."""
+    heard = structlog.testing.LogCapture()
+    for module in (refused_start, daemon):
+        monkeypatch.setattr(module, "log", structlog.wrap_logger(None, processors=[heard]))
+    return heard
+
+
+def names(said: structlog.testing.LogCapture) -> list[str]:
+    return [entry["event"] for entry in said.entries]
+
+
 Start = Callable[..., int]
 
 
@@ -73,7 +87,7 @@ def start(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sta
 
 
 def test_it_becomes_a_command_to_the_account_that_ran_here(
-    database: str, start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    database: str, start: Start, tmp_path: Path, said: structlog.testing.LogCapture
 ) -> None:
     ran(database, "ours")
     ran(database, "theirs")
@@ -83,9 +97,8 @@ def test_it_becomes_a_command_to_the_account_that_ran_here(
     asked = [(ControlAction.FLATTEN.value, "SIGQUIT during a start that was refused")]
     assert asyncio.run(pending(database, "ours")) == asked
     assert asyncio.run(pending(database, "theirs")) == []
-    told = "".join(capfd.readouterr())
-    assert "stop.kept" in told
-    assert "stop.not_carried_out" not in told
+    assert names(said) == ["stop.kept"]
+    assert said.entries[0]["account"] == "ours"
 
 
 def test_it_goes_to_the_account_that_the_venue_named(
@@ -117,27 +130,26 @@ def test_where_no_account_is_known_that_is_said(
     database: str,
     start: Start,
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    said: structlog.testing.LogCapture,
 ) -> None:
     ran(database, "ours")
     if last is not None:
         address.write(tmp_path, last, None)
     with pytest.raises(VenueUnreachable):
         start(quit_and_refuse)
-    told = "".join(capfd.readouterr())
-    assert "stop.not_kept" in told
-    assert "stop.not_carried_out" in told
+    assert names(said) == ["stop.not_kept", "stop.not_carried_out"]
     assert asyncio.run(pending(database, "ours")) == []
 
 
 def test_the_daemon_that_runs_is_not_asked_by_a_second_one(
-    database: str, start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    database: str, start: Start, tmp_path: Path, said: structlog.testing.LogCapture
 ) -> None:
     ran(database, "ours")
     address.write(tmp_path, "ours", None)
     with pytest.raises(LeaseLost):
         start(quit_beside_another)
-    assert "another daemon runs on the account" in "".join(capfd.readouterr())
+    assert names(said) == ["stop.not_kept", "stop.not_carried_out"]
+    assert said.entries[0]["reason"] == "another daemon runs on the account"
     assert asyncio.run(pending(database, "ours")) == []
 
 

@@ -29,6 +29,7 @@ from counterpoise.engine.contradiction import (
 from counterpoise.engine.execution_sum import ExecutionSum, trade_sequence
 from counterpoise.engine.positions import after_fill, flat, realised_pnl
 from counterpoise.engine.start_record import StartRecord
+from counterpoise.engine.supposed_transfer import SupposedTransfer
 from counterpoise.risk import equity as risk_equity
 
 #: Fill ids kept to recognise a fill told twice; far above what one reconnect can repeat.
@@ -87,6 +88,8 @@ class Account:
     alive_ns: int | None = None
     #: Deposits less withdrawals told since the decision before, quote.
     transfers: Decimal = ZERO
+    #: What of it no bill has told.
+    supposed: SupposedTransfer = field(default_factory=SupposedTransfer)
     #: Positions as executions add them up since the last answer that was counted from.
     sums: ExecutionSum = field(default_factory=ExecutionSum)
     #: What may explain the positions of the start.
@@ -355,6 +358,17 @@ class Account:
         self.cash_told.append((event_ns, change, execution))
         if event_ns > self.reconciled_ns:
             self.cash_explained += change
+        else:
+            # It was in a balance that was counted from, and may have been unexplained there.
+            self.transfers -= self.supposed.explained(change)
+
+    def suppose_transfer(self, cash: Decimal, now_ns: int) -> None:
+        """Take cash that nothing explains for a deposit, or a withdrawal; quote."""
+        self.transfers += self.supposed.suppose(cash, now_ns)
+
+    def give_up_supposed(self, now_ns: int) -> None:
+        """Count cash that went, and that no bill explained in time, as lost."""
+        self.transfers -= self.supposed.given_up(now_ns)
 
     def _told_cash(self, change: Decimal, event_ns: int) -> None:
         self._explain(change, event_ns, execution=False)

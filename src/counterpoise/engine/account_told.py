@@ -1,5 +1,6 @@
 """Positions, balances, fills and funding as they are told, and what is written of them."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +17,7 @@ from counterpoise.domain.orders import Fill, FillCause
 from counterpoise.domain.records import FundingSeen, TransferSeen
 from counterpoise.engine import (
     actions,
+    clocking,
     delisting,
     guarding,
     orders_told,
@@ -123,7 +125,9 @@ def _shrank(state: State, instrument_id: str, before: Decimal) -> bool:
 def told_balance(state: State, event: BalanceUpdate) -> list[actions.Action]:
     """Take a balance message."""
     state.account.alive_ns = event.received_ns
-    state.account.told_balance(event.balance, views.marks(state), event.received_ns)
+    stamp_ns = clocking.not_ahead(state, event.balance.event_ns)
+    balance = replace(event.balance, event_ns=stamp_ns)
+    state.account.told_balance(balance, views.marks(state), event.received_ns)
     return guarding.watch(state)
 
 

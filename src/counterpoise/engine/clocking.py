@@ -1,14 +1,18 @@
 """Holds the daemon back while its clock and the venue's are too far apart."""
 
 import math
+from typing import Final
 
 from counterpoise.domain.events import ClockMeasured
 from counterpoise.domain.records import ClockSeen
-from counterpoise.domain.units import NS_PER_MS
+from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.engine import actions, controls, recording, working
 from counterpoise.engine.run import CLOCK_AGE_NS_MAX
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import Cause
+
+#: A balance's stamp may be ahead of the venue's clock as it was measured by this much, ns.
+STAMP_AHEAD_NS_MAX: Final = 2 * NS_PER_SECOND
 
 
 def measured(state: State, event: ClockMeasured) -> list[actions.Action]:
@@ -31,6 +35,18 @@ def look(state: State) -> list[actions.Action]:
         return []
     state.clock_offset_ms = None
     return _judge(state)
+
+
+def not_ahead(state: State, event_ns: int) -> int:
+    """Return a stamp of the venue's, or the latest one it can have by now, ns.
+
+    One that lies ahead by mistake would hide whatever is told after it.
+    """
+    offset_ms = state.clock_offset_ms
+    offset_ms = state.run.clock_offset_ms if offset_ms is None else offset_ms
+    if not math.isfinite(offset_ms):
+        return event_ns
+    return min(event_ns, state.now_ns + round(offset_ms * NS_PER_MS) + STAMP_AHEAD_NS_MAX)
 
 
 def _judge(state: State) -> list[actions.Action]:

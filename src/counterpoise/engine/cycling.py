@@ -43,6 +43,7 @@ def decide(state: State, *, missing: str | None = None) -> list[actions.Action]:
         # closes the hedges of a core that is gone would close new ones, too.
         missing = ORDERS_AT_WORK
     state.sequence += 1
+    state.account.give_up_supposed(state.now_ns)
     inputs = _inputs(state, missing)
     outputs = recompute(inputs)
     decision = outputs.decision

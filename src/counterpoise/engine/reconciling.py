@@ -1,6 +1,6 @@
 """Makes our account equal the venue's, and says so where they differed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -11,6 +11,7 @@ from counterpoise.domain.units import NS_PER_MS, NS_PER_SECOND
 from counterpoise.engine import (
     account_gap,
     actions,
+    clocking,
     controls,
     cycling,
     guarding,
@@ -39,6 +40,8 @@ from counterpoise.engine.trading_state import Cause
 ANSWER_AGE_NS: Final = 5 * NS_PER_SECOND
 #: After a fill, a difference is a delay for this long.
 SETTLE_NS: Final = 10 * NS_PER_SECOND
+#: Name of the difference that cash comes to.
+CASH_UNEXPLAINED: Final = "cash_unexplained"
 #: Exit code when the key opens another account than before.
 EXIT_ANOTHER_ACCOUNT: Final = 5
 
@@ -56,6 +59,8 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     snapshot = event.snapshot
     if snapshot.account_id != state.run.account_id:
         return _another_account(state, snapshot)
+    stamp_ns = clocking.not_ahead(state, snapshot.balance.event_ns)
+    snapshot = replace(snapshot, balance=replace(snapshot.balance, event_ns=stamp_ns))
     first = not state.account.complete
     before = dict(state.account.positions)
     # What is doubted at the start is not on record yet: the next start must find what was.
@@ -83,14 +88,18 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     else:
         # What is under way may explain it; the next quiet look begins anew.
         state.doubt_ns, state.doubt_asked = None, False
-        verdict = _Verdict(result="unsettled")
+        verdict = _Verdict(result="unsettled", found=_cash_found(state, snapshot))
+        if verdict.found and state.ask_again_ns is None:
+            state.ask_again_ns = snapshot.received_ns + CONFIRM_NS
     withheld = set() if state.recorded is None else set(verdict.found)
     settled = on_record is not before and state.recorded is None
     cause = "start" if first or settled else event.cause
     done = [*_positions(state, on_record, cause, withheld), *done]
     done.append(recording.looked(state, event, verdict.result, verdict.found))
     done += [*verdict.done, *guarding.watch(state)]
-    clear = state.doubt_ns is None and not _contradicted(state)
+    # What cash nothing explains is neither profit nor loss until it was looked at in quiet.
+    unsure = verdict.result == "unsettled" and verdict.found
+    clear = state.doubt_ns is None and not _contradicted(state) and not unsure
     if event.cause == "cycle" and state.waiting is not None and clear:
         done += cycling.decide(state)
     return done + working.advance_all(state) + controls.continue_stop(state)
@@ -302,6 +311,9 @@ def _balance(
             return _Verdict(result="doubted", found=found)
     found |= {name: f"ours {ours}, venue {theirs}" for name, (ours, theirs) in drift.items()}
     _count_from(state, snapshot)
+    if found.keys() == {CASH_UNEXPLAINED}:
+        # Positions add up, so it is no trade that is missing.
+        state.account.suppose_transfer(Decimal(found[CASH_UNEXPLAINED]), state.now_ns)
     if not found:
         # Whatever executions are still missing by now are not told any more.
         state.account.taken.clear()
@@ -315,15 +327,9 @@ def _residual(state: State, snapshot: AccountSnapshot) -> dict[str, str]:
         name: f"executions say {expected}, venue {theirs}"
         for name, (expected, theirs) in state.account.sums.unexplained(snapshot).items()
     }
+    found |= _cash_found(state, snapshot)
     balance = snapshot.balance
-    before = state.wallet_reconciled
-    assert before is not None, "cash is counted from the first answer on"
-    told = balance.wallet_balance - before - state.account.cash_explained
-    # A balance that lags its question lacks what moved cash since; one that does not has it.
-    cash = min(told, told + state.account.cash_after(balance.event_ns), key=abs)
     equity = abs(state.account.equity(views.marks(state)) or Decimal(0))
-    if abs(cash) > CASH_TOLERANCE_FRACTION * equity:
-        found["cash_unexplained"] = str(cash)
     valued = [p for p in snapshot.positions if p.mark is not None and p.entry_price is not None]
     if len(valued) == len(snapshot.positions):
         unrealised = sum(
@@ -334,6 +340,18 @@ def _residual(state: State, snapshot: AccountSnapshot) -> dict[str, str]:
         if valued and abs(rest) > EQUITY_TOLERANCE_FRACTION * equity:
             found["equity_unexplained"] = str(rest)
     return found
+
+
+def _cash_found(state: State, snapshot: AccountSnapshot) -> dict[str, str]:
+    balance, before = snapshot.balance, state.wallet_reconciled
+    assert before is not None, "cash is counted from the first answer on"
+    told = balance.wallet_balance - before - state.account.cash_explained
+    # A balance that lags its question lacks what moved cash since; one that does not has it.
+    cash = min(told, told + state.account.cash_after(balance.event_ns), key=abs)
+    equity = abs(state.account.equity(views.marks(state)) or Decimal(0))
+    if abs(cash) > CASH_TOLERANCE_FRACTION * equity:
+        return {CASH_UNEXPLAINED: str(cash)}
+    return {}
 
 
 def _said(state: State, words: str, figures: dict[str, str]) -> list[actions.Action]:

@@ -33,7 +33,7 @@ def _doubted(state: State) -> list[actions.Action]:
         done.append(actions.Reconcile(cause="balance_doubted"))
     if not state.balance_doubt_told:
         state.balance_doubt_told = True
-        known = "nothing" if doubt.known is None else doubt.known.normalize()
+        known = "nothing" if doubt.known is None else f"{doubt.known.normalize():f}"
         words = (
             f"a balance of the venue's comes to an equity of {doubt.told.normalize():f}, where "
             f"{known} was known and nothing told explains it; it is believed if it stays for "

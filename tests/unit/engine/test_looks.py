@@ -60,7 +60,7 @@ def test_an_answer_while_something_just_traded_is_unsettled() -> None:
     world.reconcile("reconnect", positions=HELD, wallet="9900")
     last = looks(world)[-1]
     assert last.result == "unsettled"
-    assert json.loads(last.body)["found"] == {}
+    assert json.loads(last.body)["found"] == {"cash_unexplained": "-100"}
     assert last.wallet_balance == Decimal(9900)
 
 

@@ -19,7 +19,13 @@ from counterpoise.domain.events import (
     UpdateSource,
 )
 from counterpoise.domain.orders import Fill, OrderState, Side
-from counterpoise.domain.records import FundingSeen, IncidentOpened, PositionSeen, TransferSeen
+from counterpoise.domain.records import (
+    DecisionMade,
+    FundingSeen,
+    IncidentOpened,
+    PositionSeen,
+    TransferSeen,
+)
 from counterpoise.engine import actions, views
 from counterpoise.engine.run import ForeignPolicy
 from counterpoise.engine.trading_state import Cause
@@ -435,14 +441,24 @@ def test_a_doubt_ends_where_trading_may_explain_it() -> None:
     world.after(1)
     world.reconcile("reconnect", positions=HELD, wallet="9900")
     assert world.state.doubt_ns is not None
-    # The guard trades meanwhile: the cycle is decided, and the next quiet look begins anew.
+    # The guard trades meanwhile: the next quiet look begins anew.
     world.state.account.filled_ns = world.now_ns
     world.market()
     world.feed(CycleDue(slot_ns=world.now_ns, now_ns=world.after(1)))
     world.reconcile("cycle", positions=HELD, wallet="9900")
-    assert world.state.waiting is None
     assert world.state.doubt_ns is None
     assert incidents(world) == []
+    # What nothing explains is neither profit nor loss: the cycle waits for it, and is skipped if
+    # it stays.
+    assert world.state.waiting is not None
+    for _ in range(9):
+        world.after(1)
+        world.market()
+        world.feed(Tick(now_ns=world.now_ns))
+    assert world.state.waiting is None
+    (made,) = [r for r in world.records(DecisionMade) if isinstance(r, DecisionMade)]
+    assert (made.action, made.reasons) == ("skipped", ("ACCOUNT_STALE",))
+    assert "RECONCILIATION_LATE" in made.summary
 
 
 def test_a_core_that_only_rest_finds_gone_takes_its_hedges_along() -> None:

@@ -23,7 +23,6 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from counterpoise.app.settings_rules import RuleSettings, contradiction, not_above_zero
 from counterpoise.app.venue_table import PAPER, VENUES
 from counterpoise.domain.units import SECONDS_PER_DAY
-from counterpoise.ledger import connections
 
 PREFIX: Final = "COUNTERPOISE_"
 #: Between two decisions lie at least this many seconds.
@@ -252,8 +251,10 @@ class Settings(RuleSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            connections.check_url(value.get_secret_value())
+        if value is not None and not value.get_secret_value().startswith(
+            ("postgresql://", "postgres://", "postgresql+psycopg://")
+        ):
+            raise ValueError("allowed is postgresql://user:password@host:port/database")
         return value
 
     @model_validator(mode="after")

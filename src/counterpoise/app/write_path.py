@@ -59,14 +59,7 @@ async def open_ledger(
     await lease.acquire()
     # From now on: the warm-up may take longer than a heartbeat is believed.
     beating = asyncio.ensure_future(lease.run())
-    try:
-        spool = Spool(settings.state_dir / "spool")
-    except BaseException:
-        # Another machine must not wait for it to run out.
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
-        await lease.release()
-        raise
+    spool = Spool(settings.state_dir / "spool")
     shipper = Shipper(spool, database.dsn, clock, chain_name=name)
     journal = PostgresJournal(spool, shipper, clock)
     shipping = asyncio.ensure_future(shipper.run())

@@ -5,16 +5,11 @@ A dead peer shows in at most `KEEPALIVE` seconds; the server ends statements aft
 """
 
 import asyncio
-import contextlib
-import os
-import socket
-import threading
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
-from psycopg import conninfo, sql
+from psycopg import sql
 
 #: Longest wait for a connection, seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5
@@ -22,12 +17,6 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 STATEMENT_TIMEOUT_MS: Final = 5_000
 #: Longest wait for one round trip as the client measures it, seconds.
 ROUND_TRIP_SECONDS: Final = 6.0
-
-#: What a database's URL looks like.
-ALLOWED: Final = (
-    "allowed is postgresql://user:password@host:port/database, with special characters of user and"
-    " password percent-encoded (@ as %40, # as %23, % as %25)"
-)
 
 #: First idle probe, interval and count: a vanished peer is noticed after 11 seconds at most.
 _KEEPALIVES_IDLE_SECONDS: Final = 5
@@ -38,46 +27,6 @@ _TCP_USER_TIMEOUT_MS: Final = 8_000
 _ROLE_KNOWN: Final = (
     "SELECT pg_catalog.pg_has_role(oid, 'MEMBER') FROM pg_catalog.pg_roles WHERE rolname = %s"
 )
-
-
-class Deadline:
-    """Breaks a synchronous connection off unless it is let go of in time; a context manager.
-
-    Nothing in libpq ends a wait for a server that is frozen while its kernel, or a proxy, still
-    takes bytes: neither the server's own limits nor TCP's see it. Whoever waits is told that the
-    connection was closed.
-    """
-
-    def __init__(self, connection: psycopg.Connection[Any], seconds: float) -> None:
-        """Begin to count."""
-        # Of its own: the connection's number may be another socket's once it is closed.
-        self._socket = socket.socket(fileno=os.dup(connection.fileno()))
-        self._timer = threading.Timer(seconds, self._break_off)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _break_off(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def let_go(self) -> None:
-        """Leave the connection alone; safe to call twice."""
-        self._timer.cancel()
-        self._timer.join()
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Let go."""
-        self.let_go()
 
 
 def connect_arguments(application_name: str) -> dict[str, Any]:
@@ -92,12 +41,6 @@ def connect_arguments(application_name: str) -> dict[str, Any]:
         "synchronous_commit": "on",
         "timezone": "UTC",
     }
-    said = " ".join(f"-c {name}={value}" for name, value in options.items())
-    return {**peer_arguments(application_name), "options": said}
-
-
-def peer_arguments(application_name: str) -> dict[str, Any]:
-    """Return those of them by which a dead peer is noticed; statements take what they take."""
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "keepalives": 1,
@@ -106,28 +49,15 @@ def peer_arguments(application_name: str) -> dict[str, Any]:
         "keepalives_count": _KEEPALIVES_COUNT,
         "tcp_user_timeout": _TCP_USER_TIMEOUT_MS,
         "application_name": application_name,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
     }
-
-
-def check_url(url: str) -> None:
-    """Raise ValueError, without a part of the URL, where libpq would read another one.
-
-    A password is written into the URL percent-encoded; one that is not makes libpq say a part of
-    it, or look for a host by it.
-    """
-    try:
-        read = conninfo.conninfo_to_dict(libpq_dsn(url))
-    except psycopg.ProgrammingError:
-        raise ValueError(ALLOWED) from None
-    if any("@" in str(read.get(name, "")) for name in ("host", "port", "dbname")):
-        raise ValueError(ALLOWED)
 
 
 def libpq_dsn(url: str) -> str:
     """Return a database URL as libpq reads it: "postgresql://", without SQLAlchemy's driver."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.partition("+")[0] not in ("postgres", "postgresql"):
-        raise ValueError(ALLOWED)
+        raise ValueError("the database URL must begin with postgresql://")
     return f"postgresql://{rest}"
 
 
@@ -182,9 +112,8 @@ def open_sync(
         libpq_dsn(dsn), autocommit=True, **connect_arguments(application_name)
     )
     try:
-        with Deadline(connection, ROUND_TRIP_SECONDS):
-            if role is not None and connection.execute(_ROLE_KNOWN, (role,)).fetchone() == (True,):
-                connection.execute(set_role(role))
+        if role is not None and connection.execute(_ROLE_KNOWN, (role,)).fetchone() == (True,):
+            connection.execute(set_role(role))
     except BaseException:
         connection.close()
         raise

@@ -1,16 +1,13 @@
 """Brings a database's schema to a revision, with Alembic, over a connection of its own.
 
-A migration of a large table may take its time: its statements have no limit. What comes before it
-has one, since every start goes through here.
+The connection has no statement time limit: a migration of a large table may take its time.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -25,8 +22,6 @@ from counterpoise.ledger import connections, schema
 VERSION_TABLE: Final = "schema_version"
 #: Two starts at once migrate one after the other: key of a transaction's advisory lock.
 _LOCK_KEY: Final = 0x636F756E746572
-#: Longest wait for another one that migrates, and for whether there is anything to do, seconds.
-LOOK_SECONDS_MAX: Final = 60.0
 
 
 def find_scripts(override: Path | None = None) -> Path:
@@ -50,10 +45,8 @@ def upgrade(url: str, script_location: Path, revision: str = "head") -> str:
     Safe to repeat. Raises LedgerUnavailable when Postgres does not answer and StartRefused when
     the schema is newer than these scripts.
     """
-    with _connected(url) as (connection, deadline):
+    with _connected(url) as connection:
         found = _revision(connection)
-        if found != head(script_location):
-            deadline.let_go()
         known = {script.revision for script in _scripts(script_location).walk_revisions()}
         if found is not None and found not in known:
             raise StartRefused(
@@ -71,15 +64,14 @@ def downgrade(url: str, script_location: Path, revision: str) -> str | None:
 
     This deletes records. It is meant for tests and for a database that was never used.
     """
-    with _connected(url) as (connection, deadline):
-        deadline.let_go()
+    with _connected(url) as connection:
         command.downgrade(_configuration(script_location, connection), revision)
         return _revision(connection)
 
 
 def current(url: str) -> str | None:
     """Return the schema's revision; None = no schema. Raises LedgerUnavailable."""
-    with _connected(url) as (connection, _):
+    with _connected(url) as connection:
         return _revision(connection)
 
 
@@ -96,35 +88,23 @@ def head(script_location: Path) -> str:
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[tuple[sa.Connection, connections.Deadline]]:
+def _connected(url: str) -> Iterator[sa.Connection]:
     # Everything happens in one transaction: a migration is there as a whole or not at all.
-    begun = time.monotonic()
     engine = sa.create_engine(
         connections.sqlalchemy_url(url),
         poolclass=NullPool,
-        connect_args=connections.peer_arguments("counterpoise migrate"),
+        connect_args={
+            "connect_timeout": connections.CONNECT_TIMEOUT_SECONDS,
+            "application_name": "counterpoise migrate",
+        },
     )
-    # SQLAlchemy asks things of its own as it connects.
-    waits: list[connections.Deadline] = []
-
-    @sa.event.listens_for(engine, "connect", insert=True)
-    def _(connection: psycopg.Connection[Any], _record: object) -> None:
-        waits.append(connections.Deadline(connection, LOOK_SECONDS_MAX))
-
     try:
         with engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
-            yield connection, waits[0]
+            yield connection
     except sa.exc.OperationalError as error:
-        if time.monotonic() - begun >= LOOK_SECONDS_MAX:
-            raise LedgerUnavailable(
-                f"Postgres took our connection and did not answer for {LOOK_SECONDS_MAX:.0f} s: it "
-                "hangs, or another `counterpoise` migrates it; look there and start again"
-            ) from error
         raise LedgerUnavailable(f"Postgres does not answer: {error.orig}") from error
     finally:
-        for wait in waits:
-            wait.let_go()
         engine.dispose()
 
 

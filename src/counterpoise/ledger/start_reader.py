@@ -1,32 +1,13 @@
 """Reads what the last run left on record, for the daemon's start."""
 
 from decimal import Decimal
-from typing import Final
 
 from counterpoise.domain.orders import TERMINAL
-from counterpoise.ledger import connections
 from counterpoise.ledger.reader import LedgerReader, Row
-
-#: All of a start's questions of one visit take no longer, seconds.
-VISIT_SECONDS_MAX: Final = 20.0
 
 
 class StartReader(LedgerReader):
-    """The questions a start asks; a daemon flushes its journal before it asks them.
-
-    A server that freezes ends the visit with LedgerUnavailable, and so the start: nobody would
-    hear a signal, nor be told, while it is waited for.
-    """
-
-    def __init__(self, dsn: str, *, seconds_max: float = VISIT_SECONDS_MAX) -> None:
-        """Connect. Raises LedgerUnavailable."""
-        super().__init__(dsn)
-        self._deadline = connections.Deadline(self._connection, seconds_max)
-
-    def close(self) -> None:
-        """Close the connection; safe to call twice."""
-        self._deadline.let_go()
-        super().close()
+    """The questions a start asks; a daemon flushes its journal before it asks them."""
 
     def unfinished_pairs(self, account_id: str) -> list[Row]:
         """Return pairs of decisions without an outcome, oldest first, with what was sent for them.

@@ -31,7 +31,6 @@ from counterpoise.engine.start_record import RecordedInstant
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
 from counterpoise.ledger import codec
-from counterpoise.ledger.start_reader import StartReader
 from counterpoise.market.state import Market
 from counterpoise.ports import Candle, Clock, Venue
 from counterpoise.signals.state import Signals
@@ -287,13 +286,16 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def take_up_decisions(
-    state: State, reader: StartReader, account_id: str, clock: Clock
+    state: State,
+    pairs: Iterable[Mapping[str, Any]],
+    decisions: Iterable[Mapping[str, Any]],
+    clock: Clock,
 ) -> list[DecisionEnded]:
     """Go on with the pairs the last run left; return the ends of its other decisions."""
-    taken = take_up_pairs(state, reader.unfinished_pairs(account_id), clock.now_ns())
+    taken = take_up_pairs(state, pairs, clock.now_ns())
     return [
         interrupted(state.run.run_id, row, clock.now_ns())
-        for row in reader.unfinished_decisions(account_id)
+        for row in decisions
         if row["decision_id"] not in taken
     ]
 

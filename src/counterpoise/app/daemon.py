@@ -16,7 +16,9 @@ import structlog
 from counterpoise.app import (
     address,
     boot,
+    database,
     garbage,
+    last_run,
     log_writer,
     parameters,
     recording,
@@ -24,7 +26,7 @@ from counterpoise.app import (
     wiring,
 )
 from counterpoise.app.clock import SystemClock
-from counterpoise.app.database import open_database
+from counterpoise.app.last_run import LastRun
 from counterpoise.app.narrator import Narrator
 from counterpoise.app.reloading import Reloader
 from counterpoise.app.runner import Runner
@@ -37,12 +39,10 @@ from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.records import RunEnded
 from counterpoise.engine import actions
 from counterpoise.engine.run import ForeignPolicy, Run
-from counterpoise.engine.same_instant import STAMPS_APART_NS
 from counterpoise.engine.state import State
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger import controls
 from counterpoise.ledger.lease import Lease
-from counterpoise.ledger.start_reader import StartReader
 from counterpoise.ports import Clock, Feed
 from counterpoise.status.server import StatusServer
 
@@ -123,12 +123,12 @@ async def _live(
     *,
     commanded: bool,
 ) -> int:
-    with open_database(settings) as database:
+    async with database.opened(settings) as opened:
         gateway = await opening(settings, clock, fresh=settings.fresh)
         try:
             snapshot = await gateway.venue.account()
             name = f"{gateway.venue.name}:{snapshot.account_id}"
-            async with open_ledger(settings, database, name, clock, way_out) as ledger:
+            async with open_ledger(settings, opened, name, clock, way_out) as ledger:
                 address.write(settings.state_dir, snapshot.account_id, None)
                 return await _trade(
                     settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
@@ -147,14 +147,15 @@ async def _trade(
     *,
     commanded: bool,
 ) -> int:
-    state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
+    left = await last_run.read(ledger.database.dsn, snapshot.account_id)
+    state, attestation = await _prepare(settings, gateway, snapshot, ledger, left, clock)
     garbage.settle()
     runner = Runner(state, clock)
     switch = watches.dead_man_of(settings, gateway.venue, runner, ledger.lease)
     async with _performing(gateway, ledger, runner, clock) as (performer, stopped):
         for record in recording.run_started(settings, state, attestation, gateway, clock):
             ledger.journal.append(record)
-        performer.reconciler.since(_take_up(state, ledger, clock))
+        performer.reconciler.since(_take_up(state, left, ledger, clock))
         narrator = Narrator(runner, settings, clock)
         runner.watch(narrator.told)
         # Asked anew: the first answer is as old as the lease and the warm-up took.
@@ -228,22 +229,17 @@ async def _end_calls(performer: Performer, lease: Lease) -> None:
         await performer.end()
 
 
-def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> int:
+def _take_up(state: State, left: LastRun, ledger: Ledger, clock: SystemClock) -> int:
     # Goes on from what the record says; returns from when on the venue is asked, ns.
-    with StartReader(ledger.database.dsn) as reader:
-        account_id = state.run.account_id
-        for ended in boot.take_up_decisions(state, reader, account_id, clock):
-            ledger.journal.append(ended)
-        kept = reader.memory_last(account_id)
-        asked_from_ns = boot.asked_from_ns(
-            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
-        )
-        state.account.transfers = reader.transfers_since_memory(account_id)
-        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.transfers_seen[row["transfer_id"]] = None
-        for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
-    return asked_from_ns
+    for ended in boot.take_up_decisions(state, left.pairs, left.decisions, clock):
+        ledger.journal.append(ended)
+    state.account.transfers = left.transferred
+    for row in left.transfers:
+        state.transfers_seen[row["transfer_id"]] = None
+    for row in left.fills:
+        state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
+    kept_ns = None if left.memory is None else left.memory["kept_ns"]
+    return boot.asked_from_ns(left.last_fill_ns, kept_ns, clock)
 
 
 async def _prepare(
@@ -251,20 +247,14 @@ async def _prepare(
     gateway: wiring.Gateway,
     snapshot: AccountSnapshot,
     ledger: Ledger,
+    left: LastRun,
     clock: SystemClock,
 ) -> tuple[State, Attestation]:
     venue, account_id = gateway.venue, snapshot.account_id
-    with StartReader(ledger.database.dsn) as reader:
-        recorded = {row["instrument_id"]: row["quantity"] for row in reader.positions(account_id)}
-        memory = boot.restore_memory(reader.memory_last(account_id))
-        causes = boot.restore_causes(reader.trading_state_last(account_id))
-        intents = reader.open_intents(account_id)
-        losses = reader.losses(account_id)
-        unplaced = reader.fills_unplaced(account_id)
-        instants = reader.last_instants(account_id, STAMPS_APART_NS)
-        # A foreign position is on record too; only where we ever ordered is one ours.
-        ordered = reader.instruments_ordered(account_id)
-    ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
+    memory = boot.restore_memory(left.memory)
+    causes = boot.restore_causes(left.trading_state)
+    # A foreign position is on record too; only where we ever ordered is one ours.
+    ours = {i: quantity for i, quantity in left.recorded.items() if i in left.ordered}
     universe = boot.universe(settings, snapshot, ours)
     instrument_ids = universe.instrument_ids
     attestation = await boot.attest(venue, settings, snapshot, instrument_ids)
@@ -293,11 +283,11 @@ async def _prepare(
     state = boot.new_state(settings, run_, instruments, memory)
     state.causes |= causes
     state.market.set_clock_offset(round(attestation.clock_offset_ms * 1e6))
-    boot.take_up_positions(state, recorded)
-    boot.take_up_fills(state, unplaced)
-    boot.take_up_instants(state, instants)
-    boot.take_up_intents(state, intents)
-    boot.take_up_losses(state, losses)
+    boot.take_up_positions(state, left.recorded)
+    boot.take_up_fills(state, left.unplaced)
+    boot.take_up_instants(state, left.instants)
+    boot.take_up_intents(state, left.intents)
+    boot.take_up_losses(state, left.losses)
     log.info("warming.started", instruments=len(instrument_ids))
     state.signals.warm(await boot.warm_candles(venue, instrument_ids, clock.now_ns()))
     log.info("warming.done")

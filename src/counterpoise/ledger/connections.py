@@ -10,11 +10,14 @@ from typing import Any, Final
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 #: Longest wait for a connection, seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5
 #: The server ends a statement that runs longer, ms.
 STATEMENT_TIMEOUT_MS: Final = 5_000
+#: The server ends a statement that waits longer for somebody else's lock, ms.
+LOCK_TIMEOUT_MS: Final = 2_000
 #: Longest wait for one round trip as the client measures it, seconds.
 ROUND_TRIP_SECONDS: Final = 6.0
 
@@ -29,11 +32,19 @@ _ROLE_KNOWN: Final = (
 )
 
 
-def connect_arguments(application_name: str) -> dict[str, Any]:
-    """Return libpq's arguments for a connection that notices when the server is gone."""
+def connect_arguments(
+    application_name: str,
+    *,
+    statement_ms: int = STATEMENT_TIMEOUT_MS,
+    lock_ms: int = LOCK_TIMEOUT_MS,
+) -> dict[str, Any]:
+    """Return libpq's arguments for a connection that notices when the server is gone.
+
+    `statement_ms` and `lock_ms` are the server's limits, ms; 0 = none.
+    """
     options = {
-        "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
-        "lock_timeout": "2s",
+        "statement_timeout": f"{statement_ms}ms",
+        "lock_timeout": f"{lock_ms}ms",
         "idle_in_transaction_session_timeout": "30s",
         "tcp_keepalives_idle": str(_KEEPALIVES_IDLE_SECONDS),
         "tcp_keepalives_interval": str(_KEEPALIVES_INTERVAL_SECONDS),
@@ -51,6 +62,14 @@ def connect_arguments(application_name: str) -> dict[str, Any]:
         "application_name": application_name,
         "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
     }
+
+
+def place(url: str) -> str:
+    """Return where a database is, for a person: its name and server, no user and no password."""
+    parts = conninfo_to_dict(libpq_dsn(url))
+    server = parts.get("host") or parts.get("hostaddr") or "its default server"
+    port = f", port {parts['port']}" if parts.get("port") else ""
+    return f"database {parts.get('dbname') or 'of the default name'} at {server}{port}"
 
 
 def libpq_dsn(url: str) -> str:

@@ -95,7 +95,10 @@ async def _lives(settings: Settings, opening: Opening, way_out: WayOut, *, comma
         flatten_on_stop=settings.stop_policy == "flatten",
     )
     desk.install()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartRefused(f"the state directory cannot be made: {error}") from error
     life = asyncio.ensure_future(
         _live(settings, clock, desk, opening, way_out, commanded=commanded)
     )
@@ -129,7 +132,7 @@ async def _live(
             snapshot = await gateway.venue.account()
             name = f"{gateway.venue.name}:{snapshot.account_id}"
             async with open_ledger(settings, opened, name, clock, way_out) as ledger:
-                address.write(settings.state_dir, snapshot.account_id, None)
+                await address.tell(settings.state_dir, snapshot.account_id, None)
                 return await _trade(
                     settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
                 )
@@ -167,7 +170,7 @@ async def _trade(
         async with StatusServer(
             settings.status_host, settings.status_port, narrator.status
         ) as status:
-            address.write(settings.state_dir, state.run.account_id, status.port)
+            await address.tell(settings.state_dir, state.run.account_id, status.port)
             narrator.started(status.port)
             watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
             if commanded:

@@ -5,6 +5,8 @@ A dead peer shows in at most `KEEPALIVE` seconds; the server ends statements aft
 """
 
 import asyncio
+import contextlib
+import re
 from typing import Any, Final
 
 import psycopg
@@ -70,6 +72,39 @@ def place(url: str) -> str:
     server = parts.get("host") or parts.get("hostaddr") or "its default server"
     port = f", port {parts['port']}" if parts.get("port") else ""
     return f"database {parts.get('dbname') or 'of the default name'} at {server}{port}"
+
+
+def check(url: str) -> None:
+    """Refuse a URL that libpq and SQLAlchemy cannot read, or read apart; never says its parts.
+
+    Raises ValueError.
+    """
+    before, at, _ = libpq_dsn(url).partition("://")[2].rpartition("@")
+    try:
+        conninfo_to_dict(libpq_dsn(url))
+        sqlalchemy_url(url)
+        # Where one of these stands before an "@" it is anybody's guess where the password ends.
+        plain = not at or not any(sign in before for sign in "/?@")
+    except (psycopg.Error, sa.exc.ArgumentError, ValueError):
+        plain = False
+    if not plain:
+        raise ValueError(
+            "it cannot be read as postgresql://user:password@host:port/database; write special "
+            "characters of the password percent-encoded (% as %25, @ as %40, / as %2F, ? as %3F, "
+            "# as %23)"
+        )
+
+
+def words(error: BaseException, url: str) -> str:
+    """Return an error's own words without the URL's password, for a log line or a message."""
+    said = str(error)
+    written = re.match(r"[^:/?@]*:([^@]*)@", url.partition("://")[2])
+    secrets = {written[1]} if written else set()
+    with contextlib.suppress(psycopg.Error, ValueError):
+        secrets.add(str(conninfo_to_dict(libpq_dsn(url)).get("password") or ""))
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        said = said.replace(secret, "***")
+    return said
 
 
 def libpq_dsn(url: str) -> str:

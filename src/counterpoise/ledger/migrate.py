@@ -110,7 +110,9 @@ def _connected(url: str) -> Iterator[sa.Connection]:
     except sa.exc.OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
             raise StartRefused(_held_words(url, migrates=migrates)) from error
-        raise LedgerUnavailable(f"Postgres does not answer: {error.orig}") from error
+        raise LedgerUnavailable(
+            f"Postgres does not answer: {connections.words(error.orig or error, url)}"
+        ) from error
     finally:
         engine.dispose()
 

@@ -30,6 +30,7 @@ from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.start_record import RecordedInstant
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
+from counterpoise.execution.sends import SendPermit
 from counterpoise.ledger import codec
 from counterpoise.market.state import Market
 from counterpoise.ports import Candle, Clock, Venue
@@ -108,18 +109,23 @@ def _refuse_foreign(strange: Sequence[str], foreign: Sequence[OpenOrder]) -> Non
 
 
 async def attest(
-    venue: Venue, settings: Settings, snapshot: AccountSnapshot, instrument_ids: Sequence[str]
+    venue: Venue,
+    settings: Settings,
+    snapshot: AccountSnapshot,
+    instrument_ids: Sequence[str],
+    permit: SendPermit,
 ) -> Attestation:
     """Return what the venue attests, after setting what the daemon may set (never to observe).
 
-    Raises StartRefused for an account, key or clock that is not as it must be.
+    Raises StartRefused for an account, key or clock that is not as it must be, and like
+    `attesting.prepare`.
     """
     attestation = await attesting.attest(venue, instrument_ids)
     limit_ms = settings.clock_offset_ms_max
     attesting.check(attestation, limit_ms, before_preparing=True)
     if settings.mode == "trade":
         setting = leverage_setting(parameters.leverage_ceiling(settings))
-        changed, kept = await attesting.prepare(venue, attestation, snapshot, setting)
+        changed, kept = await attesting.prepare(venue, attestation, snapshot, setting, permit)
         if kept:
             log.warning("leverage_setting.kept", instruments=kept, wanted=str(setting))
         if changed:

@@ -260,7 +260,7 @@ async def _prepare(
     ours = {i: quantity for i, quantity in left.recorded.items() if i in left.ordered}
     universe = boot.universe(settings, snapshot, ours)
     instrument_ids = universe.instrument_ids
-    attestation = await boot.attest(venue, settings, snapshot, instrument_ids)
+    attestation = await boot.attest(venue, settings, snapshot, instrument_ids, ledger.lease)
     instruments = [terms.rules for terms in attestation.instruments]
     run_ = Run(
         run_id=uuid.uuid4().hex,

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -22,6 +23,8 @@ class FrozenProxy:
         self.armed = threading.Event()
         #: Set = frozen. Cleared = it thaws.
         self.frozen = threading.Event()
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._front = socket.create_server(("127.0.0.1", 0))
         port = self._front.getsockname()[1]
         user, name = str(self._behind["user"]), str(self._behind["dbname"])
@@ -42,14 +45,26 @@ class FrozenProxy:
         """Thaw and take no more."""
         self.armed.clear()
         self.frozen.clear()
+        # Closing alone does not end an `accept` that waits.
+        with contextlib.suppress(OSError):
+            self._front.shutdown(socket.SHUT_RDWR)
         self._front.close()
+        for each in list(self._sockets):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in list(self._threads):
+            thread.join(5)
+        for each in self._sockets:
+            each.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._front.accept()
+                self._sockets.append(client)
                 self._wait()
                 server = socket.socket(socket.AF_UNIX)
+                self._sockets.append(server)
                 server.connect(f"{self._behind['host']}/.s.PGSQL.{self._behind['port']}")
                 self._begin(self._pump, client, server, True)
                 self._begin(self._pump, server, client, False)
@@ -67,6 +82,7 @@ class FrozenProxy:
         while self.frozen.is_set():
             time.sleep(_POLL_SECONDS)
 
-    @staticmethod
-    def _begin(work: object, *given: object) -> None:
-        threading.Thread(target=work, args=given, daemon=True).start()  # type: ignore[arg-type]
+    def _begin(self, work: Callable[..., None], *given: object) -> None:
+        thread = threading.Thread(target=work, args=given, daemon=True)
+        self._threads.append(thread)
+        thread.start()

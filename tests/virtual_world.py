@@ -185,7 +185,10 @@ class VirtualDaemon:
             on_broken=runner.break_off,
         )
         runner.attach(performer)
-        for ended in boot.take_up_decisions(state, reader, world.venue.account_id, world.clock):  # type: ignore[arg-type]
+        account_id = world.venue.account_id
+        pairs = reader.unfinished_pairs(account_id)
+        decisions = reader.unfinished_decisions(account_id)
+        for ended in boot.take_up_decisions(state, pairs, decisions, world.clock):
             self.journal.append(ended)
         self._remember(state, reader)
         asked_from_ns = boot.asked_from_ns(*reader.asked_from_ns(), world.clock)

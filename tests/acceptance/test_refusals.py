@@ -63,3 +63,15 @@ def test_a_wrong_key_is_refused_without_showing_it(stopped: Daemon) -> None:
     assert "secret-22" not in ran.stderr + ran.stdout
     assert "phrase-33" not in ran.stderr + ran.stdout
     assert "Traceback" not in ran.stderr
+
+
+def test_a_state_directory_that_cannot_be_made_is_refused_in_words(stopped: Daemon) -> None:
+    before = dict(stopped.variables)
+    stopped.variables["state_dir"] = "/dev/null/state"
+    try:
+        ran = stopped.cli("run")
+    finally:
+        stopped.variables = before
+    assert ran.returncode == 1
+    assert "/dev/null/state" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -1,6 +1,7 @@
 """A flat account in wrong modes is set right by the start; one that holds something is refused."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,8 @@ from counterpoise.domain.orders import Side
 CORE, OTHER = "BTCUSDT", "ETHUSDT"
 SETTING = Decimal(3)
 CLOCK_MS = 500.0
+
+HELD = SimpleNamespace(fenced=False, may_increase=lambda: True)
 
 #: Mode an account can be said to be in, and the fault's name, by venue; the position mode is a
 #: matter of all.
@@ -31,7 +34,7 @@ async def started(desk) -> Attestation:
     snapshot = await venue.account()
     found = await attesting.attest(venue, ids)
     attesting.check(found, CLOCK_MS, before_preparing=True)
-    changed, _ = await attesting.prepare(venue, found, snapshot, SETTING)
+    changed, _ = await attesting.prepare(venue, found, snapshot, SETTING, HELD)
     found = await attesting.attest(venue, ids) if changed else found
     attesting.check(found, CLOCK_MS)
     return found

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -255,7 +256,8 @@ async def test_silence_of_hours_is_a_difference_and_a_refused_key_is_one_at_once
 async def test_the_account_is_prepared_while_flat(venue: Venue, state_dir: Path) -> None:
     client.fault(state_dir, "leverage", value="9")
     before = await attesting.attest(venue, IDS)
-    done = await attesting.prepare(venue, before, await venue.account(), Decimal(3))
+    held = SimpleNamespace(fenced=False, may_increase=lambda: True)
+    done = await attesting.prepare(venue, before, await venue.account(), Decimal(3), held)
     assert done == (True, [])
     after = await attesting.attest(venue, IDS)
     assert after.leverage_settings == dict.fromkeys(IDS, Decimal(3))

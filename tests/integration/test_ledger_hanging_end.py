@@ -13,6 +13,7 @@ from counterpoise.app import write_path
 from counterpoise.app.database import Database
 from counterpoise.app.settings import Settings
 from counterpoise.app.way_out import WayOut
+from counterpoise.domain.errors import SpoolFailed, StartRefused
 from counterpoise.ledger.spool import Spool
 from ledger_samples import RealClock, decision
 
@@ -83,3 +84,32 @@ async def test_the_lease_is_free_whatever_the_disk_does(
             await asyncio.to_thread(thread.join, 10)
     with Spool(tmp_path / "spool") as spool:
         assert spool.last_seq + ledger.journal.lost_count == (2 if hangs else 1)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_a_spool_that_does_not_open_leaves_the_lease_free(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
+    freed = threading.Event()
+
+    class Held(Spool):
+        def __init__(self, directory: Path) -> None:
+            freed.wait(60)
+            raise SpoolFailed(f"{directory} answers too late")
+
+    if hangs:
+        monkeypatch.setattr(write_path, "OPEN_SECONDS_MAX", 0.2)
+        monkeypatch.setattr(write_path, "Spool", Held)
+    raised = StartRefused if hangs else SpoolFailed
+    settings = Settings(state_dir=tmp_path)
+    try:
+        with Spool(tmp_path / "spool"), pytest.raises(raised, match="spool"):
+            async with write_path.open_ledger(
+                settings, Database(dsn=database, local=None), "okx:7", RealClock(), WayOut()
+            ):
+                raise AssertionError("it opened")
+    finally:
+        freed.set()
+    with psycopg.connect(database) as connection:
+        found = connection.execute("SELECT released FROM ops.lease").fetchall()
+    assert found == [(True,)]

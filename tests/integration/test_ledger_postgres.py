@@ -276,3 +276,14 @@ async def test_a_killed_server_is_started_again(root: Path) -> None:
             await watching
         pid = postmaster(root)
     assert not running(pid)
+
+
+def test_a_full_disk_hides_a_server_from_commands_and_ends_nothing(root: Path) -> None:
+    with LocalPostgres(root, durable=False) as server:
+        assert server._home is not None
+        home = server._home
+    (home / "server.json.new").symlink_to("/dev/full")
+    with LocalPostgres(root, durable=False) as server:
+        assert ask(server.dsn(), "SELECT 1") == 1
+        with pytest.raises(PostgresFailed, match="no built-in Postgres runs"):
+            LocalPostgres(root).attach()

@@ -17,8 +17,14 @@ from counterpoise.domain.account import (
     Attestation,
     AttestedDifference,
 )
-from counterpoise.domain.errors import StartRefused, VenueRejected
+from counterpoise.domain.errors import (
+    LeaseLost,
+    LedgerUnavailable,
+    StartRefused,
+    VenueRejected,
+)
 from counterpoise.domain.instruments import InstrumentTerms
+from counterpoise.execution.sends import SendPermit
 from counterpoise.ledger import codec
 from counterpoise.ports import Venue
 
@@ -118,31 +124,38 @@ def check(
 
 
 async def prepare(
-    venue: Venue, attestation: Attestation, snapshot: AccountSnapshot, setting: Decimal
+    venue: Venue,
+    attestation: Attestation,
+    snapshot: AccountSnapshot,
+    setting: Decimal,
+    permit: SendPermit,
 ) -> tuple[bool, list[str]]:
     """Make modes as they must be and the leverage setting the ceiling, where nothing is in the way.
 
     Returns whether anything was set, and the instruments that kept a setting of their own because
     a position or an open order is in them: changing it could move their margin under them. Modes
     are the account's: one position or order anywhere leaves them, and the start is then refused.
+    Nothing is set without the lease. Raises LeaseLost, and LedgerUnavailable while it is not sure.
     """
     busy = {held.instrument_id for held in snapshot.positions}
     busy |= {order.instrument_id for order in snapshot.open_orders}
-    modes = not busy and await _set_modes(venue, attestation)
+    modes = not busy and await _set_modes(venue, attestation, permit)
     settings = attestation.leverage_settings
     # Another mode may bring leverage settings of its own.
     wrong = [i for i, now in settings.items() if now != setting or modes]
     for instrument_id in wrong:
         if instrument_id not in busy:
+            _check_permit(permit)
             await venue.set_leverage(instrument_id, setting)
     return modes or any(i not in busy for i in wrong), [i for i in wrong if i in busy]
 
 
-async def _set_modes(venue: Venue, attestation: Attestation) -> bool:
+async def _set_modes(venue: Venue, attestation: Attestation, permit: SendPermit) -> bool:
     # Returns whether they were set; a venue that refuses leaves the fault, with its remedy.
     wrong = [fault.what for fault in _mode_faults(attestation) if fault.settable]
     if not wrong:
         return False
+    _check_permit(permit)
     try:
         await venue.set_modes()
     except VenueRejected as error:
@@ -150,6 +163,19 @@ async def _set_modes(venue: Venue, attestation: Attestation) -> bool:
         return False
     _log.info("modes.set", changed=wrong)
     return True
+
+
+def _check_permit(permit: SendPermit) -> None:
+    # The last look before the bytes leave, as for an increase.
+    if permit.fenced:
+        raise LeaseLost(
+            "another daemon took the account over during the start; nothing more is set"
+        )
+    if not permit.may_increase():
+        raise LedgerUnavailable(
+            "Postgres does not confirm the lease, without which nothing is set at the venue; start "
+            "again once it answers"
+        )
 
 
 def facts(attestation: Attestation) -> dict[str, str]:

@@ -30,8 +30,8 @@ from counterpoise.engine.run import ForeignPolicy, Run
 from counterpoise.engine.start_record import RecordedInstant
 from counterpoise.engine.state import State
 from counterpoise.engine.trading_state import PERSISTED, Cause
+from counterpoise.execution.sends import SendPermit
 from counterpoise.ledger import codec
-from counterpoise.ledger.start_reader import StartReader
 from counterpoise.market.state import Market
 from counterpoise.ports import Candle, Clock, Venue
 from counterpoise.signals.state import Signals
@@ -109,18 +109,23 @@ def _refuse_foreign(strange: Sequence[str], foreign: Sequence[OpenOrder]) -> Non
 
 
 async def attest(
-    venue: Venue, settings: Settings, snapshot: AccountSnapshot, instrument_ids: Sequence[str]
+    venue: Venue,
+    settings: Settings,
+    snapshot: AccountSnapshot,
+    instrument_ids: Sequence[str],
+    permit: SendPermit,
 ) -> Attestation:
     """Return what the venue attests, after setting what the daemon may set (never to observe).
 
-    Raises StartRefused for an account, key or clock that is not as it must be.
+    Raises StartRefused for an account, key or clock that is not as it must be, and like
+    `attesting.prepare`.
     """
     attestation = await attesting.attest(venue, instrument_ids)
     limit_ms = settings.clock_offset_ms_max
     attesting.check(attestation, limit_ms, before_preparing=True)
     if settings.mode == "trade":
         setting = leverage_setting(parameters.leverage_ceiling(settings))
-        changed, kept = await attesting.prepare(venue, attestation, snapshot, setting)
+        changed, kept = await attesting.prepare(venue, attestation, snapshot, setting, permit)
         if kept:
             log.warning("leverage_setting.kept", instruments=kept, wanted=str(setting))
         if changed:
@@ -287,13 +292,16 @@ def take_up_intents(state: State, rows: Iterable[Mapping[str, Any]]) -> int:
 
 
 def take_up_decisions(
-    state: State, reader: StartReader, account_id: str, clock: Clock
+    state: State,
+    pairs: Iterable[Mapping[str, Any]],
+    decisions: Iterable[Mapping[str, Any]],
+    clock: Clock,
 ) -> list[DecisionEnded]:
     """Go on with the pairs the last run left; return the ends of its other decisions."""
-    taken = take_up_pairs(state, reader.unfinished_pairs(account_id), clock.now_ns())
+    taken = take_up_pairs(state, pairs, clock.now_ns())
     return [
         interrupted(state.run.run_id, row, clock.now_ns())
-        for row in reader.unfinished_decisions(account_id)
+        for row in decisions
         if row["decision_id"] not in taken
     ]
 

@@ -16,7 +16,9 @@ import structlog
 from counterpoise.app import (
     address,
     boot,
+    database,
     garbage,
+    last_run,
     log_writer,
     parameters,
     recording,
@@ -24,7 +26,7 @@ from counterpoise.app import (
     wiring,
 )
 from counterpoise.app.clock import SystemClock
-from counterpoise.app.database import open_database
+from counterpoise.app.last_run import LastRun
 from counterpoise.app.narrator import Narrator
 from counterpoise.app.refused_start import RefusedStart
 from counterpoise.app.reloading import Reloader
@@ -38,12 +40,10 @@ from counterpoise.domain.errors import StartRefused
 from counterpoise.domain.records import RunEnded
 from counterpoise.engine import actions
 from counterpoise.engine.run import ForeignPolicy, Run
-from counterpoise.engine.same_instant import STAMPS_APART_NS
 from counterpoise.engine.state import State
 from counterpoise.execution.performer import Performer
 from counterpoise.ledger import controls
 from counterpoise.ledger.lease import Lease
-from counterpoise.ledger.start_reader import StartReader
 from counterpoise.ports import Clock, Feed
 from counterpoise.status.server import StatusServer
 
@@ -96,7 +96,10 @@ async def _lives(settings: Settings, opening: Opening, way_out: WayOut, *, comma
         flatten_on_stop=settings.stop_policy == "flatten",
     )
     desk.install()
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartRefused(f"the state directory cannot be made: {error}") from error
     life = asyncio.ensure_future(
         _live(settings, clock, desk, opening, way_out, commanded=commanded)
     )
@@ -124,20 +127,22 @@ async def _live(
     *,
     commanded: bool,
 ) -> int:
-    with open_database(settings) as database:
-        async with RefusedStart(settings, desk, database.dsn, commanded=commanded) as start:
-            gateway = await opening(settings, clock, fresh=settings.fresh)
-            try:
-                snapshot = await gateway.venue.account()
-                start.account_id = snapshot.account_id
-                name = f"{gateway.venue.name}:{snapshot.account_id}"
-                async with open_ledger(settings, database, name, clock, way_out) as ledger:
-                    address.write(settings.state_dir, snapshot.account_id, None)
-                    return await _trade(
-                        settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
-                    )
-            finally:
-                await gateway.venue.close()
+    async with (
+        database.opened(settings) as opened,
+        RefusedStart(settings, desk, opened.dsn, commanded=commanded) as start,
+    ):
+        gateway = await opening(settings, clock, fresh=settings.fresh)
+        try:
+            snapshot = await gateway.venue.account()
+            start.account_id = snapshot.account_id
+            name = f"{gateway.venue.name}:{snapshot.account_id}"
+            async with open_ledger(settings, opened, name, clock, way_out) as ledger:
+                await address.tell(settings.state_dir, snapshot.account_id, None)
+                return await _trade(
+                    settings, gateway, snapshot, ledger, clock, desk, commanded=commanded
+                )
+        finally:
+            await gateway.venue.close()
 
 
 async def _trade(
@@ -150,14 +155,15 @@ async def _trade(
     *,
     commanded: bool,
 ) -> int:
-    state, attestation = await _prepare(settings, gateway, snapshot, ledger, clock)
+    left = await last_run.read(ledger.database.dsn, snapshot.account_id)
+    state, attestation = await _prepare(settings, gateway, snapshot, ledger, left, clock)
     garbage.settle()
     runner = Runner(state, clock)
     switch = watches.dead_man_of(settings, gateway.venue, runner, ledger.lease)
     async with _performing(gateway, ledger, runner, clock) as (performer, stopped):
         for record in recording.run_started(settings, state, attestation, gateway, clock):
             ledger.journal.append(record)
-        performer.reconciler.since(*_take_up(state, ledger, clock))
+        performer.reconciler.since(*_take_up(state, left, ledger, clock))
         narrator = Narrator(runner, settings, clock)
         runner.watch(narrator.told)
         # Asked anew: the first answer is as old as the lease and the warm-up took.
@@ -169,7 +175,7 @@ async def _trade(
         async with StatusServer(
             settings.status_host, settings.status_port, narrator.status
         ) as status:
-            address.write(settings.state_dir, state.run.account_id, status.port)
+            await address.tell(settings.state_dir, state.run.account_id, status.port)
             narrator.started(status.port)
             watched = watches.of_venue(settings, gateway.venue, runner, clock, switch, attestation)
             if commanded:
@@ -231,24 +237,20 @@ async def _end_calls(performer: Performer, lease: Lease) -> None:
         await performer.end()
 
 
-def _take_up(state: State, ledger: Ledger, clock: SystemClock) -> tuple[int, int | None]:
+def _take_up(
+    state: State, left: LastRun, ledger: Ledger, clock: SystemClock
+) -> tuple[int, int | None]:
     # Goes on from what the record says; returns from when on the venue is asked, and the first
     # decision on record, before which nothing is; ns.
-    with StartReader(ledger.database.dsn) as reader:
-        account_id = state.run.account_id
-        for ended in boot.take_up_decisions(state, reader, account_id, clock):
-            ledger.journal.append(ended)
-        kept = reader.memory_last(account_id)
-        asked_from_ns = boot.asked_from_ns(
-            reader.last_fill_ns(account_id), None if kept is None else kept["kept_ns"], clock
-        )
-        memory_first_ns = reader.memory_first_ns(account_id)
-        state.account.transfers = reader.transfers_since_memory(account_id)
-        for row in reader.transfers(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.transfers_seen[row["transfer_id"]] = None
-        for row in reader.fills(limit=boot.FILLS_REMEMBERED, account_id=account_id):
-            state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
-    return asked_from_ns, memory_first_ns
+    for ended in boot.take_up_decisions(state, left.pairs, left.decisions, clock):
+        ledger.journal.append(ended)
+    state.account.transfers = left.transferred
+    for row in left.transfers:
+        state.transfers_seen[row["transfer_id"]] = None
+    for row in left.fills:
+        state.account.fills_seen[row["instrument_id"], row["fill_id"]] = None
+    kept_ns = None if left.memory is None else left.memory["kept_ns"]
+    return boot.asked_from_ns(left.last_fill_ns, kept_ns, clock), left.memory_first_ns
 
 
 async def _prepare(
@@ -256,23 +258,17 @@ async def _prepare(
     gateway: wiring.Gateway,
     snapshot: AccountSnapshot,
     ledger: Ledger,
+    left: LastRun,
     clock: SystemClock,
 ) -> tuple[State, Attestation]:
     venue, account_id = gateway.venue, snapshot.account_id
-    with StartReader(ledger.database.dsn) as reader:
-        recorded = {row["instrument_id"]: row["quantity"] for row in reader.positions(account_id)}
-        memory = boot.restore_memory(reader.memory_last(account_id))
-        causes = boot.restore_causes(reader.trading_state_last(account_id))
-        intents = reader.open_intents(account_id)
-        losses = reader.losses(account_id)
-        unplaced = reader.fills_unplaced(account_id)
-        instants = reader.last_instants(account_id, STAMPS_APART_NS)
-        # A foreign position is on record too; only where we ever ordered is one ours.
-        ordered = reader.instruments_ordered(account_id)
-    ours = {i: quantity for i, quantity in recorded.items() if i in ordered}
+    memory = boot.restore_memory(left.memory)
+    causes = boot.restore_causes(left.trading_state)
+    # A foreign position is on record too; only where we ever ordered is one ours.
+    ours = {i: quantity for i, quantity in left.recorded.items() if i in left.ordered}
     universe = boot.universe(settings, snapshot, ours)
     instrument_ids = universe.instrument_ids
-    attestation = await boot.attest(venue, settings, snapshot, instrument_ids)
+    attestation = await boot.attest(venue, settings, snapshot, instrument_ids, ledger.lease)
     instruments = [terms.rules for terms in attestation.instruments]
     run_ = Run(
         run_id=uuid.uuid4().hex,
@@ -298,11 +294,11 @@ async def _prepare(
     state = boot.new_state(settings, run_, instruments, memory)
     state.causes |= causes
     state.market.set_clock_offset(round(attestation.clock_offset_ms * 1e6))
-    boot.take_up_positions(state, recorded)
-    boot.take_up_fills(state, unplaced)
-    boot.take_up_instants(state, instants)
-    boot.take_up_intents(state, intents)
-    boot.take_up_losses(state, losses)
+    boot.take_up_positions(state, left.recorded)
+    boot.take_up_fills(state, left.unplaced)
+    boot.take_up_instants(state, left.instants)
+    boot.take_up_intents(state, left.intents)
+    boot.take_up_losses(state, left.losses)
     log.info("warming.started", instruments=len(instrument_ids))
     state.signals.warm(await boot.warm_candles(venue, instrument_ids, clock.now_ns()))
     log.info("warming.done")

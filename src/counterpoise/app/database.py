@@ -2,19 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from counterpoise.app.settings import Settings
+from counterpoise.app.way_out import begin_on_thread, from_thread
 from counterpoise.domain.errors import StartRefused
-from counterpoise.ledger import migrate
+from counterpoise.ledger import connections, migrate
 from counterpoise.ledger.postgres import LocalPostgres, PostgresBusy
 
 #: Waits for a command that has the embedded server for itself, seconds.
 BUSY_WAITS_SECONDS: Final = (0.5, 1.0, 2.0)
+#: The embedded server runs within this, seconds: ends a killed daemon's, and recovers from that.
+SERVER_SECONDS_MAX: Final = 180.0
+#: It is known within this which schema the database has, seconds.
+REVISION_SECONDS_MAX: Final = 30.0
+#: An older schema is migrated within this, seconds: a large table may take its time.
+MIGRATION_SECONDS_MAX: Final = 1_800.0
+#: A start that is broken off waits this long for the embedded server's, to stop it in order.
+LEAVE_SECONDS_MAX: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +52,63 @@ def open_database(settings: Settings) -> Iterator[Database]:
     with open_server(settings) as database:
         migrate.upgrade(database.dsn, migrate.find_scripts(settings.migrations))
         yield database
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Database]:
+    """Do what `open_database` does beside the loop, and in time.
+
+    Raises like it, and StartRefused when the server does not answer.
+    """
+    async with _server(settings) as database:
+        await _migrated(settings, database.dsn)
+        yield database
+
+
+@asynccontextmanager
+async def _server(settings: Settings) -> AsyncIterator[Database]:
+    opening = open_server(settings)
+    entering = begin_on_thread(opening.__enter__)
+    try:
+        async with asyncio.timeout(SERVER_SECONDS_MAX):
+            database = await asyncio.shield(entering)
+    except TimeoutError as error:
+        raise StartRefused(
+            f"the embedded Postgres in {postgres_dir(settings)} did not start within "
+            f"{SERVER_SECONDS_MAX:.0f} s; see its postgres.log there, and whether the disk answers"
+        ) from error
+    except asyncio.CancelledError:
+        # One that does not start in time is ended by its shim once this process is gone.
+        await asyncio.wait({entering}, timeout=LEAVE_SECONDS_MAX)
+        if entering.done() and entering.exception() is None:
+            opening.__exit__(None, None, None)
+        raise
+    try:
+        yield database
+    finally:
+        opening.__exit__(None, None, None)
+
+
+async def _migrated(settings: Settings, dsn: str) -> None:
+    scripts = migrate.find_scripts(settings.migrations)
+    try:
+        found = await from_thread(lambda: migrate.current(dsn), REVISION_SECONDS_MAX)
+    except TimeoutError as error:
+        raise silent(dsn, "which schema it has", REVISION_SECONDS_MAX) from error
+    if found == migrate.head(scripts):
+        return
+    try:
+        await from_thread(lambda: migrate.upgrade(dsn, scripts), MIGRATION_SECONDS_MAX)
+    except TimeoutError as error:
+        raise silent(dsn, "to the migration of its schema", MIGRATION_SECONDS_MAX) from error
+
+
+def silent(dsn: str, asked: str, seconds: float) -> StartRefused:
+    """Return the refusal of a start whose database took the question and did not answer."""
+    return StartRefused(
+        f"Postgres did not answer {asked} within {seconds:.0f} s ({connections.place(dsn)}); see "
+        "that the server runs and its disk answers, then start again"
+    )
 
 
 @contextmanager

@@ -251,10 +251,16 @@ class Settings(RuleSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(
+        if value is None:
+            return None
+        if not value.get_secret_value().startswith(
             ("postgresql://", "postgres://", "postgresql+psycopg://")
         ):
             raise ValueError("allowed is postgresql://user:password@host:port/database")
+        # Lazily imported: with the built-in server nobody waits for a database's library here.
+        from counterpoise.ledger import connections
+
+        connections.check(value.get_secret_value())
         return value
 
     @model_validator(mode="after")

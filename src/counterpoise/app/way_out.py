@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from counterpoise.app import log_writer
+
+T = TypeVar("T")
 
 #: A process that has said goodbye may take this long to end by itself, seconds.
 LEAVE_SECONDS_MAX: Final = 10.0
@@ -17,37 +19,54 @@ CLOSE_REST_SECONDS_MAX: Final = 60.0
 EXIT_FAILED: Final = 1
 
 
-async def on_thread(work: Callable[[], None], seconds_max: float) -> bool:
-    """Do `work` on a thread of its own; False = it did not end in time and is left behind.
+def begin_on_thread(work: Callable[[], T]) -> "asyncio.Future[T]":
+    """Begin `work` on a thread of its own and return what will become of it.
 
-    Not on the loop's own threads: those are waited for at the end, however long they hang. What
-    `work` raises is raised.
+    Not on the loop's own threads: those are waited for at the end, however long they hang.
     """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
+    future: asyncio.Future[T] = loop.create_future()
 
-    def tell(error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
+    def give(answer: T) -> None:
+        if not future.done():
+            future.set_result(answer)
+
+    def fail(error: BaseException) -> None:
+        if not future.done():
             future.set_exception(error)
 
     def run() -> None:
-        error: BaseException | None = None
+        # The loop may be closed by the end of it: then nobody waits.
         try:
-            work()
-        except BaseException as raised:  # noqa: BLE001  told to whoever waits
-            error = raised
-        # The loop may be closed by now: then nobody waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell, error)
+            answer = work()
+        except BaseException as error:  # noqa: BLE001  told to whoever waits
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(fail, error)
+        else:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(give, answer)
 
     threading.Thread(target=run, name="closing", daemon=True).start()
+    return future
+
+
+async def from_thread(work: Callable[[], T], seconds_max: float) -> T:
+    """Return what `work` gives on a thread of its own.
+
+    Raises TimeoutError when it does not end in time, and what `work` raises; whatever ends the
+    wait, the thread is left behind.
+    """
+    async with asyncio.timeout(seconds_max):
+        return await begin_on_thread(work)
+
+
+async def on_thread(work: Callable[[], None], seconds_max: float) -> bool:
+    """Do `work` on a thread of its own; False = it did not end in time and is left behind.
+
+    What `work` raises is raised.
+    """
     try:
-        async with asyncio.timeout(seconds_max):
-            await future
+        await from_thread(work, seconds_max)
     except TimeoutError:
         return False
     return True

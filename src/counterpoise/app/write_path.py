@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -12,8 +13,8 @@ import structlog
 from counterpoise.app.database import Database
 from counterpoise.app.heads import HeadPublisher, signing_key
 from counterpoise.app.settings import Settings
-from counterpoise.app.way_out import WayOut, on_thread
-from counterpoise.domain.errors import LedgerUnavailable
+from counterpoise.app.way_out import WayOut, from_thread, on_thread
+from counterpoise.domain.errors import LedgerUnavailable, StartRefused
 from counterpoise.ledger.journal import PostgresJournal
 from counterpoise.ledger.lease import Lease
 from counterpoise.ledger.shipper import Shipper
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 #: What the spool of the last run still held must be in Postgres within this, seconds.
 HAND_OVER_SECONDS_MAX: Final = 30.0
+#: The spool is open within this, seconds; a crash's log of it is read meanwhile.
+OPEN_SECONDS_MAX: Final = 30.0
 #: Records of the last moments get this long to reach Postgres at a stop, seconds.
 FLUSH_SECONDS_MAX: Final = 2.0
 #: Each thing that waits for a disk gets this long at a stop, seconds.
@@ -59,7 +62,13 @@ async def open_ledger(
     await lease.acquire()
     # From now on: the warm-up may take longer than a heartbeat is believed.
     beating = asyncio.ensure_future(lease.run())
-    spool = Spool(settings.state_dir / "spool")
+    try:
+        spool = await _open_spool(settings.state_dir / "spool")
+    except BaseException:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        await lease.release()
+        raise
     shipper = Shipper(spool, database.dsn, clock, chain_name=name)
     journal = PostgresJournal(spool, shipper, clock)
     shipping = asyncio.ensure_future(shipper.run())
@@ -96,6 +105,16 @@ async def open_ledger(
                     task.cancel()
                 await asyncio.gather(shipping, beating, publishing, return_exceptions=True)
                 await release_and_close(lease, spool, way_out)
+
+
+async def _open_spool(directory: Path) -> Spool:
+    try:
+        return await from_thread(lambda: Spool(directory), OPEN_SECONDS_MAX)
+    except TimeoutError as error:
+        raise StartRefused(
+            f"the disk of {directory} did not answer within {OPEN_SECONDS_MAX:.0f} s; mend it, then "
+            "start again"
+        ) from error
 
 
 async def release_and_close(lease: Lease, spool: Spool, way_out: WayOut) -> None:

@@ -65,7 +65,8 @@ def restore(dsn: str, source: Path) -> None:
             for role in _ROLES:
                 _make_role(connection, role)
     except psycopg.OperationalError as error:
-        raise LedgerUnavailable(f"Postgres does not answer: {error}") from error
+        words = connections.words(error, dsn)
+        raise LedgerUnavailable(f"Postgres does not answer: {words}") from error
     arguments = ["--no-owner", "--exit-on-error", "--single-transaction", str(source)]
     _run("pg_restore", dsn, arguments)
 

@@ -5,16 +5,21 @@ A dead peer shows in at most `KEEPALIVE` seconds; the server ends statements aft
 """
 
 import asyncio
+import contextlib
+import re
 from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 #: Longest wait for a connection, seconds.
 CONNECT_TIMEOUT_SECONDS: Final = 5
 #: The server ends a statement that runs longer, ms.
 STATEMENT_TIMEOUT_MS: Final = 5_000
+#: The server ends a statement that waits longer for somebody else's lock, ms.
+LOCK_TIMEOUT_MS: Final = 2_000
 #: Longest wait for one round trip as the client measures it, seconds.
 ROUND_TRIP_SECONDS: Final = 6.0
 
@@ -29,11 +34,19 @@ _ROLE_KNOWN: Final = (
 )
 
 
-def connect_arguments(application_name: str) -> dict[str, Any]:
-    """Return libpq's arguments for a connection that notices when the server is gone."""
+def connect_arguments(
+    application_name: str,
+    *,
+    statement_ms: int = STATEMENT_TIMEOUT_MS,
+    lock_ms: int = LOCK_TIMEOUT_MS,
+) -> dict[str, Any]:
+    """Return libpq's arguments for a connection that notices when the server is gone.
+
+    `statement_ms` and `lock_ms` are the server's limits, ms; 0 = none.
+    """
     options = {
-        "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
-        "lock_timeout": "2s",
+        "statement_timeout": f"{statement_ms}ms",
+        "lock_timeout": f"{lock_ms}ms",
         "idle_in_transaction_session_timeout": "30s",
         "tcp_keepalives_idle": str(_KEEPALIVES_IDLE_SECONDS),
         "tcp_keepalives_interval": str(_KEEPALIVES_INTERVAL_SECONDS),
@@ -51,6 +64,47 @@ def connect_arguments(application_name: str) -> dict[str, Any]:
         "application_name": application_name,
         "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
     }
+
+
+def place(url: str) -> str:
+    """Return where a database is, for a person: its name and server, no user and no password."""
+    parts = conninfo_to_dict(libpq_dsn(url))
+    server = parts.get("host") or parts.get("hostaddr") or "its default server"
+    port = f", port {parts['port']}" if parts.get("port") else ""
+    return f"database {parts.get('dbname') or 'of the default name'} at {server}{port}"
+
+
+def check(url: str) -> None:
+    """Refuse a URL that libpq and SQLAlchemy cannot read, or read apart; never says its parts.
+
+    Raises ValueError.
+    """
+    before, at, _ = libpq_dsn(url).partition("://")[2].rpartition("@")
+    try:
+        conninfo_to_dict(libpq_dsn(url))
+        sqlalchemy_url(url)
+        # Where one of these stands before an "@" it is anybody's guess where the password ends.
+        plain = not at or not any(sign in before for sign in "/?@")
+    except (psycopg.Error, sa.exc.ArgumentError, ValueError):
+        plain = False
+    if not plain:
+        raise ValueError(
+            "it cannot be read as postgresql://user:password@host:port/database; write special "
+            "characters of the password percent-encoded (% as %25, @ as %40, / as %2F, ? as %3F, "
+            "# as %23)"
+        )
+
+
+def words(error: BaseException, url: str) -> str:
+    """Return an error's own words without the URL's password, for a log line or a message."""
+    said = str(error)
+    written = re.match(r"[^:/?@]*:([^@]*)@", url.partition("://")[2])
+    secrets = {written[1]} if written else set()
+    with contextlib.suppress(psycopg.Error, ValueError):
+        secrets.add(str(conninfo_to_dict(libpq_dsn(url)).get("password") or ""))
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        said = said.replace(secret, "***")
+    return said
 
 
 def libpq_dsn(url: str) -> str:

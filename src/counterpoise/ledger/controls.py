@@ -87,7 +87,9 @@ def request(
                 ),
             ).fetchone()
     except psycopg.Error as error:
-        raise LedgerUnavailable(f"the request was not written: {error}") from error
+        raise LedgerUnavailable(
+            f"the request was not written: {connections.words(error, dsn)}"
+        ) from error
     assert row is not None, "INSERT ... RETURNING gave no row"
     return str(row[0])
 
@@ -133,7 +135,9 @@ def wait_ack(
                     return row
                 time.sleep(_ACK_POLL_SECONDS)
     except psycopg.Error as error:
-        raise LedgerUnavailable(f"the answer cannot be read: {error}") from error
+        raise LedgerUnavailable(
+            f"the answer cannot be read: {connections.words(error, dsn)}"
+        ) from error
 
 
 async def pending(
@@ -180,7 +184,7 @@ async def watch(
                 with contextlib.suppress(*_AWAY):
                     await connection.close()
         except _AWAY as error:
-            log.warning("controls.away", error=str(error).partition("\n")[0])
+            log.warning("controls.away", error=connections.words(error, dsn).partition("\n")[0])
         await asyncio.sleep(RECONNECT_SECONDS)
 
 

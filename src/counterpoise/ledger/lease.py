@@ -116,7 +116,7 @@ class Lease:
                 await asyncio.sleep(_POLL_SECONDS)
         except _AWAY as error:
             await self._drop()
-            raise StartRefused(f"the lease cannot be taken: {_first_line(error)}") from error
+            raise StartRefused(f"the lease cannot be taken: {self._words(error)}") from error
         except BaseException:
             await self._drop()
             raise
@@ -186,7 +186,7 @@ class Lease:
                 if kept.rowcount != 1:
                     await self._recreate()
         except _AWAY as error:
-            log.warning("lease.away", error=_first_line(error))
+            log.warning("lease.away", error=self._words(error))
             await self._drop()
             return False
         self._valid_until = started + self._ttl_seconds
@@ -241,6 +241,10 @@ class Lease:
         async with asyncio.timeout(connections.ROUND_TRIP_SECONDS):
             return await self._connection.execute(statement, values)
 
+    def _words(self, error: BaseException) -> str:
+        said = connections.words(error, self._dsn).partition("\n")[0]
+        return said or type(error).__name__
+
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
         self._locked = False
@@ -266,7 +270,3 @@ def _alive(pid: int) -> bool:
         return False
     # A zombie waits for its parent and runs no code.
     return state not in ("Z", "X")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,6 +1,7 @@
 """Brings a database's schema to a revision, with Alembic, over a connection of its own.
 
-The connection has no statement time limit: a migration of a large table may take its time.
+The server sets a statement no time limit: a migration of a large table may take its time. It
+waits for nobody's lock for long, and a peer that is gone shows as on every connection of ours.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.pool import NullPool
 
 from counterpoise.domain.errors import LedgerUnavailable, StartRefused
@@ -22,6 +24,8 @@ from counterpoise.ledger import connections, schema
 VERSION_TABLE: Final = "schema_version"
 #: Two starts at once migrate one after the other: key of a transaction's advisory lock.
 _LOCK_KEY: Final = 0x636F756E746572
+#: Longest wait for another start that migrates, and for a table that somebody else locked, ms.
+LOCK_TIMEOUT_MS: Final = 20_000
 
 
 def find_scripts(override: Path | None = None) -> Path:
@@ -43,7 +47,7 @@ def upgrade(url: str, script_location: Path, revision: str = "head") -> str:
     """Bring the schema to `revision` and return its name.
 
     Safe to repeat. Raises LedgerUnavailable when Postgres does not answer and StartRefused when
-    the schema is newer than these scripts.
+    the schema is newer than these scripts or somebody else holds what it needs.
     """
     with _connected(url) as connection:
         found = _revision(connection)
@@ -70,7 +74,7 @@ def downgrade(url: str, script_location: Path, revision: str) -> str | None:
 
 
 def current(url: str) -> str | None:
-    """Return the schema's revision; None = no schema. Raises LedgerUnavailable."""
+    """Return the schema's revision; None = no schema. Raises as `upgrade` does."""
     with _connected(url) as connection:
         return _revision(connection)
 
@@ -93,19 +97,39 @@ def _connected(url: str) -> Iterator[sa.Connection]:
     engine = sa.create_engine(
         connections.sqlalchemy_url(url),
         poolclass=NullPool,
-        connect_args={
-            "connect_timeout": connections.CONNECT_TIMEOUT_SECONDS,
-            "application_name": "counterpoise migrate",
-        },
+        connect_args=connections.connect_arguments(
+            "counterpoise migrate", statement_ms=0, lock_ms=LOCK_TIMEOUT_MS
+        ),
     )
+    migrates = False
     try:
         with engine.begin() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+            migrates = True
             yield connection
     except sa.exc.OperationalError as error:
-        raise LedgerUnavailable(f"Postgres does not answer: {error.orig}") from error
+        if isinstance(error.orig, LockNotAvailable):
+            raise StartRefused(_held_words(url, migrates=migrates)) from error
+        raise LedgerUnavailable(
+            f"Postgres does not answer: {connections.words(error.orig or error, url)}"
+        ) from error
     finally:
         engine.dispose()
+
+
+def _held_words(url: str, *, migrates: bool) -> str:
+    seconds = LOCK_TIMEOUT_MS // 1000
+    where = connections.place(url)
+    if migrates:
+        return (
+            f"a session of somebody else's held a table of ours for more than {seconds} s while "
+            f"the schema was to be migrated ({where}); nothing was changed: end that session "
+            "(pg_stat_activity names it) and start again"
+        )
+    return (
+        f"another start or command migrates the schema ({where}) and was not done within "
+        f"{seconds} s; start again once it is"
+    )
 
 
 def _revision(connection: sa.Connection) -> str | None:

@@ -42,10 +42,11 @@ class LedgerReader:
 
     def __init__(self, dsn: str) -> None:
         """Connect as the reader where that role may be taken. Raises LedgerUnavailable."""
+        self._dsn = dsn
         try:
             self._connection = connections.open_sync(dsn, "counterpoise reader", schema.READER_ROLE)
         except psycopg.Error as error:
-            raise LedgerUnavailable(f"Postgres does not answer: {error}") from error
+            raise LedgerUnavailable(_away(error, dsn)) from error
         # The exact text as it was written, not a parsed and reordered object.
         self._connection.adapters.register_loader("json", TextLoader)
 
@@ -307,7 +308,7 @@ class LedgerReader:
                 "the database has no schema of ours: run `counterpoise database upgrade`"
             ) from error
         except psycopg.OperationalError as error:
-            raise LedgerUnavailable(f"Postgres does not answer: {error}") from error
+            raise LedgerUnavailable(_away(error, self._dsn)) from error
 
     # -- plumbing ----------------------------------------------------------------------------
 
@@ -328,6 +329,10 @@ class LedgerReader:
             f"SELECT * FROM audit.{name} WHERE {where} ORDER BY {order}",  # noqa: S608
             **values,
         )
+
+
+def _away(error: psycopg.Error, dsn: str) -> str:
+    return f"Postgres does not answer: {connections.words(error, dsn)}"
 
 
 def _first(rows: list[Row]) -> Row | None:

@@ -74,6 +74,7 @@ class Shipper:
     def __init__(self, spool: Spool, dsn: str, clock: Clock, *, chain_name: str) -> None:
         """Prepare; nothing is opened before `run`. `chain_name` is "venue:account"."""
         self._spool = spool
+        self._dsn = dsn
         self._partitions = Partitions(clock)
         self._sealer = Sealer(chain_name, spool.spool_id, clock)
         self._clock = clock
@@ -155,7 +156,10 @@ class Shipper:
                     await self._session()
                 except _AWAY as error:
                     if self._available:
-                        log.warning("ledger.away", error=str(error).partition("\n")[0])
+                        log.warning(
+                            "ledger.away",
+                            error=connections.words(error, self._dsn).partition("\n")[0],
+                        )
                     self._available = False
                 except SpoolFailed as error:
                     self._say_dead(error)

@@ -29,6 +29,7 @@ class StoredRecord:
         """
         files = () if archive is None else sorted(archive.glob("*.jsonl"))
         self._archive = ExportedRecord(*files)
+        self._dsn = dsn
         self._engine = sa.create_engine(
             connections.sqlalchemy_url(dsn),
             poolclass=NullPool,
@@ -45,7 +46,8 @@ class StoredRecord:
             self._connection = self._engine.connect()
             self._connection.execute(sa.text("SET TRANSACTION READ ONLY"))
         except sa.exc.OperationalError as error:
-            raise LedgerUnavailable(f"Postgres does not answer: {error.orig}") from error
+            words = connections.words(error.orig or error, self._dsn)
+            raise LedgerUnavailable(f"Postgres does not answer: {words}") from error
         self._archive.__enter__()
         self._elsewhere = self._read_archived()
         return self

@@ -8,7 +8,7 @@ import pytest
 
 from counterpoise.app import attesting
 from counterpoise.domain.account import Attestation, AttestedDifference
-from counterpoise.domain.errors import StartRefused, VenueRejected
+from counterpoise.domain.errors import LeaseLost, LedgerUnavailable, StartRefused, VenueRejected
 from counterpoise.domain.instruments import InstrumentTerms
 from engine_world import INSTRUMENTS
 
@@ -173,15 +173,18 @@ def account(positions: tuple[str, ...] = (), orders: tuple[str, ...] = ()) -> Si
     )
 
 
+HELD = SimpleNamespace(fenced=False, may_increase=lambda: True)
+
+
 async def test_the_leverage_setting_is_set_only_where_nothing_is_held_or_open() -> None:
     wrong = attestation(leverage_settings={"BTCUSDT": Decimal(10), "ETHUSDT": Decimal(5)})
     venue, three = Settable(), Decimal(3)
     for snapshot in (account(("BTCUSDT",)), account(orders=("BTCUSDT",))):
         venue.set.clear()
-        done = await attesting.prepare(venue, wrong, snapshot, three)  # type: ignore[arg-type]
+        done = await attesting.prepare(venue, wrong, snapshot, three, HELD)  # type: ignore[arg-type]
         assert done == (True, ["BTCUSDT"])
         assert venue.set == [("ETHUSDT", three)]
-    done = await attesting.prepare(venue, attestation(), account(), three)  # type: ignore[arg-type]
+    done = await attesting.prepare(venue, attestation(), account(), three, HELD)  # type: ignore[arg-type]
     assert done == (False, [])
 
 
@@ -196,7 +199,7 @@ WRONG_MODES: dict[str, dict[str, object]] = {
 async def test_modes_are_set_only_on_a_flat_account(wrong: str) -> None:
     venue, three = Settable(), Decimal(3)
     found = attestation(**WRONG_MODES[wrong])
-    done = await attesting.prepare(venue, found, account(), three)  # type: ignore[arg-type]
+    done = await attesting.prepare(venue, found, account(), three, HELD)  # type: ignore[arg-type]
     assert done == (True, [])
     assert venue.modes == 1
     # Another mode may bring leverage settings of its own.
@@ -204,17 +207,45 @@ async def test_modes_are_set_only_on_a_flat_account(wrong: str) -> None:
     venue.set.clear()
     # One of a stranger, in a market we do not follow, is enough.
     for snapshot in (account(("XUSDT",)), account(orders=("ETHUSDT",))):
-        done = await attesting.prepare(venue, found, snapshot, three)  # type: ignore[arg-type]
+        done = await attesting.prepare(venue, found, snapshot, three, HELD)  # type: ignore[arg-type]
         assert (done, venue.set, venue.modes) == ((False, []), [], 1)
+
+
+@pytest.mark.parametrize(
+    ("fenced", "sure", "raised"), [(True, False, LeaseLost), (False, False, LedgerUnavailable)]
+)
+@pytest.mark.parametrize(
+    "wrong", [{"one_way": False}, {"leverage_settings": {"BTCUSDT": Decimal(10)}}]
+)
+async def test_nothing_is_set_without_the_lease(
+    wrong: dict[str, object], raised: type[Exception], *, fenced: bool, sure: bool
+) -> None:
+    venue, permit = Settable(), SimpleNamespace(fenced=fenced, may_increase=lambda: sure)
+    with pytest.raises(raised):
+        await attesting.prepare(  # type: ignore[arg-type]
+            venue, attestation(**wrong), account(), Decimal(3), permit
+        )
+    assert (venue.set, venue.modes) == ([], 0)
+
+
+async def test_a_lease_lost_on_the_way_ends_what_is_set() -> None:
+    venue = Settable()
+    wrong = attestation(leverage_settings={"BTCUSDT": Decimal(10), "ETHUSDT": Decimal(5)})
+    permit = SimpleNamespace(fenced=False, may_increase=lambda: not venue.set)
+    with pytest.raises(LedgerUnavailable):
+        await attesting.prepare(  # type: ignore[arg-type]
+            venue, wrong, account(), Decimal(3), permit
+        )
+    assert venue.set == [("BTCUSDT", Decimal(3))]
 
 
 async def test_a_venue_that_refuses_to_set_modes_leaves_the_fault_to_the_check() -> None:
     venue, three = Settable(), Decimal(3)
     venue.refusal = VenueRejected("Binance -4067: open orders", code="-4067")
     hedge = attestation(one_way=False)
-    done = await attesting.prepare(venue, hedge, account(), three)  # type: ignore[arg-type]
+    done = await attesting.prepare(venue, hedge, account(), three, HELD)  # type: ignore[arg-type]
     assert (done, venue.set, venue.modes) == ((False, []), [], 1)
     fine = attestation(account_mode_fault="mode 1; switch it")
-    await attesting.prepare(venue, fine, account(), three)  # type: ignore[arg-type]
+    await attesting.prepare(venue, fine, account(), three, HELD)  # type: ignore[arg-type]
     # What the daemon cannot set is not tried.
     assert venue.modes == 1

@@ -73,6 +73,16 @@ REFUSALS = {
     "live_trading=123": "COUNTERPOISE_LIVE_TRADING=123: allowed is unset",
     "mode=dry": "COUNTERPOISE_MODE=dry: allowed is 'trade' or 'observe' (from env)",
     "database_url=mysql://me:hidden@host/x": "COUNTERPOISE_DATABASE_URL=***: allowed is postgresql",
+    "database_url=postgresql://me:s%zthidden@127.0.0.1:5999/x": "COUNTERPOISE_DATABASE_URL=***: it cannot "
+    "be read as",
+    "database_url=postgresql://me:s#t@hidden@127.0.0.1:5999/x": "COUNTERPOISE_DATABASE_URL=***: it cannot "
+    "be read as",
+    "database_url=postgresql://me:1234/hidden@127.0.0.1:5999/x": "COUNTERPOISE_DATABASE_URL=***: it cannot "
+    "be read as",
+    "database_url=postgresql://me:s?hidden@127.0.0.1:5999/x": "COUNTERPOISE_DATABASE_URL=***: it cannot "
+    "be read as",
+    "database_url=postgresql://me:s@hidden@127.0.0.1:5999/x": "COUNTERPOISE_DATABASE_URL=***: it cannot "
+    "be read as",
     "simulator_wallet=0": "COUNTERPOISE_SIMULATOR_WALLET=0: allowed is more than 0 to",
     "status_host=10.0.0.7": "COUNTERPOISE_STATUS_HOST=10.0.0.7: allowed is a loopback address",
     "status_host=example.org": "COUNTERPOISE_STATUS_HOST=example.org: allowed is a loopback address",
@@ -177,3 +187,18 @@ def test_settings_cannot_be_changed_once_read():
     settings = configuration.load()
     with pytest.raises(ValueError, match="frozen"):
         settings.leverage_ceiling = Decimal(2)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cr%40t%2F%3F%25@127.0.0.1:5999/x",
+        "postgresql://me:a#b[c:d@127.0.0.1:5999/x",
+        "postgres://owner@/x?host=/run/postgresql&port=5432",
+        "postgresql+psycopg://127.0.0.1/x?sslmode=require",
+        "postgresql://me:secret@[::1]:5999/x",
+    ],
+)
+def test_an_address_of_a_database_that_can_be_read_is_taken(url, monkeypatch):
+    monkeypatch.setenv("COUNTERPOISE_DATABASE_URL", url)
+    assert configuration.load().database_url.get_secret_value() == url

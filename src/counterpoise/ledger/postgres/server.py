@@ -283,9 +283,17 @@ class LocalPostgres:
 
     def _publish(self) -> None:
         assert self._home is not None
+        published = self._home / "server.json"
         building = self._home / "server.json.new"
-        building.write_text(json.dumps({"socket": str(self._socket), "pid": os.getpid()}))
-        building.rename(self._home / "server.json")
+        try:
+            building.write_text(json.dumps({"socket": str(self._socket), "pid": os.getpid()}))
+            building.rename(published)
+        except OSError as error:
+            # For other commands alone: a full disk must not end a server that runs.
+            for stale in (published, building):
+                with contextlib.suppress(OSError):
+                    stale.unlink(missing_ok=True)
+            log.warning("postgres.not_published", error=str(error))
 
     def _running(self) -> bool:
         return self._shim is not None and self._shim.poll() is None

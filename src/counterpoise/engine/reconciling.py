@@ -67,6 +67,11 @@ def reconciled(state: State, event: AccountReconciled) -> list[actions.Action]:
     on_record = before if state.recorded is None else state.recorded
     quiet = _is_quiet(state)
     absent = dict(state.account.absent)
+    state.answered_marks = {
+        p.instrument_id: (p.mark, snapshot.received_ns)
+        for p in snapshot.positions
+        if p.mark is not None
+    }
     drift = state.account.reconciled(snapshot, views.marks(state), _denied(state))
     state.ask_again_ns = None
     if state.account.contradicted or not state.account.absent.items() <= absent.items():

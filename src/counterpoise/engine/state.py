@@ -121,6 +121,11 @@ class State:
     equity_unknown_ns: int | None = None
     #: True = an incident says so.
     equity_unknown_told: bool = False
+    #: Marks of the last whole answer and when it arrived, our clock, ns, by instrument held.
+    answered_marks: dict[str, tuple[Decimal, int]] = field(default_factory=dict)
+    #: Since when a held leg has no mark of now, ns; None = each has one. True = an incident says so.
+    marks_silent_ns: int | None = None
+    marks_silent_told: bool = False
     #: True = the balance that is not believed now was said, and when it was last asked about, ns.
     balance_doubt_told: bool = False
     balance_asked_ns: int = 0

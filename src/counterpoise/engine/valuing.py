@@ -14,12 +14,36 @@ UNKNOWN_NS_MAX: Final = 30 * NS_PER_SECOND
 
 
 def look(state: State) -> list[actions.Action]:
-    """Ask for the account while its equity is not known or doubted, and say so once.
+    """Ask for the account while equity is not known or doubted, or marks are silent; say so once.
 
-    Called with each tick. Not known is nothing while nothing is held: then there is nothing to
-    guard.
+    Called with each tick. While nothing is held nothing has to be known: there is nothing to guard.
     """
-    return _doubted(state) + _unknown(state)
+    return _doubted(state) + _silent(state) + _unknown(state)
+
+
+def _silent(state: State) -> list[actions.Action]:
+    # The venue's answers tell marks of what is held: the guard goes by these meanwhile.
+    held = state.account.quantities().keys() & state.instruments.keys()
+    silent = [n for n in sorted(held) if not state.market.mark_is_fresh(n, state.now_ns)]
+    if not silent:
+        state.marks_silent_ns, state.marks_silent_told = None, False
+        return []
+    if state.marks_silent_ns is None:
+        state.marks_silent_ns = state.now_ns
+    silent_ns = state.now_ns - state.marks_silent_ns
+    done: list[actions.Action] = []
+    if silent_ns >= POLL_NS and state.now_ns - state.polled_ns >= POLL_NS:
+        state.polled_ns = state.now_ns
+        done.append(actions.Reconcile(cause="marks_silent"))
+    if silent_ns >= UNKNOWN_NS_MAX and not state.marks_silent_told:
+        state.marks_silent_told = True
+        words = (
+            f"the marks of {', '.join(silent)} have been silent for {silent_ns // NS_PER_SECOND} s "
+            "more than they may; the venue is asked for the account, and the guard goes by the "
+            "marks of its answers; nothing increases"
+        )
+        done.append(recording.incident(state, "marks.silent", "critical", words, {}))
+    return done
 
 
 def _doubted(state: State) -> list[actions.Action]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from counterpoise.domain.account import AccountView
 from counterpoise.domain.rounding import decimal_from_float, float_from_decimal
+from counterpoise.domain.units import NS_PER_MS
 from counterpoise.engine import unshown
 from counterpoise.engine.state import State
 from counterpoise.market.view import MarketView
@@ -20,7 +21,10 @@ CONTRADICTED: Final = "ACCOUNT_CONTRADICTED"
 
 
 def marks(state: State) -> dict[str, Decimal]:
-    """Return the last mark of every instrument that ever had one, however old."""
+    """Return the last mark of every instrument that ever had one, however old.
+
+    Where the stream's is not of now, one that an answer of the venue's told since stands in.
+    """
     found: dict[str, Decimal] = {}
     for instrument_id in state.instruments:
         mark = state.market.mark(instrument_id)
@@ -30,7 +34,18 @@ def marks(state: State) -> dict[str, Decimal]:
         # What no stream of ours covers still counts, at the mark the venue valued it at.
         if position.quantity != 0 and position.mark is not None:
             found.setdefault(instrument_id, position.mark)
+    for instrument_id, (mark, told_ns) in state.answered_marks.items():
+        if instrument_id in found and _is_older(state, instrument_id, told_ns):
+            found[instrument_id] = mark
     return found
+
+
+def _is_older(state: State, instrument_id: str, told_ns: int) -> bool:
+    # Whether the stream's mark is stale, and was told before that.
+    if state.market.mark_is_fresh(instrument_id, state.now_ns):
+        return False
+    age_ms = state.market.mark_age_ms(instrument_id, state.now_ns)
+    return age_ms is None or age_ms * NS_PER_MS > state.now_ns - told_ns
 
 
 def risk_view(state: State, market: MarketView) -> RiskView:

@@ -118,12 +118,16 @@ class Market:
 
     def fresh_marks(self, now_ns: int) -> dict[str, Decimal]:
         """Return the marks within their limit by instrument; a stale one is not there."""
-        fresh = {}
-        for instrument_id, entry in self._entries.items():
-            age_ms = entry.mark_life.age_ms(self._marks, now_ns)
-            if entry.mark is not None and age_ms is not None and age_ms <= self._limits.mark_ms_max:
-                fresh[instrument_id] = entry.mark
-        return fresh
+        return {
+            instrument_id: entry.mark
+            for instrument_id, entry in self._entries.items()
+            if entry.mark is not None and self.mark_is_fresh(instrument_id, now_ns)
+        }
+
+    def mark_is_fresh(self, instrument_id: str, now_ns: int) -> bool:
+        """Tell whether an instrument's mark is within its limit; False for one never seen."""
+        age_ms = self.mark_age_ms(instrument_id, now_ns)
+        return age_ms is not None and age_ms <= self._limits.mark_ms_max
 
     def top(self, instrument_id: str) -> tuple[Decimal | None, Decimal | None]:
         """Return best bid and ask, whatever the book's age.

@@ -18,7 +18,7 @@ def look(state: State) -> list[actions.Action]:
 
     Called with each tick. While nothing is held nothing has to be known: there is nothing to guard.
     """
-    return _doubted(state) + _silent(state) + _unknown(state)
+    return _doubted(state) + _unknown(state) + _silent(state)
 
 
 def _silent(state: State) -> list[actions.Action]:

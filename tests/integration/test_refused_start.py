@@ -63,8 +63,9 @@ async def quit_twice(*_: object, **__: object) -> Any:
 def said(monkeypatch: pytest.MonkeyPatch) -> structlog.testing.LogCapture:
     """Return what is logged here, however logging was set up before."""
     heard = structlog.testing.LogCapture()
+    made = structlog.wrap_logger(None, processors=[heard], wrapper_class=structlog.BoundLogger)
     for module in (refused_start, daemon):
-        monkeypatch.setattr(module, "log", structlog.wrap_logger(None, processors=[heard]))
+        monkeypatch.setattr(module, "log", made)
     return heard
 
 
